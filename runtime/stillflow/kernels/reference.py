@@ -19,6 +19,12 @@ DOUBLINGS = 4
 STATISTICS_RADIUS = 4
 """Half-width, in field pixels, of the box over which the two sources' correlation is measured."""
 
+EDGE_RAMP = 2.5
+"""Field pixels (10 pixels of the picture) beyond the picture's border over which a source loses confidence."""
+
+CONFIDENCE_FLOOR = 0.02
+"""Confidence never falls below this, so that two lost sources still cross-fade by time alone."""
+
 VARIANCE_FLOOR = 1.0
 """Squared grey levels added to the variances: below one level of texture the sources count as equal."""
 
@@ -172,8 +178,14 @@ def fields(arrays: SceneArrays, t: float) -> FloatArray:
 
 
 def _confidence(arrays: SceneArrays, x: FloatArray, y: FloatArray, d: FloatArray) -> FloatArray:
-    """Read ``inside`` at the traced positions; beyond the picture it falls to the border's value."""
-    return lookup(arrays.inside, x + d[..., 0], y + d[..., 1])
+    """Read ``inside`` at the traced positions; it ramps down to the floor beyond the picture's border."""
+    h, w = arrays.inside.shape
+    px, py = x + d[..., 0], y + d[..., 1]
+    beyond_x = np.maximum(np.maximum(-px, px - (w - 1)), 0)
+    beyond_y = np.maximum(np.maximum(-py, py - (h - 1)), 0)
+    ramp = 1 - np.maximum(beyond_x, beyond_y) / np.float32(EDGE_RAMP)
+    value = lookup(arrays.inside, px, py) * np.maximum(ramp, 0)
+    return np.maximum(value, np.float32(CONFIDENCE_FLOOR)).astype(np.float32)
 
 
 def cubic_weights(f: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
