@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Motion: what moves in a photo, which way, how fast, and how sure the networks are."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from stillflow.errors import StillflowError
+from stillflow.kernels.arrays import ByteArray, FloatArray, field_shape
+
+CLASS_NAMES = (
+    "static", "water", "cloud", "smoke", "fire", "foliage", "person", "animal", "cloth", "sky",
+)  # fmt: skip
+"""Index = value in ``Motion.classes``; the same order as in the labels and the network's output."""
+
+FLOW_CLASSES = (1, 2, 3, 4)
+"""Classes that stream: water, cloud, smoke, fire."""
+
+SWAY_CLASSES = (5, 6, 7, 8)
+"""Classes that oscillate: foliage, person, animal, cloth."""
+
+MAX_FILE_BYTES = 1 << 30
+"""Largest unpacked motion file that is read: a 16k x 16k picture's motion takes about 400 MB."""
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """How one photo would move. Arrays are at field size: one sample for 4x4 pixels.
+
+    Attributes:
+        velocity: (h, w, 2) float32, x right and y down, picture widths a second. Meant where flow
+            classes move; elsewhere it continues the nearest motion.
+        matte: (h, w) float32 0..1, how much of the sample moves.
+        classes: (h, w) uint8, index into ``CLASS_NAMES``.
+        confidence: (h, w) float32 0..1, how sure the network is of the velocity.
+        sway: (K, h, w, 4) float32 picture widths, per harmonic (ax, ay, bx, by).
+        height: of the photo, pixels.
+        width: of the photo, pixels.
+        sources: for each output, what made it ("network", "rbf", "user", "closed form"...).
+    """
+
+    velocity: FloatArray
+    matte: FloatArray
+    classes: ByteArray
+    confidence: FloatArray
+    sway: FloatArray
+    height: int
+    width: int
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        h, w = field_shape(self.height, self.width)
+        shapes = {
+            "velocity": (h, w, 2),
+            "matte": (h, w),
+            "classes": (h, w),
+            "confidence": (h, w),
+            "sway": (self.sway.shape[0], h, w, 4),
+        }
+        for name, shape in shapes.items():
+            array = getattr(self, name)
+            if array.shape != shape:
+                raise StillflowError(
+                    f"the motion's {name} does not fit its photo",
+                    f"it is {array.shape}, a {self.width}x{self.height} photo needs {shape}",
+                    "make the motion from this very photo with: stillflow motion PHOTO -o motion.npz",
+                )
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise StillflowError(
+                    f"the motion's {name} cannot be played",
+                    "it holds NaN or infinite values",
+                    "make the motion again with: stillflow motion PHOTO -o motion.npz",
+                )
+
+    @property
+    def flow_matte(self) -> FloatArray:
+        """(h, w) float32: the matte where a flow class moves, 0 elsewhere."""
+        return np.asarray(self.matte * np.isin(self.classes, FLOW_CLASSES), np.float32)
+
+    @property
+    def sway_matte(self) -> FloatArray:
+        """(h, w) float32: the matte where a sway class moves, 0 elsewhere."""
+        return np.asarray(self.matte * np.isin(self.classes, SWAY_CLASSES), np.float32)
+
+    def save(self, path: str | Path) -> None:
+        """Write a .npz file with velocity, matte, classes, class_names, confidence, sway and size."""
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer,
+            velocity=self.velocity,
+            matte=self.matte,
+            classes=self.classes,
+            class_names=np.array(CLASS_NAMES),
+            confidence=self.confidence,
+            sway=self.sway,
+            size=np.array([self.height, self.width], np.int32),
+        )
+        Path(path).write_bytes(buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Motion:
+        """Read a file that ``save`` wrote.
+
+        Raises:
+            StillflowError: not such a file, an array missing or misshapen, or values not finite.
+        """
+        what = f"cannot read the motion {Path(path).name}"
+        fix = "make it with: stillflow motion PHOTO -o motion.npz"
+        try:
+            with zipfile.ZipFile(path) as archive:
+                total = sum(entry.file_size for entry in archive.infolist())
+            if total > MAX_FILE_BYTES:
+                raise StillflowError(what, f"it unpacks to {total} bytes, over the limit of {MAX_FILE_BYTES}", fix)
+            with np.load(path, allow_pickle=False) as data:
+                height, width = (int(v) for v in data["size"])
+                return cls(
+                    velocity=np.ascontiguousarray(data["velocity"], np.float32),
+                    matte=np.ascontiguousarray(data["matte"], np.float32),
+                    classes=np.ascontiguousarray(data["classes"], np.uint8),
+                    confidence=np.ascontiguousarray(data["confidence"], np.float32),
+                    sway=np.ascontiguousarray(data["sway"], np.float32),
+                    height=height,
+                    width=width,
+                    sources={"all": "file"},
+                )
+        except StillflowError:
+            raise
+        except FileNotFoundError as error:
+            raise StillflowError(what, "there is no such file", fix) from error
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+            raise StillflowError(what, f"it is not a motion file ({error})", fix) from error
+
+    def picture(self, photo: ByteArray) -> ByteArray:
+        """Draw the motion over its photo: flow in blue, sway in green, arrows one second long.
+
+        Args:
+            photo: (H, W, 3) uint8 RGB of this motion's size.
+
+        Returns:
+            (H, W, 3) uint8 RGB.
+        """
+        size = (self.width, self.height)
+        tint = np.zeros((self.height, self.width, 3), np.float32)
+        flow, sway = (cv2.resize(m, size)[..., None] for m in (self.flow_matte, self.sway_matte))
+        tint = flow * np.array([40, 110, 255], np.float32) + sway * np.array([60, 220, 90], np.float32)
+        strength = 0.45 * np.clip(flow + sway, 0, 1)
+        canvas = np.clip(photo * (1 - strength) + tint * 0.45, 0, 255).astype(np.uint8)
+        step = max(self.width, self.height) / 24
+        thickness = max(1, round(max(size) / 700))
+        for y in np.arange(step / 2, self.height, step):
+            for x in np.arange(step / 2, self.width, step):
+                i, j = int(y) // 4, int(x) // 4
+                if self.flow_matte[i, j] < 0.5:
+                    continue
+                dx, dy = self.velocity[i, j] * self.width
+                length = float(np.hypot(dx, dy))
+                if length < 1:
+                    continue
+                # Arrows are one second long, but never longer than 1.5 grid steps nor shorter than a quarter.
+                shown = float(np.clip(length, step / 4, step * 1.5)) / length
+                head = (round(float(x + dx * shown)), round(float(y + dy * shown)))
+                tail = (round(float(x)), round(float(y)))
+                cv2.arrowedLine(canvas, tail, head, (0, 0, 0), thickness * 3, cv2.LINE_AA, tipLength=0.3)
+                cv2.arrowedLine(canvas, tail, head, (255, 255, 255), thickness, cv2.LINE_AA, tipLength=0.3)
+        return canvas
