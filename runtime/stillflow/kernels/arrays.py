@@ -36,6 +36,7 @@ class SceneArrays:
             continued beyond its edge elsewhere, so that a trace that leaves the layer still lands on it.
         matte: (H, W) uint8, how much of a pixel belongs to the moving layer (0 = the photo, 255 = all).
         velocity: (h, w, 2) float32, x and y, field pixels a frame; extended beyond the moving region.
+        flow: (h, w) uint8, 1 where the sample flows, 0 where it is still or only sways.
         cycles: (h, w) uint8 >= 1, cross-fade cycles in one loop; constant over a connected moving region.
         inside: (h, w) float32 0..1, confidence that content there belongs to the moving layer.
         sway: (K, h, w, 4) float32 field pixels, harmonics k = 1..K as (ax, ay, bx, by); K may be 0.
@@ -48,6 +49,7 @@ class SceneArrays:
     plate: ByteArray
     matte: ByteArray
     velocity: FloatArray
+    flow: ByteArray
     cycles: ByteArray
     inside: FloatArray
     sway: FloatArray
@@ -63,6 +65,7 @@ class SceneArrays:
             "plate": ((height, width, 3), np.uint8),
             "matte": ((height, width), np.uint8),
             "velocity": ((h, w, 2), np.float32),
+            "flow": ((h, w), np.uint8),
             "cycles": ((h, w), np.uint8),
             "inside": ((h, w), np.float32),
             "sway": ((self.sway.shape[0], h, w, 4), np.float32),

@@ -19,6 +19,9 @@ DOUBLINGS = 4
 STATISTICS_RADIUS = 4
 """Half-width, in field pixels, of the box over which the two sources' correlation is measured."""
 
+CUBIC_A = -0.75
+"""Keys' parameter: -0.5 (Catmull-Rom) loses 10 % of the detail energy between frames 0 and 1, a flash."""
+
 EDGE_RAMP = 2.5
 """Field pixels (10 pixels of the picture) beyond the picture's border over which a source loses confidence."""
 
@@ -160,6 +163,9 @@ def fields(arrays: SceneArrays, t: float) -> FloatArray:
     da = trace(arrays.velocity, -u * period)
     db = trace(arrays.velocity, (1 - u) * period)
     w = weights(arrays, u, _confidence(arrays, x, y, da), _confidence(arrays, x, y, db))
+    # What does not flow may still sway; the velocity there only carries the traces of its neighbours on.
+    still = arrays.flow == 0
+    da[still], db[still], w[still] = 0, 0, 1
     ds = sway_displacement(arrays.sway, t, arrays.frames)
     da, db = da + ds, db + ds
     low_a = lookup(arrays.low, x + da[..., 0], y + da[..., 1])
@@ -189,18 +195,19 @@ def _confidence(arrays: SceneArrays, x: FloatArray, y: FloatArray, d: FloatArray
 
 
 def cubic_weights(f: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Catmull-Rom weights (Keys 1981, a = -0.5) of the four taps around a fraction f in [0, 1)."""
+    """Cubic convolution weights (Keys 1981) of the four taps around a fraction f in [0, 1)."""
+    a = np.float32(CUBIC_A)
     f2, f3 = f * f, f * f * f
     return (
-        -0.5 * f + f2 - 0.5 * f3,
-        1 - 2.5 * f2 + 1.5 * f3,
-        0.5 * f + 2 * f2 - 1.5 * f3,
-        -0.5 * f2 + 0.5 * f3,
+        a * (f - 2 * f2 + f3),
+        1 - (a + 3) * f2 + (a + 2) * f3,
+        -a * f + (2 * a + 3) * f2 - (a + 2) * f3,
+        a * (f3 - f2),
     )
 
 
 def bicubic(picture: ByteArray, x: FloatArray, y: FloatArray) -> FloatArray:
-    """Gather a (H, W, 3) uint8 picture at real positions, Catmull-Rom, taps clamped at the border."""
+    """Gather a (H, W, 3) uint8 picture at real positions, cubic convolution, taps clamped at the border."""
     height, width = picture.shape[:2]
     x = np.clip(x, 0, width - 1)
     y = np.clip(y, 0, height - 1)

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The moving layer continued beyond its edge: velocities by push-pull, pixels by push-pull and mirroring.
+
+A trace that leaves the moving region must not land on the static background, or the loop drags it in:
+the worst artefact of all. So the layer goes on where the photo does not show it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from stillflow.kernels.arrays import ByteArray, FloatArray
+
+
+def push_pull(values: FloatArray, known: FloatArray) -> FloatArray:
+    """Fill what is not known from what is, by a pyramid of weighted means (Gortler et al. 1996).
+
+    Args:
+        values: (h, w, c) float32.
+        known: (h, w) float32 0..1, weight of each sample.
+
+    Returns:
+        (h, w, c) float32: the values where known is 1, smooth continuation elsewhere, all zero when
+        nothing is known.
+    """
+    h, w = known.shape
+    if h == 1 and w == 1 or float(known.min()) >= 1:
+        return values * (known[..., None] > 0)
+    small = (max(1, (w + 1) // 2), max(1, (h + 1) // 2))
+    weighted = cv2.resize(values * known[..., None], small, interpolation=cv2.INTER_AREA)
+    weight = cv2.resize(known, small, interpolation=cv2.INTER_AREA)
+    weighted = weighted.reshape(small[1], small[0], -1)
+    mean = weighted / np.maximum(weight, 1e-6)[..., None]
+    # A coarse sample counts in full as soon as half of what it covers is known.
+    coarse = push_pull(mean.astype(np.float32), np.minimum(weight * 2, 1).astype(np.float32))
+    filled = cv2.resize(coarse, (w, h), interpolation=cv2.INTER_LINEAR).reshape(h, w, -1)
+    share = known[..., None]
+    return np.asarray(values * share + filled * (1 - share), np.float32)
+
+
+def nearest_owner(labels: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int32]:
+    """Give every unlabelled (0) sample of a map the label of the nearest labelled one.
+
+    Args:
+        labels: (h, w) integers, 0 where nothing is known.
+
+    Returns:
+        (h, w) int32; all 0 when nothing is labelled.
+    """
+    if not labels.any():
+        return np.zeros(labels.shape, np.int32)
+    _, nearest = cv2.distanceTransformWithLabels(
+        (labels == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    table = np.zeros(int(nearest.max()) + 1, np.int32)
+    ys, xs = np.nonzero(labels)
+    table[nearest[ys, xs]] = labels[ys, xs]
+    return np.asarray(table[nearest], np.int32)
+
+
+def continue_values(values: FloatArray, known: FloatArray, classes: ByteArray) -> FloatArray:
+    """Push-pull for each class on its own: a cloud's colour and speed must not leak into the fall below.
+
+    Args:
+        values: (h, w, c) float32.
+        known: (h, w) float32 0..1.
+        classes: (h, w) uint8, class of each known sample.
+
+    Returns:
+        (h, w, c) float32: every sample continues the values of the class nearest to it.
+    """
+    owner = nearest_owner(np.where(known > 0, classes.astype(np.int32) + 1, 0))
+    result = np.zeros_like(values)
+    for label in np.unique(owner):
+        mine = owner == label
+        own_known = np.where((classes == label - 1) & (known > 0), known, 0).astype(np.float32)
+        result[mine] = push_pull(values, own_known)[mine]
+    return result
+
+
+def mirror_sources(region: ByteArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """For each pixel outside a region: the pixel inside, mirrored at the nearest point of the edge.
+
+    Args:
+        region: (H, W) uint8, non-zero inside; at least one pixel must be.
+
+    Returns:
+        x and y of the source, (H, W) float32 (the pixel itself inside), and the distance to the region
+        in pixels, (H, W) float32.
+    """
+    height, width = region.shape
+    outside = np.where(region > 0, 0, 1).astype(np.uint8)
+    distance, labels = cv2.distanceTransformWithLabels(
+        outside, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    ys, xs = np.nonzero(outside == 0)
+    table_x = np.zeros(int(labels.max()) + 1, np.int32)
+    table_y = np.zeros_like(table_x)
+    table_x[labels[ys, xs]] = xs
+    table_y[labels[ys, xs]] = ys
+    y, x = np.mgrid[0:height, 0:width].astype(np.int32)
+    edge_x, edge_y = table_x[labels], table_y[labels]
+    mx = np.clip(2 * edge_x - x, 0, width - 1)
+    my = np.clip(2 * edge_y - y, 0, height - 1)
+    # A thin region is narrower than the distance to mirror over: then the edge pixel itself stands in.
+    lost = region[my, mx] == 0
+    mx[lost], my[lost] = edge_x[lost], edge_y[lost]
+    return mx.astype(np.float32), my.astype(np.float32), distance.astype(np.float32)
+
+
+def continue_plate(photo: ByteArray, region: ByteArray, fill: FloatArray, reach: float) -> ByteArray:
+    """Continue the moving layer beyond its edge: its own texture mirrored, on the fill's colours.
+
+    The mirrored texture keeps the grain of water or cloud; its local mean is replaced by the fill's as
+    the distance grows, so that a bright crest at the edge does not repeat as a ghost line.
+
+    Args:
+        photo: (H, W, 3) uint8.
+        region: (H, W) uint8, non-zero where the photo shows the layer.
+        fill: (h, w, 3) float32 0..255, colours of the layer at field size, everywhere.
+        reach: pixels beyond which only the fill is left.
+
+    Returns:
+        (H, W, 3) uint8, the photo inside the region.
+    """
+    if not region.any():
+        return photo.copy()
+    height, width = region.shape
+    mx, my, distance = mirror_sources(region)
+    mirrored = photo[my.astype(np.int32), mx.astype(np.int32)].astype(np.float32)
+    smooth = cv2.resize(fill, (width, height), interpolation=cv2.INTER_LINEAR)
+    blur = _masked_blur(photo, region, sigma=8)
+    texture = mirrored - blur[my.astype(np.int32), mx.astype(np.int32)]
+    share = np.clip(distance / max(reach, 1), 0, 1)[..., None]
+    target = blur[my.astype(np.int32), mx.astype(np.int32)] * (1 - share) + smooth * share
+    plate = np.clip(np.rint(target + texture * (1 - share * share)), 0, 255).astype(np.uint8)
+    plate[region > 0] = photo[region > 0]
+    return plate
+
+
+def _masked_blur(photo: ByteArray, region: ByteArray, sigma: float) -> FloatArray:
+    """Gaussian mean of the region's own pixels, (H, W, 3) float32; done at 1/4 size, sigma in pixels."""
+    height, width = region.shape
+    size = (max(1, width // 4), max(1, height // 4))
+    weight = cv2.resize((region > 0).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    # INTER_AREA over the whole photo would mix in the background: weigh before shrinking.
+    inside = cv2.bitwise_and(photo, photo, mask=(region > 0).astype(np.uint8))
+    small = cv2.resize(inside, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    total = cv2.GaussianBlur(small, (0, 0), sigma / 4)
+    norm = cv2.GaussianBlur(weight, (0, 0), sigma / 4)
+    mean = total / np.maximum(norm, 1e-3)[..., None]
+    return np.asarray(cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

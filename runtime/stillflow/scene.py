@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scene: everything a loop needs after the networks ran; a frame is a function of it and of the time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from stillflow import layer
+from stillflow.errors import StillflowError
+from stillflow.generator import Generator, generator_field
+from stillflow.kernels.arrays import ByteArray, FloatArray, SceneArrays
+from stillflow.kernels.reference import CONFIDENCE_FLOOR, STATISTICS_RADIUS
+from stillflow.motion import Motion
+from stillflow.photo import Photo
+
+MATTE_RAMP = 6.0
+"""Pixels of a 1280-wide picture over which the matte rises from the region's edge inwards."""
+
+CONFIDENCE_RAMP = 10.0
+"""Pixels of a 1280-wide picture beyond the edge over which a source loses its confidence."""
+
+CYCLE_REACH = 0.10
+"""Picture widths that the fast part of a region may travel in one cross-fade cycle."""
+
+SHORTEST_CYCLE = 1.0
+"""Seconds. Below about one second the cross-fade itself is seen as a pulse."""
+
+LONGEST_TRAVEL = 0.20
+"""Picture widths a cycle. What is faster even in the shortest cycle is slowed down to this."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One photo, ready to be played.
+
+    Attributes:
+        arrays: what the kernels read.
+        fps: frames a second.
+        speed_scale: factor applied to the motion's speed to keep the loop clean (1 = none).
+        sources: what made each part ("network", "push_pull", "variance_preserving"...).
+    """
+
+    arrays: SceneArrays
+    fps: float
+    speed_scale: float = 1.0
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        from stillflow.kernels.native import NativeScene
+
+        object.__setattr__(self, "_native", NativeScene(self.arrays))
+
+    @property
+    def frames(self) -> int:
+        """N, frames in one loop."""
+        return self.arrays.frames
+
+    @property
+    def height(self) -> int:
+        """Picture height in pixels."""
+        return self.arrays.height
+
+    @property
+    def width(self) -> int:
+        """Picture width in pixels."""
+        return self.arrays.width
+
+    @property
+    def matte(self) -> ByteArray:
+        """(H, W) uint8, 255 where a pixel belongs to the moving layer."""
+        return self.arrays.matte
+
+    def frame(self, t: float) -> ByteArray:
+        """Render the frame at time t (in frames, any real number; period ``frames``).
+
+        Returns:
+            (H, W, 3) uint8 RGB, a new array.
+        """
+        out = np.empty_like(self.arrays.photo)
+        self._native.frame(t, out)  # type: ignore[attr-defined]
+        return out
+
+
+def flow_region(motion: Motion, photo: ByteArray) -> tuple[ByteArray, ByteArray]:
+    """Cut the moving regions along the photo's own edges.
+
+    Args:
+        motion: at field size.
+        photo: (H, W, 3) uint8.
+
+    Returns:
+        (H, W) uint8 masks of 0 or 255: what flows and what sways; they do not overlap.
+    """
+    height, width = photo.shape[:2]
+    guide = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    radius = max(2, round(width * 0.008))
+    flow = _guided(guide, cv2.resize(motion.flow_matte, (width, height)), radius)
+    sway = _guided(guide, cv2.resize(motion.sway_matte, (width, height)), radius)
+    flows = (flow > 0.5) & (flow >= sway)
+    sways = (sway > 0.5) & ~flows
+    return tuple(_without_specks(m) for m in (flows, sways))  # type: ignore[return-value]
+
+
+def _guided(guide: FloatArray, values: FloatArray, radius: int, eps: float = 1e-3) -> FloatArray:
+    """Guided filter (He et al. 2013) of values (H, W) by a gray guide 0..1, at 1/4 size for speed."""
+    height, width = guide.shape
+    size = (max(1, width // 2), max(1, height // 2))
+    g, v = (cv2.resize(a, size, interpolation=cv2.INTER_AREA) for a in (guide, values))
+    box = (radius + 1, radius + 1)
+    mean_g, mean_v = cv2.blur(g, box), cv2.blur(v, box)
+    a = (cv2.blur(g * v, box) - mean_g * mean_v) / (cv2.blur(g * g, box) - mean_g * mean_g + eps)
+    b = mean_v - a * mean_g
+    a, b = (cv2.resize(cv2.blur(m, box), (width, height)) for m in (a, b))
+    return np.asarray(a * guide + b, np.float32)
+
+
+def _without_specks(mask: np.ndarray) -> ByteArray:
+    """Drop islands and holes below 0.02 % of the picture."""
+    least = max(16, int(mask.size * 2e-4))
+    result = mask.astype(np.uint8)
+    for value in (1, 0):
+        count, labels, stats, _ = cv2.connectedComponentsWithStats((result == value).astype(np.uint8), connectivity=4)
+        small = np.zeros(count, bool)
+        small[1:] = stats[1:, cv2.CC_STAT_AREA] < least
+        result[small[labels]] = 1 - value
+    return result * np.uint8(255)
+
+
+def inner_ramp(region: ByteArray, ramp: float) -> ByteArray:
+    """Matte that lies inside a region: 0 at its edge, 255 from ``ramp`` pixels inwards; no ramp at the border."""
+    padded = cv2.copyMakeBorder(region, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    padded = cv2.copyMakeBorder(padded, *([int(ramp) + 1] * 4), cv2.BORDER_REPLICATE)
+    distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_5)
+    cut = int(ramp) + 2
+    distance = distance[cut : cut + region.shape[0], cut : cut + region.shape[1]]
+    x = np.clip((distance - 1) / max(ramp, 1), 0, 1)
+    return np.ascontiguousarray(np.rint(255 * x * x * (3 - 2 * x)), np.uint8)
+
+
+def cycle_plan(region: ByteArray, speed: FloatArray, seconds: float) -> tuple[ByteArray, FloatArray]:
+    """Choose cross-fade cycles for each connected region, and slow down what is too fast even then.
+
+    A cross-fade looks clean while the content travels a short way: so a fast region is faded several
+    times in one loop. Never faster than ``SHORTEST_CYCLE``; what still travels further than
+    ``LONGEST_TRAVEL`` is slowed as a whole, so that its pattern of speeds stays.
+
+    Args:
+        region: (h, w) uint8, non-zero where the layer flows, at field size.
+        speed: (h, w) float32, picture widths a second.
+        seconds: length of the loop.
+
+    Returns:
+        cycles (h, w) uint8 >= 1, and a speed factor (h, w) float32 in (0, 1]; both constant over each
+        region and continued outside to the nearest one.
+    """
+    h, w = region.shape
+    most = int(np.clip(np.floor(seconds / SHORTEST_CYCLE), 1, 255))
+    # Regions closer than two samples share lookups when traces are doubled: they count as one.
+    joined = cv2.dilate((region > 0).astype(np.uint8), np.ones((5, 5), np.uint8))
+    count, labels = cv2.connectedComponents(joined, connectivity=8)
+    cycles_of, factor_of = np.ones(count, np.uint8), np.ones(count, np.float32)
+    for i in range(1, count):
+        values = speed[(labels == i) & (region > 0)]
+        fast = float(np.percentile(values, 90)) if values.size else 0.0
+        cycles = int(np.clip(np.ceil(fast * seconds / CYCLE_REACH), 1, most))
+        travel = fast * seconds / cycles
+        cycles_of[i], factor_of[i] = cycles, min(1.0, LONGEST_TRAVEL / max(travel, 1e-6))
+    if count == 1:
+        return np.ones((h, w), np.uint8), np.ones((h, w), np.float32)
+    owner = layer.nearest_owner(labels)
+    return np.ascontiguousarray(cycles_of[owner]), np.ascontiguousarray(factor_of[owner])
+
+
+def build_scene(
+    photo: Photo,
+    motion: Motion,
+    *,
+    seconds: float = 4.0,
+    fps: float = 30.0,
+    generator: Generator | None = None,
+    outputs: Mapping[str, str] | None = None,
+) -> Scene:
+    """Prepare a loop: cut the moving layer, continue it, plan its cycles.
+
+    Args:
+        photo: the picture.
+        motion: of this very picture.
+        seconds: length of the loop, > 0.
+        fps: frames a second, > 0; the loop has round(seconds * fps) frames.
+        generator: the generator network; None plays the closed forms.
+        outputs: which of the generator's outputs are used: {"plate": "network" | "push_pull",
+            "blend": "network" | "variance_preserving"}; the closed forms by default.
+
+    Returns:
+        The scene.
+
+    Raises:
+        StillflowError: seconds or fps out of range, or a motion of another picture size.
+    """
+    frames = _frame_count(seconds, fps)
+    if (motion.height, motion.width) != (photo.height, photo.width):
+        raise StillflowError(
+            "the motion does not fit the photo",
+            f"it was made for {motion.width}x{motion.height}, the photo has {photo.width}x{photo.height}",
+            "make the motion from this very photo, at the size it is played",
+        )
+    outputs = outputs or {}
+    unit = photo.width / 1280
+    flows, sways = flow_region(motion, photo.pixels)
+    h, w = motion.matte.shape
+    field_size = (w, h)
+    known = cv2.resize(flows, field_size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    known = np.where(known > 0.99, known, 0).astype(np.float32) if (known > 0.99).any() else known
+    velocity = layer.continue_values(motion.velocity, known, motion.classes)
+    speed = np.hypot(velocity[..., 0], velocity[..., 1])
+    cycles, slower = cycle_plan((known > 0).astype(np.uint8), speed, seconds)
+    velocity = velocity * slower[..., None] * np.float32(photo.width / 4 / fps)
+    inside = _confidence_ramp(flows, CONFIDENCE_RAMP * unit, field_size)
+    colours = cv2.resize(photo.pixels, field_size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    fill = layer.continue_values(colours, known, motion.classes) if known.any() else colours
+    blend = None
+    if generator is not None and flows.any():
+        made, coefficients = generator(generator_field(colours, known, velocity, cycles, inside, frames))
+        if outputs.get("plate") == "network":
+            fill = np.ascontiguousarray(np.moveaxis(made, 0, -1) * 255, np.float32)
+        if outputs.get("blend") == "network":
+            blend = np.ascontiguousarray(np.moveaxis(coefficients, 0, -1), np.float32)
+    matte, plate = _matte_and_plate(photo.pixels, flows, sways, fill, unit)
+    arrays = SceneArrays(
+        photo=photo.pixels,
+        plate=plate,
+        matte=matte,
+        velocity=np.ascontiguousarray(velocity, np.float32),
+        flow=_flow_samples(flows, sways, field_size),
+        cycles=cycles,
+        inside=inside,
+        sway=_sway_in_field(motion, sways, photo.width),
+        blend=blend,
+        low=local_mean(plate),
+        frames=frames,
+    )
+    return Scene(
+        arrays=arrays,
+        fps=fps,
+        speed_scale=float(slower[known > 0].min()) if known.any() else 1.0,
+        sources={
+            "plate": "network" if generator and outputs.get("plate") == "network" else "push_pull",
+            "blend": "network" if blend is not None else "variance_preserving",
+        },
+    )
+
+
+def local_mean(plate: ByteArray) -> FloatArray:
+    """Fast form of ``kernels.reference.low_pass``: (H, W, 3) uint8 to (h, w, 3) float32."""
+    height, width = plate.shape[:2]
+    bottom, right = -height % 4, -width % 4
+    padded = cv2.copyMakeBorder(plate, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+    size = (padded.shape[1] // 4, padded.shape[0] // 4)
+    blocks = cv2.resize(padded.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    box = (2 * STATISTICS_RADIUS + 1, 2 * STATISTICS_RADIUS + 1)
+    for _ in range(2):
+        blocks = cv2.blur(blocks, box, borderType=cv2.BORDER_REPLICATE)
+    return np.ascontiguousarray(blocks, np.float32)
+
+
+def _frame_count(seconds: float, fps: float) -> int:
+    """Frames in a loop; checks both numbers."""
+    for name, value, high in (("seconds", seconds, 600.0), ("frames a second", fps, 240.0)):
+        if not (np.isfinite(value) and 0 < value <= high):
+            raise StillflowError(
+                f"cannot make a loop of {value} {name}",
+                f"it must be above 0 and at most {high:g}",
+                "leave it out for 4 seconds at 30 frames a second",
+            )
+    return max(1, round(seconds * fps))
+
+
+def _confidence_ramp(region: ByteArray, ramp: float, field_size: tuple[int, int]) -> FloatArray:
+    """Confidence at field size: 1 in the region, falling to the floor over ``ramp`` pixels beyond it."""
+    if not region.any():
+        return np.full(field_size[::-1], CONFIDENCE_FLOOR, np.float32)
+    distance = cv2.distanceTransform(255 - region, cv2.DIST_L2, cv2.DIST_MASK_5)
+    value = np.maximum(1 - distance / max(ramp, 1), CONFIDENCE_FLOOR)
+    return np.ascontiguousarray(cv2.resize(value, field_size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _flow_samples(flows: ByteArray, sways: ByteArray, field_size: tuple[int, int]) -> ByteArray:
+    """(h, w) uint8: 1 where a sample belongs to the flowing layer or its soft edge, 0 in what sways."""
+    flow, sway = (cv2.resize(m, field_size, interpolation=cv2.INTER_AREA) for m in (flows, sways))
+    return np.ascontiguousarray((cv2.dilate(flow, np.ones((3, 3), np.uint8)) > 0) & (sway < 128), np.uint8)
+
+
+def _matte_and_plate(
+    photo: ByteArray, flows: ByteArray, sways: ByteArray, fill: FloatArray, unit: float
+) -> tuple[ByteArray, ByteArray]:
+    """The matte inside both regions, and the plate: the flowing layer continued, the photo under the matte."""
+    ramp = MATTE_RAMP * unit
+    # The outermost 2 px of a region hold colours mixed with the background: they are no source.
+    core = cv2.erode(flows, np.ones((3, 3), np.uint8), iterations=max(1, round(2 * unit)))
+    matte = np.maximum(inner_ramp(core, ramp), inner_ramp(sways, ramp))
+    plate = layer.continue_plate(photo, core if core.any() else flows, fill, reach=64 * unit)
+    kept = matte > 0
+    plate[kept] = photo[kept]
+    if sways.any():
+        # What sways reads a few pixels around itself: the photo, not the flowing layer.
+        near = cv2.dilate(sways, np.ones((3, 3), np.uint8), iterations=max(1, round(8 * unit))) & (255 - flows)
+        plate[near > 0] = photo[near > 0]
+    return matte, plate
+
+
+def _sway_in_field(motion: Motion, sways: ByteArray, width: int) -> FloatArray:
+    """Sway coefficients in field pixels, zero where nothing sways."""
+    h, w = motion.matte.shape
+    if not motion.sway.size or not sways.any():
+        return np.zeros((0, h, w, 4), np.float32)
+    where = cv2.GaussianBlur(cv2.resize(sways, (w, h), interpolation=cv2.INTER_AREA).astype(np.float32) / 255, (0, 0), 2)
+    return np.ascontiguousarray(motion.sway * where[None, ..., None] * np.float32(width / 4), np.float32)
