@@ -202,7 +202,7 @@ def cubic_weights(f: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, Fl
         a * (f - 2 * f2 + f3),
         1 - (a + 3) * f2 + (a + 2) * f3,
         -a * f + (2 * a + 3) * f2 - (a + 2) * f3,
-        a * (f3 - f2),
+        a * (f2 - f3),
     )
 
 
