@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The flow network, run once a photo: photo and hints in, Motion out; and the closed form it must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from stillflow.guidance import Arrow, Hints
+from stillflow.kernels.arrays import ByteArray, FloatArray, field_shape
+from stillflow.motion import FLOW_CLASSES, SWAY_CLASSES, Motion
+from stillflow.photo import Photo
+from stillflow.sway import sway_coefficients
+
+Run = Callable[[Mapping[str, npt.NDArray[np.float32]]], Mapping[str, npt.NDArray[np.float32]]]
+"""A session's ``run``: {"photo", "hints"} to {"classes", "moves", "velocity", "spread"}."""
+
+LONG_SIDE = 320
+"""Long side in pixels at which the network sees the photo."""
+
+MULTIPLE = 32
+"""Both sides are brought to a multiple of this: the network halves five times."""
+
+VELOCITY_UNIT = 10.0
+"""The network speaks of widths a second times 10, so that common speeds are near 0.1..1."""
+
+ARROW_SIGMA = 0.03
+"""Width of an arrow's bump in the hint planes, in long sides."""
+
+RBF_SIGMA = 0.15
+"""Width of the Gaussian in ``rbf_velocity``, in picture widths."""
+
+
+def hint_planes(hints: Hints, h: int, w: int) -> FloatArray:
+    """Lay out guidance as the network reads it.
+
+    Args:
+        hints: resolved guidance.
+        h: rows of the network's input.
+        w: columns of the network's input.
+
+    Returns:
+        (6, h, w) float32: mask_known, mask_value, arrow_known, arrow vx and vy (widths a second times
+        10, weighted by the bump), row 0 (top) to 1 (bottom).
+    """
+    planes = np.zeros((6, h, w), np.float32)
+    if hints.mask is not None:
+        planes[0] = 1
+        planes[1] = cv2.resize(hints.mask, (w, h), interpolation=cv2.INTER_AREA)
+    if hints.still is not None:
+        still = cv2.resize(hints.still, (w, h), interpolation=cv2.INTER_AREA)
+        planes[0] = np.maximum(planes[0], still)
+        planes[1] *= 1 - still
+    for arrow in hints.arrows:
+        bump = _arrow_bump(arrow, h, w)
+        vx, vy = arrow.velocity(h / w)
+        planes[2] = np.maximum(planes[2], bump)
+        stronger = bump > np.hypot(planes[3], planes[4]) * 0
+        planes[3] = np.where(stronger, planes[3] * (1 - bump) + bump * vx * VELOCITY_UNIT, planes[3])
+        planes[4] = np.where(stronger, planes[4] * (1 - bump) + bump * vy * VELOCITY_UNIT, planes[4])
+    planes[5] = np.linspace(0, 1, h, dtype=np.float32)[:, None]
+    return planes
+
+
+def _arrow_bump(arrow: Arrow, h: int, w: int) -> FloatArray:
+    """Gaussian of the distance to the arrow's stroke, (h, w) float32 0..1."""
+    y, x = np.mgrid[0:h, 0:w].astype(np.float32)
+    ax, ay, bx, by = arrow.x0 * (w - 1), arrow.y0 * (h - 1), arrow.x1 * (w - 1), arrow.y1 * (h - 1)
+    dx, dy = bx - ax, by - ay
+    along = np.clip(((x - ax) * dx + (y - ay) * dy) / max(dx * dx + dy * dy, 1e-9), 0, 1)
+    squared = (x - ax - along * dx) ** 2 + (y - ay - along * dy) ** 2
+    return np.asarray(np.exp(-squared / (2 * (ARROW_SIGMA * max(h, w)) ** 2)), np.float32)
+
+
+def rbf_velocity(arrows: Sequence[Arrow], h: int, w: int, aspect: float) -> FloatArray:
+    """Closed form: Gaussian-weighted mean of the arrows' velocities (normalised RBF).
+
+    Args:
+        arrows: at least one.
+        h: rows.
+        w: columns.
+        aspect: height / width of the picture.
+
+    Returns:
+        (h, w, 2) float32, widths a second.
+    """
+    y, x = np.mgrid[0:h, 0:w].astype(np.float32)
+    x, y = x / max(w - 1, 1), y / max(h - 1, 1) * aspect
+    total = np.zeros((h, w, 2), np.float32)
+    weight = np.full((h, w, 1), 1e-12, np.float32)
+    for arrow in arrows:
+        velocity = np.array(arrow.velocity(aspect), np.float32)
+        cx, cy = (arrow.x0 + arrow.x1) / 2, (arrow.y0 + arrow.y1) / 2 * aspect
+        # The small constant keeps the direction of the nearest arrows far away from all of them.
+        near = np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * RBF_SIGMA**2)) + 1e-6
+        total += near[..., None] * velocity
+        weight += near[..., None]
+    return np.asarray(total / weight, np.float32)
+
+
+def predict_motion(photo: Photo, hints: Hints, run: Run, outputs: Mapping[str, str], long_side: int = LONG_SIDE) -> Motion:
+    """Ask the flow network how a photo would move.
+
+    Args:
+        photo: the picture.
+        hints: resolved guidance; strength scales every speed.
+        run: the flow network's session.
+        outputs: the manifest's switches ("velocity_guided": "network" or "rbf").
+        long_side: pixels at which the network sees the photo.
+
+    Returns:
+        The motion, at field size.
+    """
+    h, w = field_shape(photo.height, photo.width)
+    size = _network_size(photo.height, photo.width, long_side)
+    small = cv2.resize(photo.pixels, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    planes = hint_planes(hints, size[1], size[0])
+    out = run({"photo": np.ascontiguousarray(small.transpose(2, 0, 1)[None]), "hints": planes[None]})
+    logits = np.stack([_to_field(p, h, w) for p in out["classes"][0]])
+    moves = 1 / (1 + np.exp(-_to_field(out["moves"][0, 0], h, w)))
+    velocity = np.stack([_to_field(p, h, w) for p in out["velocity"][0]], -1) / np.float32(VELOCITY_UNIT)
+    confidence = 1 / (1 + np.exp(np.clip(_to_field(out["spread"][0, 0], h, w), -20, 20)))
+    sources = {"velocity": "network", "matte": "network"}
+    if hints.arrows and outputs.get("velocity_guided", "rbf") == "rbf":
+        velocity = rbf_velocity(hints.arrows, h, w, photo.height / photo.width)
+        sources["velocity"] = "rbf"
+    matte, classes = _matte_and_classes(moves, logits, hints, h, w)
+    if hints.mask is not None:
+        sources["matte"] = "user"
+    velocity = np.ascontiguousarray(velocity * np.float32(hints.strength), np.float32)
+    swaying = np.asarray(matte * np.isin(classes, SWAY_CLASSES), np.float32)
+    return Motion(
+        velocity=velocity,
+        matte=matte,
+        classes=classes,
+        confidence=np.ascontiguousarray(confidence, np.float32),
+        sway=sway_coefficients(swaying, classes, strength=hints.strength, seed=hints.seed),
+        height=photo.height,
+        width=photo.width,
+        sources=sources | {"sway": "closed form"},
+    )
+
+
+def _network_size(height: int, width: int, long_side: int) -> tuple[int, int]:
+    """(width, height) the network runs at: long side at most ``long_side``, multiples of 32."""
+    scale = min(1.0, long_side / max(height, width))
+    return (
+        max(MULTIPLE, round(width * scale / MULTIPLE) * MULTIPLE),
+        max(MULTIPLE, round(height * scale / MULTIPLE) * MULTIPLE),
+    )
+
+
+def _to_field(plane: npt.NDArray[np.float32], h: int, w: int) -> FloatArray:
+    """Bring one output plane to field size."""
+    return np.asarray(cv2.resize(plane, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _matte_and_classes(
+    moves: FloatArray, logits: FloatArray, hints: Hints, h: int, w: int
+) -> tuple[FloatArray, ByteArray]:
+    """Apply the user's maps: a mask says what moves, and arrows alone say that their region flows."""
+    classes = logits.argmax(0).astype(np.uint8)
+    matte = np.asarray(moves, np.float32)
+    flow = np.array(FLOW_CLASSES)
+    best_flow = flow[logits[flow].argmax(0)].astype(np.uint8)
+    if hints.mask is not None:
+        matte = cv2.resize(hints.mask, (w, h), interpolation=cv2.INTER_AREA)
+        moving = np.isin(classes, FLOW_CLASSES + SWAY_CLASSES)
+        # What the user says moves but the network calls still gets the most likely moving class; with
+        # arrows beside the mask that is a flowing one.
+        order = np.array(FLOW_CLASSES if hints.arrows else FLOW_CLASSES + SWAY_CLASSES)
+        likely = order[logits[order].argmax(0)].astype(np.uint8)
+        classes = np.where(moving & ~np.array(bool(hints.arrows)), classes, likely)
+    elif hints.arrows:
+        bump = np.max([_arrow_bump(arrow, h, w) for arrow in hints.arrows], axis=0)
+        classes = np.where(bump > 0.5, best_flow, classes)
+        matte = np.maximum(matte, np.where(bump > 0.5, bump, 0))
+    else:
+        matte = np.where(np.isin(classes, (0, 9)), np.minimum(matte, 0.49), matte)
+    if hints.still is not None:
+        matte = matte * (1 - cv2.resize(hints.still, (w, h), interpolation=cv2.INTER_AREA))
+    return np.ascontiguousarray(matte, np.float32), np.ascontiguousarray(classes, np.uint8)
