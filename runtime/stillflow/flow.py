@@ -56,11 +56,12 @@ def hint_planes(hints: Hints, h: int, w: int) -> FloatArray:
         planes[1] *= 1 - still
     for arrow in hints.arrows:
         bump = _arrow_bump(arrow, h, w)
-        vx, vy = arrow.velocity(h / w)
-        planes[2] = np.maximum(planes[2], bump)
-        stronger = bump > np.hypot(planes[3], planes[4]) * 0
-        planes[3] = np.where(stronger, planes[3] * (1 - bump) + bump * vx * VELOCITY_UNIT, planes[3])
-        planes[4] = np.where(stronger, planes[4] * (1 - bump) + bump * vy * VELOCITY_UNIT, planes[4])
+        planes[2] += bump
+        for i, v in enumerate(arrow.velocity(h / w)):
+            planes[3 + i] += bump * v * VELOCITY_UNIT
+    # Where strokes overlap: their weighted mean; along one stroke's flank: its velocity times the bump.
+    planes[3:5] /= np.maximum(planes[2], 1)
+    planes[2] = np.minimum(planes[2], 1)
     planes[5] = np.linspace(0, 1, h, dtype=np.float32)[:, None]
     return planes
 
