@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The recipe of the flow network: one command, resumable, ends in weights, a receipt and a curve."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from stillflow_export.networks.flow import FlowNetwork, build_flow_network
+from torch import Tensor, nn
+
+from stillflow_training.flow_samples import draw_batch
+from stillflow_training.flow_validation import FloatArray, Predict, validate
+from stillflow_training.labels import LabelledPhoto, read_labels
+from stillflow_training.run_folder import Run, open_run, photo_credits, write_curve
+
+CLASS_WEIGHTS = (0.6, 1.0, 1.0, 1.5, 2.5, 0.8, 1.2, 1.5, 1.5, 1.0)
+"""Weight of each class in the cross entropy: rare ones count more, static less."""
+
+
+def losses(out: tuple[Tensor, ...], target: list[Tensor]) -> dict[str, Tensor]:
+    """The four terms of the loss.
+
+    classes: weighted cross entropy where labelled. moves: binary cross entropy and soft Dice.
+    velocity: Charbonnier error relative to the speed, weighted by trust, and by the predicted spread
+    (Laplace likelihood: error / s + log s). direction: 1 - cosine.
+    """
+    classes, moves, velocity, spread = (o.float() for o in out)
+    label, move, true_v, weight, labelled = target
+    cross = nn.functional.cross_entropy(
+        classes, label.long(), torch.tensor(CLASS_WEIGHTS), reduction="none", label_smoothing=0.03
+    )
+    moves = moves[:, 0]
+    binary = nn.functional.binary_cross_entropy_with_logits(moves, move)
+    chance = torch.sigmoid(moves)
+    dice = 1 - (2 * (chance * move).sum() + 1) / (chance.sum() + move.sum() + 1)
+    error = ((velocity - true_v).square().sum(1) + 1e-4).sqrt()
+    speed = (true_v.square().sum(1) + 1e-4).sqrt()
+    relative = error / (speed + 0.1)
+    log_spread = spread[:, 0].clamp(-3.0, 3.0)
+    likelihood = error.detach() * torch.exp(-log_spread) + log_spread
+    cosine = nn.functional.cosine_similarity(velocity, true_v, dim=1, eps=1e-3)
+    total = weight.sum() + 1
+    return {
+        "classes": (cross * labelled).sum() / (labelled.sum() + 1),
+        "moves": binary + 0.5 * dice,
+        "velocity": (relative * weight).sum() / total,
+        "direction": ((1 - cosine) * weight).sum() / total,
+        "spread": 0.1 * (likelihood * weight).sum() / total,
+    }
+
+
+def predictor(network: nn.Module) -> Predict:
+    """Wrap a network in eval mode as a function of NumPy arrays."""
+
+    def predict(photo: FloatArray, hints: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        with torch.no_grad():
+            classes, moves, velocity, _ = network(torch.from_numpy(photo[None]), torch.from_numpy(hints[None]))
+        return classes[0].numpy(), moves[0, 0].numpy(), velocity[0].numpy()
+
+    return predict
+
+
+def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict[str, Any]:
+    """Train, from the run's last checkpoint if it has one.
+
+    Returns:
+        The validation figures of the best weights.
+    """
+    learn = [p for p in photos if p.split == "train"]
+    check = [p for p in photos if p.split == "val"]
+    torch.manual_seed(config["seed"])
+    network: FlowNetwork = build_flow_network().to(memory_format=torch.channels_last)
+    average = build_flow_network().eval()
+    average.load_state_dict(network.state_dict())
+    optimiser = torch.optim.AdamW(network.parameters(), lr=config["rate"], weight_decay=config["weight_decay"])
+    start = run.resume({"network": network, "average": average, "optimiser": optimiser})
+    for step in range(start, config["steps"]):
+        # One generator a step: a resumed run draws the very batches an unbroken one would have drawn.
+        rng = np.random.default_rng([config["seed"], step])
+        batch = draw_batch(
+            rng, learn, config["batch"], (config["height"], config["width"]), config["procedural"]
+        )
+        photo, hints, *target = (torch.from_numpy(b) for b in batch)
+        progress = step / config["steps"]
+        for group in optimiser.param_groups:
+            group["lr"] = config["rate"] * min(1.0, step / 200) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * progress)))
+        network.train()
+        with torch.autocast("cpu", torch.bfloat16):
+            out = network(photo.contiguous(memory_format=torch.channels_last), hints)
+        terms = losses(out, target)
+        optimiser.zero_grad()
+        torch.stack(list(terms.values())).sum().backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimiser.step()
+        _update_average(average, network, min(config["average"], (step + 1) / (step + 10)))
+        run.log(step, {name: float(value.detach()) for name, value in terms.items()})
+        if (step + 1) % config["validate_every"] == 0 or step + 1 == config["steps"]:
+            figures = validate(predictor(average), check, config["long_side"]) if check else {}
+            run.validated(step + 1, figures)
+            run.save(step + 1, {"network": network, "average": average, "optimiser": optimiser})
+            score = figures.get("iou_moves", 0.0) - figures.get("angle_median_unguided", 0.0) / 180
+            if run.is_best(score):
+                save_file(average.state_dict(), run.folder / "flow.safetensors")
+                run.write_receipt(
+                    "flow", config, figures, step + 1, sum(p.numel() for p in network.parameters()), photo_credits(run.data, learn)
+                )
+            write_curve(run, run.folder / "flow.curve.png")
+    return run.best_figures
+
+
+def _update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Exponential moving average of weights and of batch norm's statistics."""
+    with torch.no_grad():
+        for kept, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+            if kept.dtype.is_floating_point:
+                kept.lerp_(new, 1 - decay)
+            else:
+                kept.copy_(new)
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder with photos/, labels/, LICENCES.csv.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run; an existing one is resumed.")
+@click.option("--config", type=click.Path(path_type=Path), default=None, help="JSON file; flow.json of this package by default.")
+@click.option("--threads", default=2, show_default=True, help="CPU threads.")
+def flow(data: Path, out: Path, config: Path | None, threads: int) -> None:
+    """Train the flow network on labelled photos and procedural scenes."""
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(1)
+    settings = json.loads((config or Path(__file__).with_name("configs") / "flow.json").read_text(encoding="utf-8"))
+    started = time.time()
+    run = open_run(out, data)
+    train(run, read_labels(data), settings)
+    click.echo(f"{run.folder}: best {json.dumps(run.best_figures)} after {time.time() - started:.0f} s", err=True)

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A training run's folder: checkpoint, log, best weights, receipt and curve."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stillflow_training.labels import LabelledPhoto, licence_rows
+
+
+@dataclass
+class Run:
+    """One run. ``log.jsonl`` has a line every 20 steps, ``validation.jsonl`` one a validation."""
+
+    folder: Path
+    data: Path
+    best_score: float = float("-inf")
+    best_figures: dict[str, Any] = field(default_factory=dict)
+    started: float = field(default_factory=time.time)
+    _sums: dict[str, float] = field(default_factory=dict)
+    _figures: dict[str, Any] = field(default_factory=dict)
+
+    def log(self, step: int, terms: dict[str, float]) -> None:
+        """Add one step's losses; every 20 steps their means go to the log."""
+        for name, value in terms.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value / 20
+        if (step + 1) % 20 == 0:
+            self._append("log.jsonl", {"step": step + 1, "seconds": round(time.time() - self.started, 1), **self._sums})
+            self._sums = {}
+
+    def validated(self, step: int, figures: dict[str, Any]) -> None:
+        """Record a validation."""
+        self._figures = figures
+        self._append("validation.jsonl", {"step": step, **figures})
+
+    def is_best(self, score: float) -> bool:
+        """Whether the last validation is the best so far; remembers it if so."""
+        if score <= self.best_score:
+            return False
+        self.best_score, self.best_figures = score, self._figures
+        return True
+
+    def save(self, step: int, parts: dict[str, Any]) -> None:
+        """Write the state to resume from, in one stroke."""
+        state = {name: part.state_dict() for name, part in parts.items()}
+        temporary = self.folder / "checkpoint.tmp"
+        torch.save({"step": step, "best_score": self.best_score, "best": json.dumps(self.best_figures), **state}, temporary)
+        os.replace(temporary, self.folder / "checkpoint.pt")
+
+    def resume(self, parts: dict[str, Any]) -> int:
+        """Load the last state; returns the step to go on with, 0 in a new run."""
+        path = self.folder / "checkpoint.pt"
+        if not path.is_file():
+            return 0
+        state = torch.load(path, weights_only=True)
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        self.best_score, self.best_figures = state["best_score"], json.loads(state["best"])
+        return int(state["step"])
+
+    def write_receipt(
+        self, name: str, config: dict[str, Any], figures: dict[str, Any], step: int, weights: int, credits: list[dict[str, str]]
+    ) -> None:
+        """Write NAME.receipt.json: how the best weights came about and what they are worth."""
+        receipt = {
+            "network": name,
+            "command": f"python -m stillflow_training {name} --data DATA --out {self.folder.name}",
+            "config": config,
+            "step": step,
+            "weights": weights,
+            "validation": figures,
+            "torch": torch.__version__,
+            "machine": platform.machine(),
+            "photos": credits,
+        }
+        (self.folder / f"{name}.receipt.json").write_text(json.dumps(receipt, indent=1, ensure_ascii=False), encoding="utf-8")
+
+    def _append(self, file: str, row: dict[str, Any]) -> None:
+        with (self.folder / file).open("a", encoding="utf-8") as out:
+            out.write(json.dumps(row) + "\n")
+
+
+def open_run(folder: Path, data: Path) -> Run:
+    """Open or create a run's folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return Run(folder, data)
+
+
+def photo_credits(data: Path, photos: list[LabelledPhoto]) -> list[dict[str, str]]:
+    """Name, author, licence and source of every photo that was trained on."""
+    names = {p.name for p in photos}
+    return [
+        {key: row[key] for key in ("file", "author", "licence", "source")}
+        for row in licence_rows(data)
+        if Path(row["file"]).stem in names and row["file"].startswith("photos/")
+    ]
+
+
+def write_curve(run: Run, path: Path) -> None:
+    """Draw losses and validation figures over the steps."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    for axis, file in ((left, "log.jsonl"), (right, "validation.jsonl")):
+        source = run.folder / file
+        rows = [json.loads(line) for line in source.read_text().splitlines()] if source.is_file() else []
+        names = sorted({k for row in rows for k, v in row.items() if isinstance(v, (int, float))} - {"step", "seconds"})
+        for name in names:
+            if "median" in name or name == "static_photos":
+                continue
+            axis.plot([r["step"] for r in rows], [r.get(name) for r in rows], label=name, linewidth=1)
+        axis.set_xlabel("step")
+        axis.grid(alpha=0.3)
+        if names:
+            axis.legend(fontsize=7)
+    left.set_yscale("log")
+    left.set_title("training losses")
+    right.set_title("held-back photos")
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
