@@ -31,12 +31,13 @@ DISPLACEMENT_UNIT = 32.0
 
 
 def generator_field(
-    colours: FloatArray, known: FloatArray, velocity: FloatArray, cycles: ByteArray, inside: FloatArray, frames: int
+    fill: FloatArray, known: FloatArray, velocity: FloatArray, cycles: ByteArray, inside: FloatArray, frames: int
 ) -> FloatArray:
     """Lay out what the generator reads.
 
     Args:
-        colours: (h, w, 3) float32 0..255, the photo at field size.
+        fill: (h, w, 3) float32 0..255, the moving layer at field size: the photo where it shows the layer,
+            its push-pull continuation elsewhere.
         known: (h, w) float32 0..1, 1 where the photo shows the moving layer.
         velocity: (h, w, 2) float32 field pixels a frame, extended beyond the region.
         cycles: (h, w) uint8, cross-fade cycles a loop.
@@ -44,7 +45,7 @@ def generator_field(
         frames: in one loop.
 
     Returns:
-        (9, h, w) float32: RGB 0..1 blanked where unknown, known, inside, displacement over one cycle
+        (9, h, w) float32: RGB 0..1 of the fill, known, inside, displacement over one cycle
         divided by 32 field pixels (x, y), confidence of the source traced back and of the source traced
         forward at mid cycle.
     """
@@ -56,9 +57,8 @@ def generator_field(
         px, py = x + d[..., 0], y + d[..., 1]
         on = (px >= 0) & (px <= x.shape[1] - 1) & (py >= 0) & (py <= x.shape[0] - 1)
         valid.append(lookup(inside, px, py) * on)
-    blanked = colours / 255 * known[..., None]
     travel = velocity * period[..., None] / np.float32(DISPLACEMENT_UNIT)
-    planes = [*np.moveaxis(blanked, -1, 0), known, inside, *np.moveaxis(travel, -1, 0), *valid]
+    planes = [*np.moveaxis(fill / 255, -1, 0), known, inside, *np.moveaxis(travel, -1, 0), *valid]
     return np.stack(planes).astype(np.float32)
 
 

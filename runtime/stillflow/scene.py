@@ -224,7 +224,7 @@ def build_scene(
     fill = layer.continue_values(colours, known, motion.classes) if known.any() else colours
     blend = None
     if generator is not None and flows.any():
-        made, coefficients = generator(generator_field(colours, known, velocity, cycles, inside, frames))
+        made, coefficients = generator(generator_field(fill, known, velocity, cycles, inside, frames))
         if outputs.get("plate") == "network":
             fill = np.ascontiguousarray(np.moveaxis(made, 0, -1) * 255, np.float32)
         if outputs.get("blend") == "network":

@@ -100,7 +100,7 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
         torch.stack(list(terms.values())).sum().backward()
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
-        _update_average(average, network, min(config["average"], (step + 1) / (step + 10)))
+        update_average(average, network, min(config["average"], (step + 1) / (step + 10)))
         run.log(step, {name: float(value.detach()) for name, value in terms.items()})
         if (step + 1) % config["validate_every"] == 0 or step + 1 == config["steps"]:
             figures = validate(predictor(average), check, config["long_side"]) if check else {}
@@ -116,7 +116,7 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
     return run.best_figures
 
 
-def _update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Exponential moving average of weights and of batch norm's statistics."""
     with torch.no_grad():
         for kept, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):

@@ -20,7 +20,7 @@ WIDTHS = (24, 40, 64, 96, 128)
 """Channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the input."""
 
 
-def _conv(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+def conv_block(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
     """3x3 convolution, batch norm (folded on export), ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride, padding=dilation, dilation=dilation, bias=False),
@@ -34,7 +34,7 @@ class Residual(nn.Module):
 
     def __init__(self, width: int, dilation: int = 1) -> None:
         super().__init__()
-        self.first = _conv(width, width, dilation=dilation)
+        self.first = conv_block(width, width, dilation=dilation)
         self.second = nn.Sequential(
             nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation, bias=False), nn.BatchNorm2d(width)
         )
@@ -49,9 +49,9 @@ class FlowNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(_conv(3 + 6, WIDTHS[0], stride=2), Residual(WIDTHS[0]))
+        self.stem = nn.Sequential(conv_block(3 + 6, WIDTHS[0], stride=2), Residual(WIDTHS[0]))
         self.down = nn.ModuleList(
-            nn.Sequential(_conv(a, b, stride=2), Residual(b)) for a, b in zip(WIDTHS, WIDTHS[1:], strict=False)
+            nn.Sequential(conv_block(a, b, stride=2), Residual(b)) for a, b in zip(WIDTHS, WIDTHS[1:], strict=False)
         )
         deep = WIDTHS[-1]
         self.context = nn.Sequential(Residual(deep, dilation=2), Residual(deep, dilation=1))
