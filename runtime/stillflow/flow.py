@@ -30,6 +30,9 @@ VELOCITY_UNIT = 10.0
 ARROW_SIGMA = 0.03
 """Width of an arrow's bump in the hint planes, in long sides."""
 
+ARROW_FLOOR = 0.1
+"""Value of arrow_known far from every stroke."""
+
 RBF_SIGMA = 0.15
 """Width of the Gaussian in ``rbf_velocity``, in picture widths."""
 
@@ -43,8 +46,9 @@ def hint_planes(hints: Hints, h: int, w: int) -> FloatArray:
         w: columns of the network's input.
 
     Returns:
-        (6, h, w) float32: mask_known, mask_value, arrow_known, arrow vx and vy (widths a second times
-        10, weighted by the bump), row 0 (top) to 1 (bottom).
+        (6, h, w) float32: mask_known, mask_value, arrow_known (1 on a stroke, 0.1 far from all, 0 when
+        there are none), the closed form's vx and vy everywhere (widths a second times 10), row 0 (top)
+        to 1 (bottom). The network corrects the closed form, so it starts as good as that.
     """
     planes = np.zeros((6, h, w), np.float32)
     if hints.mask is not None:
@@ -54,14 +58,11 @@ def hint_planes(hints: Hints, h: int, w: int) -> FloatArray:
         still = cv2.resize(hints.still, (w, h), interpolation=cv2.INTER_AREA)
         planes[0] = np.maximum(planes[0], still)
         planes[1] *= 1 - still
-    for arrow in hints.arrows:
-        bump = _arrow_bump(arrow, h, w)
-        planes[2] += bump
-        for i, v in enumerate(arrow.velocity(h / w)):
-            planes[3 + i] += bump * v * VELOCITY_UNIT
-    # Where strokes overlap: their weighted mean; along one stroke's flank: its velocity times the bump.
-    planes[3:5] /= np.maximum(planes[2], 1)
-    planes[2] = np.minimum(planes[2], 1)
+    if hints.arrows:
+        # The floor tells the network everywhere that the direction was given.
+        bumps = [_arrow_bump(arrow, h, w) for arrow in hints.arrows]
+        planes[2] = np.maximum(np.max(bumps, axis=0), ARROW_FLOOR)
+        planes[3:5] = rbf_velocity(hints.arrows, h, w, h / w).transpose(2, 0, 1) * VELOCITY_UNIT
     planes[5] = np.linspace(0, 1, h, dtype=np.float32)[:, None]
     return planes
 

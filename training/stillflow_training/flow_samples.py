@@ -23,7 +23,8 @@ class Sample:
     """What one training step sees of one picture, all at the input's size.
 
     photo (H, W, 3) float32 0..1; classes (H, W) uint8; moves (H, W) float32; velocity (H, W, 2) float32
-    widths a second; weight (H, W) float32; labelled (H, W) float32, 1 where classes are true.
+    widths a second; weight (H, W) float32; labelled (H, W) float32, 1 where classes are true; flipped:
+    mirrored left to right.
     """
 
     photo: FloatArray
@@ -32,6 +33,7 @@ class Sample:
     velocity: FloatArray
     weight: FloatArray
     labelled: FloatArray
+    flipped: bool = False
 
 
 def draw_batch(
@@ -55,6 +57,10 @@ def draw_batch(
         sample = _procedural(rng, photos, size) if rng.random() < procedural else _labelled(rng, photos, size)
         hints = draw_hints(rng, sample)
         planes = hint_planes(hints, *size)
+        if sample.flipped and not hints.arrows:
+            # Where nothing in the picture tells left from right (clouds, ripples) the labels follow one
+            # habit; a flipped photo would teach the mean of both: no motion at all. Falls stay.
+            sample.weight = sample.weight * (np.abs(sample.velocity[..., 1]) > 2 * np.abs(sample.velocity[..., 0]))
         half = (size[1] // 2, size[0] // 2)
         rows.append(
             (
@@ -100,7 +106,13 @@ def _warp(rng: np.random.Generator, item: LabelledPhoto, size: tuple[int, int]) 
     inverse = np.linalg.inv(matrix[:, :2]).astype(np.float32)
     velocity = (v @ inverse.T) / w
     return Sample(
-        photo.astype(np.float32) / 255, classes, moves, velocity.astype(np.float32), weight, np.ones((h, w), np.float32)
+        photo=photo.astype(np.float32) / 255,
+        classes=classes,
+        moves=moves,
+        velocity=velocity.astype(np.float32),
+        weight=weight,
+        labelled=np.ones((h, w), np.float32),
+        flipped=flip,
     )
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The flow network: what moves in a photo and which way, from the photo and the user's hints.
 
-A residual U-Net of plain layers (Conv, BatchNorm, ReLU, Add, Resize by 2, one global mean), about a
+A residual U-Net of plain layers (Conv, BatchNorm, ReLU, Add, Resize by 2, one global mean), under a
 million weights: the labelled photos are few, and the network runs on a CPU once a photo.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 CLASSES = 10
 """Classes of ``stillflow.motion.CLASS_NAMES``."""
 
-WIDTHS = (24, 40, 64, 96, 128)
+WIDTHS = (20, 32, 48, 72, 96)
 """Channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the input."""
 
 
@@ -54,11 +54,11 @@ class FlowNetwork(nn.Module):
             nn.Sequential(conv_block(a, b, stride=2), Residual(b)) for a, b in zip(WIDTHS, WIDTHS[1:], strict=False)
         )
         deep = WIDTHS[-1]
-        self.context = nn.Sequential(Residual(deep, dilation=2), Residual(deep, dilation=1))
+        self.context = nn.Sequential(Residual(deep, dilation=2), nn.Dropout2d(0.1), Residual(deep))
         self.whole = nn.Sequential(nn.Conv2d(deep, deep, 1), nn.ReLU(inplace=True), nn.Conv2d(deep, deep, 1))
         self.lateral = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(WIDTHS, WIDTHS[1:], strict=False))
         self.up = nn.ModuleList(Residual(a) for a in WIDTHS[:-1])
-        self.heads = nn.Conv2d(WIDTHS[0], CLASSES + 1 + 2 + 1, 3, padding=1)
+        self.heads = nn.Conv2d(WIDTHS[0], CLASSES + 1 + 2 + 1 + 1, 3, padding=1)
 
     def forward(self, photo: Tensor, hints: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Run the network.
@@ -81,7 +81,11 @@ class FlowNetwork(nn.Module):
         for lateral, up, skip in zip(reversed(self.lateral), reversed(self.up), reversed(skips), strict=True):
             x = up(skip + nn.functional.interpolate(lateral(x), scale_factor=2.0, mode="nearest"))
         out = self.heads(x)
-        return out[:, :CLASSES], out[:, CLASSES : CLASSES + 1], out[:, CLASSES + 1 : CLASSES + 3], out[:, CLASSES + 3 :]
+        classes, moves, raw, scale, spread = torch.split(out, [CLASSES, 1, 2, 1, 1], 1)
+        # The closed form's velocity (zero without arrows) plus a correction whose scale is learned apart,
+        # since speeds span two orders of magnitude.
+        given = nn.functional.avg_pool2d(hints[:, 3:5], 2)
+        return classes, moves, given + raw * torch.exp(torch.clamp(scale, -4.0, 2.0)), spread
 
 
 def build_flow_network() -> FlowNetwork:
