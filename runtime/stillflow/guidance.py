@@ -54,12 +54,8 @@ class Arrow:
         what = f"cannot use the arrow {self._text()}"
         for name in ("x0", "y0", "x1", "y1", "seconds"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(
-                value, (int, float, np.floating, np.integer)
-            ):
-                raise StillflowError(
-                    what, f"{name} is not a number", "give five numbers, seconds last"
-                )
+            if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)):
+                raise StillflowError(what, f"{name} is not a number", "give five numbers, seconds last")
             if not math.isfinite(value):
                 raise StillflowError(what, f"{name} is {value}", "give finite numbers")
             object.__setattr__(self, name, float(value))
@@ -129,15 +125,11 @@ class Arrow:
         Args:
             aspect: height / width of the picture.
         """
-        return (self.x1 - self.x0) / self.seconds, (
-            self.y1 - self.y0
-        ) * aspect / self.seconds
+        return (self.x1 - self.x0) / self.seconds, (self.y1 - self.y0) * aspect / self.seconds
 
     def _text(self) -> str:
         values = (self.x0, self.y0, self.x1, self.y1, self.seconds)
-        return ",".join(
-            f"{v:g}" if isinstance(v, (int, float)) else str(v) for v in values
-        )
+        return ",".join(f"{v:g}" if isinstance(v, (int, float)) else str(v) for v in values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,14 +206,8 @@ class Guidance:
             StillflowError: a map cannot be read, holds NaN, has another aspect ratio than the photo (more
                 than 2 % off), the mask is black all over, or nothing of it is left beside the still map.
         """
-        mask = (
-            None if self.mask is None else _read_map(self.mask, "mask", height, width)
-        )
-        still = (
-            None
-            if self.still is None
-            else _read_map(self.still, "still map", height, width)
-        )
+        mask = None if self.mask is None else _read_map(self.mask, "mask", height, width)
+        still = None if self.still is None else _read_map(self.still, "still map", height, width)
         if mask is not None and float(mask.max()) < 0.5:
             raise StillflowError(
                 f"cannot use {_name(self.mask, 'mask')}",
@@ -240,11 +226,7 @@ class Guidance:
 
 
 def _name(source: MapSource | None, kind: str) -> str:
-    return (
-        f"the {kind} {source}"
-        if isinstance(source, (str, os.PathLike))
-        else f"this {kind}"
-    )
+    return f"the {kind} {source}" if isinstance(source, (str, os.PathLike)) else f"this {kind}"
 
 
 def _read_map(source: MapSource, kind: str, height: int, width: int) -> FloatArray:
@@ -268,9 +250,7 @@ def _read_map(source: MapSource, kind: str, height: int, width: int) -> FloatArr
 
         # Area averaging keeps thin strokes when shrinking; it has no meaning when growing.
         way = cv2.INTER_AREA if h * w > height * width else cv2.INTER_LINEAR
-        plane = np.asarray(
-            cv2.resize(plane, (width, height), interpolation=way), np.float32
-        )
+        plane = np.asarray(cv2.resize(plane, (width, height), interpolation=way), np.float32)
     return np.ascontiguousarray(np.clip(plane, 0, 1), np.float32)
 
 
@@ -278,17 +258,13 @@ def _array_plane(a: npt.NDArray[Any], what: str) -> FloatArray:
     if a.ndim == 3 and a.shape[2] in (1, 3, 4):
         a = a[..., : min(a.shape[2], 3)].max(axis=2)
     if a.ndim != 2 or a.size == 0:
-        raise StillflowError(
-            what, f"its shape is {a.shape}", "give an array of shape (H, W)"
-        )
+        raise StillflowError(what, f"its shape is {a.shape}", "give an array of shape (H, W)")
     if a.dtype == np.bool_:
         return a.astype(np.float32)
     if a.dtype == np.uint8:
         return np.asarray(a / 255.0, np.float32)
     if a.dtype.kind != "f":
-        raise StillflowError(
-            what, f"its samples are {a.dtype}", "use bool, uint8 or floats 0..1"
-        )
+        raise StillflowError(what, f"its samples are {a.dtype}", "use bool, uint8 or floats 0..1")
     if not np.isfinite(a).all():
         raise StillflowError(what, "it holds NaN or infinity", "replace those samples")
     if float(a.min()) < 0 or float(a.max()) > 1:

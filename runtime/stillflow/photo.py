@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A picture file becomes a Photo: upright, 8-bit, sRGB, of a size that was checked before decoding.
 
-Pillow reads the files (docs/adr/0002 says why not OpenCV). What is decided here, on purpose:
+Pillow reads the files (docs/adr/0002-pillow-reads-photos.md says why not OpenCV). What is decided here, on purpose:
 
 - EXIF orientation is applied, so that arrows and masks mean what the user sees.
 - An embedded colour profile is converted to sRGB (relative colorimetric, black point compensated),
@@ -61,20 +61,13 @@ class Photo:
 
     def __post_init__(self) -> None:
         p = self.pixels
-        if (
-            p.ndim != 3
-            or p.shape[2] != 3
-            or p.dtype != np.uint8
-            or not p.flags.c_contiguous
-        ):
+        if p.ndim != 3 or p.shape[2] != 3 or p.dtype != np.uint8 or not p.flags.c_contiguous:
             raise StillflowError(
                 "cannot take this array as a photo",
                 f"its shape is {p.shape} and its type {p.dtype}",
                 "use Photo.from_array, which converts gray, alpha, 16-bit and float arrays",
             )
-        if self.alpha is not None and (
-            self.alpha.shape != p.shape[:2] or self.alpha.dtype != np.uint8
-        ):
+        if self.alpha is not None and (self.alpha.shape != p.shape[:2] or self.alpha.dtype != np.uint8):
             raise StillflowError(
                 "cannot take this array as the photo's alpha",
                 f"its shape is {self.alpha.shape} and its type {self.alpha.dtype}",
@@ -163,9 +156,7 @@ class Photo:
                 cv2.resize(self.alpha, (width, height), interpolation=cv2.INTER_AREA),
                 np.uint8,
             )
-        return Photo(
-            np.ascontiguousarray(pixels, np.uint8), alpha, self.gray, self.source
-        )
+        return Photo(np.ascontiguousarray(pixels, np.uint8), alpha, self.gray, self.source)
 
 
 def load_photo(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Photo:
@@ -193,9 +184,7 @@ def load_photo(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) ->
     return Photo(pixels, kept, _is_gray(pixels), path)
 
 
-def read_gray(
-    path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS
-) -> ByteArray:
+def read_gray(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> ByteArray:
     """Read any picture file as one plane, for masks.
 
     The picture is turned upright; colours become luma; transparent counts as black; a colour profile
@@ -307,9 +296,7 @@ def _deep_to_bytes(image: Image.Image, path: Path) -> ByteArray:
                 "convert it to an 8-bit or 16-bit picture",
             )
         data = data.astype(np.uint16)
-    return _to_bytes(
-        data.astype(data.dtype.newbyteorder("=")), f"cannot read the picture {path}"
-    )
+    return _to_bytes(data.astype(data.dtype.newbyteorder("=")), f"cannot read the picture {path}")
 
 
 def _to_bytes(data: npt.NDArray[Any], what: str) -> ByteArray:
@@ -320,9 +307,7 @@ def _to_bytes(data: npt.NDArray[Any], what: str) -> ByteArray:
         return np.asarray((data.astype(np.uint32) + 128) // 257, np.uint8)
     if data.dtype.kind == "f":
         if not np.isfinite(data).all():
-            raise StillflowError(
-                what, "it holds NaN or infinity", "replace those samples first"
-            )
+            raise StillflowError(what, "it holds NaN or infinity", "replace those samples first")
         low, high = float(data.min()), float(data.max())
         if low < 0 or high > 1:
             raise StillflowError(
@@ -331,14 +316,10 @@ def _to_bytes(data: npt.NDArray[Any], what: str) -> ByteArray:
                 "scale floats to 0..1 (tone-map a high dynamic range picture), or use 8 or 16 bits",
             )
         return np.asarray(np.rint(data * 255), np.uint8)
-    raise StillflowError(
-        what, f"its samples are {data.dtype}", "use uint8, uint16 or floats 0..1"
-    )
+    raise StillflowError(what, f"its samples are {data.dtype}", "use uint8, uint16 or floats 0..1")
 
 
-def _over_white(
-    rgb: ByteArray, alpha: ByteArray | None
-) -> tuple[ByteArray, ByteArray | None]:
+def _over_white(rgb: ByteArray, alpha: ByteArray | None) -> tuple[ByteArray, ByteArray | None]:
     if alpha is None or int(alpha.min()) == 255:
         return rgb, None
     a = alpha[..., None].astype(np.uint16)
@@ -349,9 +330,6 @@ def _over_white(
 def _is_gray(rgb: ByteArray) -> bool:
     coarse = rgb[::16, ::16]
     for part in (coarse, rgb):
-        if not (
-            np.array_equal(part[..., 0], part[..., 1])
-            and np.array_equal(part[..., 1], part[..., 2])
-        ):
+        if not (np.array_equal(part[..., 0], part[..., 1]) and np.array_equal(part[..., 1], part[..., 2])):
             return False
     return True

@@ -43,9 +43,7 @@ FORMATS = (
 
 READABLE = "JPEG, PNG, WebP, TIFF, AVIF, GIF, BMP, JPEG 2000"
 
-RAW_SUFFIXES = frozenset(
-    (".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2", ".pef", ".srw")
-)
+RAW_SUFFIXES = frozenset((".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2", ".pef", ".srw"))
 """Camera raw files. Most of them are TIFF files that hold a small preview: better refused than blurred."""
 
 _SIGNATURES = (
@@ -83,9 +81,7 @@ _SIGNATURES = (
     ),
 )
 
-_PICTURE = re.compile(
-    rb"\xff\xd8\xff|\x89PNG|RIFF....WEBP|II\*\0|MM\0\*|GIF8|BM|\0\0\0\x0cjP", re.DOTALL
-)
+_PICTURE = re.compile(rb"\xff\xd8\xff|\x89PNG|RIFF....WEBP|II\*\0|MM\0\*|GIF8|BM|\0\0\0\x0cjP", re.DOTALL)
 """How the readable formats begin: such a file that no reader takes is damaged, not something else."""
 
 
@@ -106,17 +102,11 @@ def open_picture(path: Path, max_pixels: int) -> Image.Image:
     try:
         status = path.stat()
     except FileNotFoundError as error:
-        raise StillflowError(
-            what, "there is no such file", "check the name and the folder"
-        ) from error
+        raise StillflowError(what, "there is no such file", "check the name and the folder") from error
     except (OSError, ValueError) as error:
-        raise StillflowError(
-            what, reason(error), "check the name and the folder"
-        ) from error
+        raise StillflowError(what, reason(error), "check the name and the folder") from error
     if stat.S_ISDIR(status.st_mode):
-        raise StillflowError(
-            what, "it is a folder", "give the name of one picture file inside it"
-        )
+        raise StillflowError(what, "it is a folder", "give the name of one picture file inside it")
     if not stat.S_ISREG(status.st_mode):
         raise StillflowError(
             what,
@@ -136,11 +126,10 @@ def open_picture(path: Path, max_pixels: int) -> Image.Image:
     _import_readers()
     try:
         with warnings.catch_warnings():
-            # Pillow warns above 89 million pixels; the limit here is our own and is checked just below.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(
-                path, formats=[name for name in FORMATS if name in Image.OPEN]
-            )
+            # Pillow warns above 89 million pixels, and about odd tags. The limit here is our own, checked
+            # just below; and what matters about damage becomes an error.
+            warnings.simplefilter("ignore")
+            image = Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
     except Image.DecompressionBombError as error:
         count = re.search(r"\((\d+) pixels\)", str(error))
         raise _too_large(
@@ -149,17 +138,13 @@ def open_picture(path: Path, max_pixels: int) -> Image.Image:
             max_pixels,
         ) from error
     except PermissionError as error:
-        raise StillflowError(
-            what, "permission denied", f"run: chmod +r {path}"
-        ) from error
+        raise StillflowError(what, "permission denied", f"run: chmod +r {path}") from error
     except Exception as error:  # readers raise OSError, SyntaxError, struct.error and more on bad bytes
         raise _not_a_picture(path, what, error) from error
     width, height = image.size
     if width * height > max_pixels:
         image.close()
-        raise _too_large(
-            path, f"it is {width}x{height}, {width * height:,} pixels", max_pixels
-        )
+        raise _too_large(path, f"it is {width}x{height}, {width * height:,} pixels", max_pixels)
     return image
 
 
@@ -223,9 +208,7 @@ def _not_a_picture(path: Path, what: str, error: Exception) -> StillflowError:
         return damaged(path, error)
     if _PICTURE.match(head):
         return damaged(path, ValueError("its header cannot be read"))
-    return StillflowError(
-        what, "its bytes are not those of a picture", f"give one of: {READABLE}"
-    )
+    return StillflowError(what, "its bytes are not those of a picture", f"give one of: {READABLE}")
 
 
 def damaged(path: Path, error: Exception) -> StillflowError:

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``stillflow bundle show`` and ``stillflow bundle verify``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from stillflow.bundle import Bundle
+
+
+@click.group()
+def bundle() -> None:
+    """Look into a bundle of networks, or verify it. Without PATH: the default bundle."""
+
+
+@bundle.command()
+@click.argument("path", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest as one object on stdout.")
+def show(path: str | None, as_json: bool) -> None:
+    """Print what the bundle at PATH holds, who made it and under which licences."""
+    from stillflow.bundle import Bundle
+
+    opened = Bundle.open(path)
+    if as_json:
+        import msgspec
+
+        click.echo(json.dumps(msgspec.to_builtins(opened.manifest)))
+        return
+    for line in _lines(opened):
+        click.echo(line)
+
+
+@bundle.command()
+@click.argument("path", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print the checks as one object on stdout.")
+@click.pass_context
+def verify(context: click.Context, path: str | None, as_json: bool) -> None:
+    """Check every hash of the bundle at PATH, and run its test vectors. Exit code 2 when one fails."""
+    from stillflow.bundle import Bundle
+
+    checks = Bundle.open(path).verify()
+    fine = all(check.ok for check in checks)
+    if as_json:
+        rows = [{"name": check.name, "ok": check.ok, "detail": check.detail} for check in checks]
+        click.echo(json.dumps({"ok": fine, "checks": rows}))
+    else:
+        for check in checks:
+            click.echo(f"{'ok' if check.ok else 'FAIL':>4}  {check.name}  {check.detail}")
+    context.exit(0 if fine else 2)
+
+
+def _lines(opened: Bundle) -> list[str]:
+    return [str(opened.manifest)]

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that several commands share, and what becomes of them."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from stillflow.guidance import Guidance
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def guidance_options(command: Command) -> Command:
+    """Add --mask, --still, --arrow, --strength and --seed."""
+    for option in reversed(
+        (
+            click.option(
+                "--mask", metavar="PICTURE", help="White moves. Any size, same aspect ratio as the photo."
+            ),
+            click.option("--still", metavar="PICTURE", help="White never moves. Wins over --mask."),
+            click.option(
+                "--arrow",
+                "arrows",
+                multiple=True,
+                metavar="X0,Y0,X1,Y1[,SECONDS]",
+                help="What lies at the tail moves to the head in SECONDS (2). Fractions of width and height. "
+                "May be given several times.",
+            ),
+            click.option("--strength", default=1.0, show_default=True, help="Factor on every speed, 0 to 3."),
+            click.option("--seed", default=0, show_default=True, help="For whatever is drawn at random."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def network_options(command: Command) -> Command:
+    """Add --bundle and --engine."""
+    for option in reversed(
+        (
+            click.option(
+                "--bundle", metavar="PATH", help="Networks to use. The default bundle when left out."
+            ),
+            click.option(
+                "--engine", default="auto", show_default=True, help="What runs them; see: stillflow doctor."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def to_guidance(
+    mask: str | None, still: str | None, arrows: tuple[str, ...], strength: float, seed: int
+) -> Guidance:
+    """Build the Guidance of the five options."""
+    # Imported here: NumPy comes with it, and --help must not wait for that.
+    from stillflow.guidance import Arrow, Guidance
+
+    return Guidance(mask, still, tuple(Arrow.parse(text) for text in arrows), strength, seed)
+
+
+@contextlib.contextmanager
+def progress_bar(*, shown: bool) -> Iterator[Callable[[int, int], None]]:
+    """Give a function to call with (done, total); it draws on stderr when that is a terminal."""
+    if not shown or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    bar: Any = click.progressbar(length=1, label="Rendering", file=sys.stderr, show_pos=True)
+    with bar:
+
+        def show(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        yield show

@@ -1,0 +1,378 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this machine can run, found by really trying: encoders encode, engines run a network.
+
+Nothing here raises for a missing part: whatever goes wrong becomes a finding with the line that fixes it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import io
+import os
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+State = Literal["ok", "absent", "broken"]
+
+# A network of one layer, y = relu(x) on four numbers (ONNX IR 8, opset 18): small enough to carry along,
+# and enough to see whether an engine loads, runs and counts right.
+TINY_NETWORK = bytes.fromhex(
+    "080812003a330a0c0a0178120179220452656c751201675a0f0a0178120a0a08080112040a020804"
+    "620f0a0179120a0a08080112040a02080442040a001012"
+)
+
+ENCODERS = (
+    ("H.264", "libx264", "mp4", "yuv420p", "mp4"),
+    ("VP9 with alpha", "libvpx-vp9", "webm", "yuva420p", "webm"),
+    ("WebP", "libwebp_anim", "webp", "yuva420p", "webp"),
+    ("GIF", "gif", "gif", "rgb8", "gif"),
+    ("APNG", "apng", "apng", "rgb24", "apng"),
+)
+"""What is shown, codec, container, pixel format, the output format of stillflow it serves."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was tried.
+
+    Attributes:
+        name: of the thing, as the user knows it.
+        state: "ok"; "absent" (not there, and stillflow works without it); "broken" (there or needed, but
+            it does not work).
+        detail: the version, or the reason in plain words.
+        fix: the line to type, None when there is nothing to do.
+        needed: without it nothing can be animated.
+    """
+
+    name: str
+    state: State
+    detail: str
+    fix: str | None = None
+    needed: bool = False
+
+
+def examine() -> list[Finding]:
+    """Try everything, in the order a photo needs it.
+
+    Returns:
+        The findings; nothing is raised.
+    """
+    checks: tuple[tuple[str, bool, Callable[[], Finding | list[Finding]]], ...] = (
+        ("Python", True, _python),
+        ("processor", False, _processor),
+        ("memory", False, _memory),
+        ("NumPy", True, _numpy),
+        ("OpenCV", True, _opencv),
+        ("Pillow", True, _pillow),
+        ("HEIC pictures", False, _heif),
+        ("kernels", True, _kernels),
+        ("PyAV", True, _encoders),
+        ("ONNX Runtime", True, _onnxruntime),
+        ("OpenVINO", False, _openvino),
+        ("NVIDIA driver", False, _cuda),
+        ("TensorRT", False, _tensorrt),
+        ("default bundle", True, _default_bundle),
+    )
+    findings: list[Finding] = []
+    for name, needed, check in checks:
+        try:
+            found = check()
+        except Exception as error:  # noqa: BLE001  a broken install may throw anything; that is the finding
+            found = Finding(name, "broken", f"{type(error).__name__}: {error}", _reinstall(name), needed)
+        findings.extend(found if isinstance(found, list) else [found])
+    return findings
+
+
+def healthy(findings: list[Finding]) -> bool:
+    """Whether everything that animating needs is in order."""
+    return not any(finding.needed and finding.state != "ok" for finding in findings)
+
+
+def _python() -> Finding:
+    version = platform.python_version()
+    if sys.version_info < (3, 10):
+        return Finding(
+            "Python", "broken", f"{version}, older than 3.10", "install Python 3.10 or newer", True
+        )
+    return Finding("Python", "ok", f"{version} on {platform.system()} {platform.machine()}", needed=True)
+
+
+def _processor() -> Finding:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    name, flags = platform.processor() or platform.machine(), ""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                name = value.strip()
+            elif key.strip() in ("flags", "Features"):
+                flags = value
+    known = [
+        flag for flag in ("sse4_1", "avx2", "avx512f", "avx512_bf16", "asimd", "sve") if flag in flags.split()
+    ]
+    quota = _core_quota()
+    cores = f"{usable} core{'s' if usable != 1 else ''}"
+    if quota is not None and quota < usable:
+        cores += f", limited to {quota:g} by the container"
+    return Finding("processor", "ok", "; ".join(part for part in (name, cores, " ".join(known)) if part))
+
+
+def _core_quota() -> float | None:
+    """Cores that the control group lets this process use, None without a limit."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        return None
+
+
+def _memory() -> Finding:
+    try:
+        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        free = int(lines["MemAvailable"].split()[0]) / 2**20
+    except (OSError, ValueError, KeyError):
+        return Finding("memory", "ok", "unknown on this system")
+    if free < 1:
+        return Finding(
+            "memory",
+            "broken",
+            f"{free:.1f} GiB free; a 720p loop needs 0.7",
+            "close other programs, or use --size 640",
+        )
+    return Finding("memory", "ok", f"{free:.1f} GiB free")
+
+
+def _numpy() -> Finding:
+    return Finding("NumPy", "ok", np.__version__, needed=True)
+
+
+def _opencv() -> Finding:
+    cv2 = importlib.import_module("cv2")
+    cv2.resize(np.zeros((8, 8, 3), np.uint8), (4, 4), interpolation=cv2.INTER_AREA)
+    return Finding("OpenCV", "ok", str(cv2.__version__), needed=True)
+
+
+def _pillow() -> Finding:
+    image, features = importlib.import_module("PIL.Image"), importlib.import_module("PIL.features")
+    parts = {
+        "jpg": "JPEG",
+        "zlib": "PNG",
+        "webp": "WebP",
+        "libtiff": "TIFF",
+        "avif": "AVIF",
+        "littlecms2": "profiles",
+    }
+    there = [name for key, name in parts.items() if features.check(key)]
+    gone = [name for key, name in parts.items() if not features.check(key)]
+    version = importlib.import_module("PIL").__version__
+    buffer = io.BytesIO()
+    image.new("RGB", (16, 16), (1, 2, 3)).save(buffer, "PNG")
+    image.open(buffer).load()
+    detail = f"{version} reads {', '.join(there)}" + (f"; cannot: {', '.join(gone)}" if gone else "")
+    return Finding("Pillow", "ok", detail, "pip install --upgrade pillow" if gone else None, True)
+
+
+def _heif() -> Finding:
+    try:
+        module = importlib.import_module("pillow_heif")
+    except ImportError:
+        return Finding(
+            "HEIC pictures", "absent", "no reader for them is installed", "pip install pillow-heif"
+        )
+    return Finding("HEIC pictures", "ok", f"pillow-heif {module.__version__}")
+
+
+def _kernels() -> Finding:
+    native = importlib.import_module("stillflow.kernels.native")
+    return Finding("kernels", "ok", f"native, {native.instruction_set()}", needed=True)
+
+
+def _encoders() -> list[Finding]:
+    av = importlib.import_module("av")
+    findings = [Finding("PyAV", "ok", f"{av.__version__}", needed=True)]
+    for shown, codec, container, pixel_format, served in ENCODERS:
+        try:
+            size = _encode_two_frames(av, codec, container, pixel_format)
+            findings.append(
+                Finding(f"video: {shown}", "ok", f"{codec} writes .{served} ({size} bytes tried)")
+            )
+        except Exception as error:  # noqa: BLE001  PyAV raises its own kinds; the reason is what matters
+            findings.append(
+                Finding(
+                    f"video: {shown}",
+                    "absent",
+                    f"{codec} does not work, so no .{served}: {error}",
+                    "pip install --upgrade --force-reinstall av",
+                )
+            )
+    return findings
+
+
+def _encode_two_frames(av: Any, codec: str, container: str, pixel_format: str) -> int:
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=Fraction(10))
+        stream.width, stream.height, stream.pix_fmt = 64, 64, pixel_format
+        for value in (60, 180):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), value, np.uint8), format="rgb24")
+            for packet in stream.encode(frame.reformat(format=pixel_format)):
+                output.mux(packet)
+        for packet in stream.encode(None):
+            output.mux(packet)
+    return len(buffer.getvalue())
+
+
+def _onnxruntime() -> list[Finding]:
+    try:
+        ort = importlib.import_module("onnxruntime")
+    except ImportError:
+        return [Finding("ONNX Runtime", "broken", "it is not installed", "pip install onnxruntime", True)]
+    findings = []
+    # Only these are engines of their own; the rest of the list needs a service or a vendor's toolkit.
+    wanted = [
+        p for p in ort.get_available_providers() if p in ("CPUExecutionProvider", "CUDAExecutionProvider")
+    ]
+    for provider in reversed(wanted):
+        on_cpu = provider.startswith("CPU")
+        name = "ONNX Runtime" if on_cpu else "ONNX Runtime on CUDA"
+        try:
+            options = ort.SessionOptions()
+            options.log_severity_level = 4
+            session = ort.InferenceSession(TINY_NETWORK, options, providers=[provider])
+            result = session.run(None, {"x": np.array([-1, 2, -3, 4], np.float32)})[0]
+            # Asked for CUDA without a driver it falls back to the CPU and says nothing: read it back.
+            ran = session.get_providers()[0]
+            if ran != provider or list(result) != [0, 2, 0, 4]:
+                raise RuntimeError(
+                    f"it fell back to {ran}" if ran != provider else f"it computed {list(result)}"
+                )
+            findings.append(
+                Finding(name, "ok", f"{ort.__version__}, {provider} ran a network", needed=on_cpu)
+            )
+        except Exception as error:  # noqa: BLE001
+            fix = _reinstall("ONNX Runtime") if on_cpu else "update the NVIDIA driver, CUDA and cuDNN"
+            findings.append(Finding(name, "broken", f"{ort.__version__}, {provider}: {error}", fix, on_cpu))
+    if "CUDAExecutionProvider" not in wanted and _nvidia_present():
+        fix = "pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
+        findings.append(Finding("ONNX Runtime on CUDA", "absent", "the installed wheel is for CPUs", fix))
+    return findings
+
+
+def _openvino() -> Finding:
+    try:
+        openvino = importlib.import_module("openvino")
+    except ImportError:
+        return Finding("OpenVINO", "absent", "it is not installed", "pip install openvino")
+    core = openvino.Core()
+    model = core.compile_model(core.read_model(TINY_NETWORK), "CPU")
+    result = next(iter(model([np.array([-1, 2, -3, 4], np.float32)]).values()))
+    if list(result) != [0, 2, 0, 4]:
+        return Finding("OpenVINO", "broken", f"it computed {list(result)}", _reinstall("OpenVINO"))
+    devices = " ".join(core.available_devices)
+    return Finding("OpenVINO", "ok", f"{openvino.get_version()}, ran a network on CPU; devices: {devices}")
+
+
+def _nvidia_present() -> bool:
+    """Whether an NVIDIA GPU is in this machine, driver or not (PCI vendor 10de, or a Jetson)."""
+    if Path("/etc/nv_tegra_release").exists() or Path("/dev/nvidiactl").exists():
+        return True
+    for vendor in Path("/sys/bus/pci/devices").glob("*/vendor"):
+        try:
+            if vendor.read_text().strip() == "0x10de":
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _cuda() -> Finding:
+    try:
+        driver = ctypes.CDLL("libcuda.so.1" if os.name == "posix" else "nvcuda.dll")
+    except OSError:
+        if not _nvidia_present():
+            return Finding("NVIDIA driver", "absent", "there is no NVIDIA GPU in this machine")
+        return Finding(
+            "NVIDIA driver",
+            "absent",
+            "there is an NVIDIA GPU, and no driver for it",
+            "sudo ubuntu-drivers install   (or the driver from nvidia.com/drivers)",
+        )
+    status = driver.cuInit(0)
+    if status != 0:
+        return Finding(
+            "NVIDIA driver", "broken", f"cuInit returned {status}", "nvidia-smi   (it says what is wrong)"
+        )
+    version, count = ctypes.c_int(), ctypes.c_int()
+    driver.cuDriverGetVersion(ctypes.byref(version))
+    driver.cuDeviceGetCount(ctypes.byref(count))
+    names = []
+    for index in range(count.value):
+        text = ctypes.create_string_buffer(128)
+        driver.cuDeviceGetName(text, len(text), index)
+        names.append(text.value.decode(errors="replace"))
+    cuda = f"CUDA {version.value // 1000}.{version.value % 1000 // 10}"
+    return Finding("NVIDIA driver", "ok", f"{cuda}, {', '.join(names) or 'no GPU visible'}")
+
+
+def _tensorrt() -> list[Finding]:
+    findings = []
+    for shown, module in (("TensorRT", "tensorrt"), ("TensorRT-RTX", "tensorrt_rtx")):
+        try:
+            trt = importlib.import_module(module)
+        except ImportError:
+            fix = f"pip install {module.replace('_', '-')}   (on a Jetson: sudo apt install tensorrt)"
+            findings.append(
+                Finding(shown, "absent", "it is not installed", fix if _nvidia_present() else None)
+            )
+            continue
+        logger = trt.Logger(trt.Logger.ERROR)
+        builder = trt.Builder(logger)
+        parser = trt.OnnxParser(builder.create_network(0), logger)
+        if not parser.parse(TINY_NETWORK):
+            findings.append(
+                Finding(shown, "broken", f"{trt.__version__} does not parse a network", _reinstall(shown))
+            )
+        else:
+            findings.append(Finding(shown, "ok", f"{trt.__version__} parses a network"))
+    return findings
+
+
+def _default_bundle() -> Finding:
+    from stillflow.bundle import Bundle
+    from stillflow.errors import StillflowError
+
+    try:
+        bundle = Bundle.open(None)
+        checks = bundle.verify()
+    except StillflowError as error:
+        return Finding("default bundle", "broken", f"{error.what}: {error.why}", error.fix, True)
+    failed = [check for check in checks if not check.ok]
+    if failed:
+        names = ", ".join(check.name for check in failed)
+        return Finding("default bundle", "broken", f"it fails: {names}", _reinstall("stillflow"), True)
+    detail = f"{bundle.manifest.name}, {len(checks)} checks passed"
+    return Finding("default bundle", "ok", detail, needed=True)
+
+
+def _reinstall(name: str) -> str:
+    wheels = {
+        "NumPy": "numpy",
+        "OpenCV": "opencv-python-headless",
+        "Pillow": "pillow",
+        "HEIC pictures": "pillow-heif",
+        "PyAV": "av",
+        "ONNX Runtime": "onnxruntime",
+        "OpenVINO": "openvino",
+        "TensorRT": "tensorrt",
+        "TensorRT-RTX": "tensorrt-rtx",
+    }
+    return f"pip install --force-reinstall {wheels.get(name, 'stillflow')}"
