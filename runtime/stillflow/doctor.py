@@ -97,12 +97,9 @@ def healthy(findings: list[Finding]) -> bool:
 
 
 def _python() -> Finding:
-    version = platform.python_version()
-    if sys.version_info < (3, 10):
-        return Finding(
-            "Python", "broken", f"{version}, older than 3.10", "install Python 3.10 or newer", True
-        )
-    return Finding("Python", "ok", f"{version} on {platform.system()} {platform.machine()}", needed=True)
+    # An older Python than 3.10 cannot even import this file, and pip refuses to install it there.
+    where = f"{platform.system()} {platform.machine()}"
+    return Finding("Python", "ok", f"{platform.python_version()} on {where}, {sys.executable}", needed=True)
 
 
 def _processor() -> Finding:

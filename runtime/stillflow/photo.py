@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A picture file becomes a Photo: upright, 8-bit, sRGB, of a size that was checked before decoding.
 
-Pillow reads the files (docs/adr/0002-pillow-reads-photos.md says why not OpenCV). What is decided here, on purpose:
+Pillow reads the files (docs/adr/0002-pillow-reads-photos.md says why). Decided here, on purpose:
 
 - EXIF orientation is applied, so that arrows and masks mean what the user sees.
 - An embedded colour profile is converted to sRGB (relative colorimetric, black point compensated),

@@ -58,7 +58,7 @@ def run(program: click.Command, arguments: Sequence[str] | None = None) -> int:
 def _invoke(program: click.Command, words: list[str]) -> int:
     # Not program.main(): it turns Ctrl-C into exit code 1 and a broken pipe into a message of its own.
     try:
-        with program.make_context("stillflow", words) as context:
+        with program.make_context("stillflow", list(words)) as context:
             program.invoke(context)
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
