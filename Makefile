@@ -1,57 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
-# `make help` lists the targets. Everything is installed into .venv; a stamp keeps it from being done twice.
+# Every target makes what it needs. Stamps in the virtual environment keep a second run from installing again.
 
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
-PIP := $(BIN)/pip --disable-pip-version-check --quiet
-SOURCES := $(shell find runtime engines export training benchmarks -name '*.py' -o -name '*.c' -o -name '*.h' -o -name '*.json' -o -name '*.onnx' 2>/dev/null)
-SAMPLE := samples/waterfall.jpg
-DATA ?= ../shared/data
+VENV   ?= .venv
+PHOTO  ?= samples/waterfall.jpg
+LOOP   ?= loop.mp4
+# One worker unless told otherwise: two share the two cores with NumPy's and ONNX Runtime's own threads.
+TESTFLAGS ?=
 
-.PHONY: help loop test lint bench bundle train wheel clean
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+NATIVE := CMakeLists.txt $(wildcard runtime/native/include/*.h runtime/native/src/*.c runtime/native/src/*.h)
 
-help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+.DEFAULT_GOAL := help
+.PHONY: help loop test lint format bench bundle train wheel clean
 
-$(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(VENV)/.runtime: $(BIN)/python pyproject.toml CMakeLists.txt $(SOURCES)
-	@echo "installing the runtime into $(VENV)"
-	$(PIP) install .
-	@touch $@
+loop: $(VENV)/.runtime ## Animate the sample photo with the shipped bundle: PHOTO=samples/waterfall.jpg LOOP=loop.mp4
+	$(BIN)/stillflow animate $(PHOTO) -o $(LOOP) --force
 
-# torch comes first and by this exact version: any other spelling may bring a CUDA build of several GB.
-$(VENV)/.all: $(BIN)/python pyproject.toml CMakeLists.txt $(SOURCES)
-	@echo "installing everything into $(VENV)"
-	$(PIP) install torch==2.13.0
-	$(PIP) install '.[export,training,bench,test,lint,openvino]'
-	@touch $@ $(VENV)/.runtime
+test: $(VENV)/.test ## Run the whole suite
+	$(BIN)/python -m pytest $(TESTFLAGS)
 
-loop: $(VENV)/.runtime ## animate the sample photo into loop.mp4
-	$(BIN)/stillflow animate $(SAMPLE) -o loop.mp4
-
-test: $(VENV)/.all ## run the whole suite
-	$(BIN)/python -m pytest -q
-
-lint: $(VENV)/.all ## ruff and mypy
+lint: $(VENV)/.test ## Ruff, and mypy (strict in runtime/)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.all ## measure this machine into benchmarks/results/
-	$(BIN)/stillflow-bench all -o benchmarks/results
+format: $(VENV)/.test ## Let ruff put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
-bundle: $(VENV)/.all ## export the trained weights into the default bundle
-	$(BIN)/stillflow-export bundle --flow training/weights/flow.safetensors --generator training/weights/generator.safetensors -o engines/stillflow_engines/edge
+bench: $(VENV)/.test ## Measure kernels, encoding, start-up and quality on this machine: benchmarks/results/
+	$(BIN)/stillflow-bench all
 
-train: $(VENV)/.all ## train both networks (hours; resumes runs/)
-	$(BIN)/python -m stillflow_training flow --data $(DATA) --out runs/flow
-	$(BIN)/python -m stillflow_training generator --data $(DATA) --out runs/generator
+bundle: $(VENV)/.test ## Export the trained networks in runs/ to the shipped bundle
+	$(BIN)/stillflow-export bundle
 
-wheel: $(VENV)/.all ## build the wheel into dist/
-	$(BIN)/python -m build --wheel
+train: $(VENV)/.test ## Train both networks (hours on a CPU; continues where it stopped): runs/
+	$(BIN)/python -m stillflow_training flow
+	$(BIN)/python -m stillflow_training generator
 
-clean: ## remove what the targets made
-	rm -rf $(VENV) build dist loop.mp4
+wheel: $(VENV)/.venv ## Build the wheel: dist/
+	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
+
+clean: ## Remove what the targets above made, except runs/ and results
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis loop.mp4
+
+$(VENV)/.venv:
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "stillflow needs Python 3.10 or newer: make PYTHON=python3.11"'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.venv pyproject.toml $(NATIVE)
+	$(PIP) install --quiet -e .
+	@touch $@
+
+# torch first and by its exact version: where a CPU build of that version is at hand pip then takes it, and the
+# range in the extra is already met. Resolved together with the rest it may fetch gigabytes of CUDA libraries.
+$(VENV)/.torch: $(VENV)/.venv
+	$(PIP) install --quiet torch==2.13.0
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.torch pyproject.toml $(NATIVE)
+	$(PIP) install --quiet -e '.[test]'
+	@touch $@ $(VENV)/.runtime
