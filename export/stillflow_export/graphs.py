@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The graphs stillflow exports: names, shapes and meanings of what goes in and comes out."""
+
+from __future__ import annotations
+
+from stillflow.bundle.manifest import Graph, Tensor
+from stillflow.motion import CLASS_NAMES
+
+OPSET = 18
+"""The newest opset that TensorRT 8.6 parses in full, and that ONNX Runtime and OpenVINO all read."""
+
+MULTIPLE = 32
+"""The networks halve their input up to five times."""
+
+LONG_SIDE = 320
+"""Longest side, in pixels, that both networks are run at by default."""
+
+
+def _image(name: str, meaning: str, channels: tuple[str, ...], **rest: object) -> Tensor:
+    shape = (1, len(channels), "height", "width")
+    return Tensor(name=name, dtype="float32", shape=shape, meaning=meaning, channels=channels, **rest)  # type: ignore[arg-type]
+
+
+def _half(name: str, meaning: str, channels: tuple[str, ...], **rest: object) -> Tensor:
+    shape = (1, len(channels), "height/2", "width/2")
+    return Tensor(name=name, dtype="float32", shape=shape, meaning=meaning, channels=channels, **rest)  # type: ignore[arg-type]
+
+
+FLOW_INPUTS = (
+    _image("photo", "the photo, sRGB", ("red", "green", "blue"), range=(0.0, 1.0)),
+    _image(
+        "hints",
+        "what the user asked for; all zero but the last channel when nothing was",
+        (
+            "1 where the user's mask or still map says something",
+            "there: 1 moves, 0 still",
+            "weight of the arrows: Gaussian bumps along their paths, at most 1",
+            "x velocity of the arrows, picture widths a second times 10, times the weight",
+            "y velocity of the arrows, likewise",
+            "vertical coordinate: 0 at the top, 1 at the bottom",
+        ),
+    ),
+)
+FLOW_OUTPUTS = (
+    _half("classes", "logits of what each place is", CLASS_NAMES),
+    _half("moves", "logit of whether it moves", ("moves",)),
+    _half("velocity", "picture widths a second, times 10; x right, y down", ("x", "y")),
+    _half("spread", "natural logarithm of the expected error of the velocity, in its unit", ("spread",)),
+)
+GENERATOR_INPUTS = (
+    _image(
+        "field",
+        "the moving layer at a quarter of the picture's size",
+        (
+            "red of the layer, 0 to 1, continued beyond its edge",
+            "green, likewise",
+            "blue, likewise",
+            "1 where the photo shows the layer",
+            "confidence that a place belongs to the layer, 0 to 1",
+            "x displacement over one cycle, field pixels divided by 32",
+            "y displacement, likewise",
+            "confidence of the source traced back, at mid cycle",
+            "confidence of the source traced forward, at mid cycle",
+        ),
+    ),
+)
+GENERATOR_OUTPUTS = (
+    _image("plate", "colours of the layer everywhere, sRGB", ("red", "green", "blue"), range=(0.0, 1.0)),
+    _image(
+        "blend",
+        "coefficients of the blend: w = sigmoid(logit(w0) + b0 sin(pi u) + b1 sin(2 pi u))",
+        ("b0", "b1"),
+    ),
+)
+
+WHAT = {
+    "flow": "photo and hints to classes, what moves, and velocity",
+    "generator": "moving layer to the colours its motion uncovers, and blend coefficients",
+}
+INPUTS = {"flow": FLOW_INPUTS, "generator": GENERATOR_INPUTS}
+OUTPUTS = {"flow": FLOW_OUTPUTS, "generator": GENERATOR_OUTPUTS}
+
+
+def describe(name: str, file: str, sha256: str) -> Graph:
+    """Return the manifest's entry for one of our graphs.
+
+    Args:
+        name: "flow" or "generator".
+        file: its ONNX file, relative to the bundle.
+        sha256: of that file.
+    """
+    return Graph(
+        name=name,
+        what=WHAT[name],
+        file=file,
+        sha256=sha256,
+        opset=OPSET,
+        inputs=INPUTS[name],
+        outputs=OUTPUTS[name],
+    )

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engines by name: which are installed, why one is not usable, and how to open a session on it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from stillflow.errors import StillflowError
+from stillflow.sessions.session import Arithmetic, Device, Session
+
+
+@dataclass(frozen=True)
+class _Engine:
+    """Where an engine's adapter lives and what it needs. The adapter's module offers ``open_session``."""
+
+    module: str
+    package: str
+    distributions: tuple[str, ...]
+    install: str
+
+
+_ENGINES = {
+    "onnxruntime": _Engine(
+        "stillflow.sessions.onnxruntime",
+        "onnxruntime",
+        ("onnxruntime", "onnxruntime-gpu"),
+        "pip install onnxruntime",
+    ),
+    "openvino": _Engine(
+        "stillflow.sessions.openvino", "openvino", ("openvino",), "pip install 'stillflow[openvino]'"
+    ),
+}
+"""In order of preference: "auto" takes the first one that is installed."""
+
+
+@dataclass(frozen=True)
+class EngineStatus:
+    """Whether one engine can be used here.
+
+    Attributes:
+        name: in the registry.
+        usable: its package is installed and imports.
+        version: of the package, "" when absent.
+        why: what is wrong, "" when usable.
+        fix: the line that puts it right, "" when usable.
+    """
+
+    name: str
+    usable: bool
+    version: str
+    why: str
+    fix: str
+
+
+def engine_statuses() -> tuple[EngineStatus, ...]:
+    """Try every engine by importing its package; none is left out."""
+    return tuple(_status(name) for name in _ENGINES)
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _status(name: str) -> EngineStatus:
+    engine = _ENGINES[name]
+    if importlib.util.find_spec(engine.package) is None:
+        return EngineStatus(name, False, "", f"the package {engine.package} is not installed", engine.install)
+    versions = [v for v in map(_version, engine.distributions) if v]
+    version = versions[0] if versions else "unknown version"
+    if len(versions) > 1:
+        both = " and ".join(engine.distributions)
+        return EngineStatus(
+            name,
+            False,
+            version,
+            f"the packages {both} are both installed and overwrite each other's files",
+            f"pip uninstall {' '.join(engine.distributions)}, then install one of them",
+        )
+    try:
+        importlib.import_module(engine.package)
+    # A broken binary package raises OSError, AttributeError and others besides ImportError.
+    except Exception as error:
+        return EngineStatus(
+            name, False, version, f"the package {engine.package} does not import: {error}", engine.install
+        )
+    return EngineStatus(name, True, version, "", "")
+
+
+def open_session(
+    graph: str | Path | bytes,
+    engine: str = "auto",
+    *,
+    threads: int | None = None,
+    device: Device = "cpu",
+    arithmetic: Arithmetic = "f32",
+    name: str = "",
+) -> Session:
+    """Load a graph on an engine.
+
+    Args:
+        graph: an ONNX file, or its bytes. Weights must be inside.
+        engine: "onnxruntime", "openvino", or "auto": the first of these that is installed.
+        threads: that one run uses; None lets the engine take every core.
+        device: where it runs. A device that is missing is an error, never another one silently.
+        arithmetic: "bf16" lets openvino compute in bfloat16 where the CPU can; others refuse it.
+        name: of the graph, for messages.
+
+    Raises:
+        StillflowError: unknown or unusable engine, unsuitable option, or a graph that does not load.
+    """
+    if engine == "auto":
+        engine = next((n for n in _ENGINES if importlib.util.find_spec(_ENGINES[n].package)), "onnxruntime")
+    if engine not in _ENGINES:
+        raise StillflowError(
+            f"cannot use the engine '{engine}'",
+            "stillflow does not know it",
+            f"use one of: auto, {', '.join(_ENGINES)}",
+        )
+    if threads is not None and not 1 <= threads <= 1024:
+        fix = "leave threads out for all cores"
+        raise StillflowError(f"cannot use {threads} threads", "a session takes 1 to 1024", fix)
+    if importlib.util.find_spec(_ENGINES[engine].package) is None:
+        status = _status(engine)
+        raise StillflowError(
+            f"cannot use the engine '{engine}'", status.why, f"install it with: {status.fix}"
+        )
+    if isinstance(graph, bytes):
+        data, label = graph, name or "from memory"
+    else:
+        label = name or Path(graph).name
+        try:
+            data = Path(graph).read_bytes()
+        except OSError as error:
+            why = f"the file cannot be read ({error.strerror})"
+            raise StillflowError(f"cannot load the graph {label}", why, "check its path") from error
+    try:
+        adapter = importlib.import_module(_ENGINES[engine].module)
+    except StillflowError:
+        raise
+    except Exception as error:
+        status = _status(engine)
+        raise StillflowError(
+            f"cannot use the engine '{engine}'",
+            status.why or f"its package does not import: {error}",
+            f"install it again with: {_ENGINES[engine].install}",
+        ) from error
+    return cast(
+        "Session", adapter.open_session(data, label, threads=threads, device=device, arithmetic=arithmetic)
+    )
