@@ -7,6 +7,8 @@ PHOTO  ?= samples/waterfall.jpg
 LOOP   ?= loop.mp4
 # One worker unless told otherwise: two share the two cores with NumPy's and ONNX Runtime's own threads.
 TESTFLAGS ?=
+# Labelled photos for the recipes: photos/, labels/ and LICENCES.csv.
+DATA   ?= ../shared/data
 
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
@@ -36,12 +38,13 @@ format: $(VENV)/.test ## Let ruff put the code in order
 bench: $(VENV)/.test ## Measure kernels, encoding, start-up and quality on this machine: benchmarks/results/
 	$(BIN)/stillflow-bench all
 
-bundle: $(VENV)/.test ## Export the trained networks in runs/ to the shipped bundle
-	$(BIN)/stillflow-export bundle
+bundle: $(VENV)/.test ## Export the trained weights into the default bundle
+	$(BIN)/stillflow-export bundle --flow training/weights/flow.safetensors \
+		--generator training/weights/generator.safetensors -o engines/stillflow_engines/edge
 
-train: $(VENV)/.test ## Train both networks (hours on a CPU; continues where it stopped): runs/
-	$(BIN)/python -m stillflow_training flow
-	$(BIN)/python -m stillflow_training generator
+train: $(VENV)/.test ## Train both networks (hours; goes on where it stopped): runs/
+	$(BIN)/python -m stillflow_training flow --data $(DATA) --out runs/flow
+	$(BIN)/python -m stillflow_training generator --data $(DATA) --out runs/generator
 
 wheel: $(VENV)/.venv ## Build the wheel: dist/
 	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
