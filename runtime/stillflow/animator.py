@@ -144,7 +144,8 @@ class Animator:
         engine: what runs the networks: "auto", or a name that ``stillflow doctor`` lists.
 
     Raises:
-        StillflowError: the bundle is unknown, damaged or too new, or the engine is not available.
+        StillflowError: the bundle is unknown, malformed or too new. A damaged network or an engine that
+            is not available shows when the first photo needs it.
     """
 
     def __init__(self, bundle: Bundle | str | os.PathLike[str] | None = None, engine: str = "auto") -> None:

@@ -16,9 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
+if TYPE_CHECKING:
+    from stillflow.sessions import EngineStatus
 
 State = Literal["ok", "absent", "broken"]
 
@@ -37,6 +38,8 @@ ENCODERS = (
     ("APNG", "apng", "apng", "rgb24", "apng"),
 )
 """What is shown, codec, container, pixel format, the output format of stillflow it serves."""
+
+UNUSED = "this release runs networks on ONNX Runtime and OpenVINO only"
 
 
 @dataclass(frozen=True)
@@ -149,11 +152,14 @@ def _memory() -> Finding:
 
 
 def _numpy() -> Finding:
+    np = importlib.import_module("numpy")
+    if list(np.arange(3) + 1) != [1, 2, 3]:
+        return Finding("NumPy", "broken", f"{np.__version__} does not count right", _reinstall("NumPy"), True)
     return Finding("NumPy", "ok", np.__version__, needed=True)
 
 
 def _opencv() -> Finding:
-    cv2 = importlib.import_module("cv2")
+    np, cv2 = importlib.import_module("numpy"), importlib.import_module("cv2")
     cv2.resize(np.zeros((8, 8, 3), np.uint8), (4, 4), interpolation=cv2.INTER_AREA)
     return Finding("OpenCV", "ok", str(cv2.__version__), needed=True)
 
@@ -215,7 +221,7 @@ def _encoders() -> list[Finding]:
 
 
 def _encode_two_frames(av: Any, codec: str, container: str, pixel_format: str) -> int:
-    buffer = io.BytesIO()
+    np, buffer = importlib.import_module("numpy"), io.BytesIO()
     with av.open(buffer, "w", format=container) as output:
         stream = output.add_stream(codec, rate=Fraction(10))
         stream.width, stream.height, stream.pix_fmt = 64, 64, pixel_format
@@ -228,11 +234,23 @@ def _encode_two_frames(av: Any, codec: str, container: str, pixel_format: str) -
     return len(buffer.getvalue())
 
 
+def _tiny_input() -> Any:
+    """(4,) float32 whose relu is 0, 2, 0, 4."""
+    np = importlib.import_module("numpy")
+    return np.array([-1, 2, -3, 4], np.float32)
+
+
+def _engine_status(name: str) -> EngineStatus:
+    from stillflow.sessions import engine_statuses
+
+    return next(status for status in engine_statuses() if status.name == name)
+
+
 def _onnxruntime() -> list[Finding]:
-    try:
-        ort = importlib.import_module("onnxruntime")
-    except ImportError:
-        return [Finding("ONNX Runtime", "broken", "it is not installed", "pip install onnxruntime", True)]
+    status = _engine_status("onnxruntime")
+    if not status.usable:
+        return [Finding("ONNX Runtime", "broken", status.why, status.fix, True)]
+    ort = importlib.import_module("onnxruntime")
     findings = []
     # Only these are engines of their own; the rest of the list needs a service or a vendor's toolkit.
     wanted = [
@@ -245,7 +263,7 @@ def _onnxruntime() -> list[Finding]:
             options = ort.SessionOptions()
             options.log_severity_level = 4
             session = ort.InferenceSession(TINY_NETWORK, options, providers=[provider])
-            result = session.run(None, {"x": np.array([-1, 2, -3, 4], np.float32)})[0]
+            result = session.run(None, {"x": _tiny_input()})[0]
             # Asked for CUDA without a driver it falls back to the CPU and says nothing: read it back.
             ran = session.get_providers()[0]
             if ran != provider or list(result) != [0, 2, 0, 4]:
@@ -265,13 +283,13 @@ def _onnxruntime() -> list[Finding]:
 
 
 def _openvino() -> Finding:
-    try:
-        openvino = importlib.import_module("openvino")
-    except ImportError:
-        return Finding("OpenVINO", "absent", "it is not installed", "pip install openvino")
+    status = _engine_status("openvino")
+    if not status.usable:
+        return Finding("OpenVINO", "broken" if status.version else "absent", status.why, status.fix)
+    openvino = importlib.import_module("openvino")
     core = openvino.Core()
     model = core.compile_model(core.read_model(TINY_NETWORK), "CPU")
-    result = next(iter(model([np.array([-1, 2, -3, 4], np.float32)]).values()))
+    result = next(iter(model([_tiny_input()]).values()))
     if list(result) != [0, 2, 0, 4]:
         return Finding("OpenVINO", "broken", f"it computed {list(result)}", _reinstall("OpenVINO"))
     devices = " ".join(core.available_devices)
@@ -339,7 +357,7 @@ def _tensorrt() -> list[Finding]:
                 Finding(shown, "broken", f"{trt.__version__} does not parse a network", _reinstall(shown))
             )
         else:
-            findings.append(Finding(shown, "ok", f"{trt.__version__} parses a network"))
+            findings.append(Finding(shown, "ok", f"{trt.__version__} parses a network; {UNUSED}"))
     return findings
 
 

@@ -54,4 +54,32 @@ def verify(context: click.Context, path: str | None, as_json: bool) -> None:
 
 
 def _lines(opened: Bundle) -> list[str]:
-    return [str(opened.manifest)]
+    manifest = opened.manifest
+    total = sum(file.bytes for file in manifest.files)
+    lines = [
+        f"{manifest.name}: {manifest.what}",
+        f"  where      {opened.where}",
+        f"  schema     {manifest.schema_version}",
+        f"  made by    {manifest.creator}",
+        f"  holds      {len(manifest.files)} files, {total / 1e6:.2f} MB, default precision {manifest.default_precision}",
+    ]
+    for licence in manifest.licences:
+        holder = f", {licence.holder}" if licence.holder else ""
+        lines.append(f"  licence    {licence.spdx} for {licence.covers}{holder}")
+    for graph in manifest.graphs:
+        bytes_ = {file.path: file.bytes for file in manifest.files}.get(graph.file, 0)
+        lines.append(f"  graph      {graph.name}: {graph.what}")
+        lines.append(
+            f"             {graph.file}, {graph.precision}, opset {graph.opset}, {bytes_ / 1e6:.2f} MB"
+        )
+        for side, tensors in (("in ", graph.inputs), ("out", graph.outputs)):
+            for tensor in tensors:
+                kind = f"{tensor.dtype} ({', '.join(map(str, tensor.shape))})"
+                lines.append(f"               {side} {tensor.name} {kind}  {tensor.meaning}".rstrip())
+    for weights in manifest.weights:
+        lines.append(f"  weights    {weights.graph}: {weights.source} ({weights.licence})")
+    for output, maker in manifest.outputs.items():
+        lines.append(f"  runs       {output}: {maker}")
+    for receipt in manifest.receipts:
+        lines.append(f"  receipt    {receipt.file}  {receipt.what}".rstrip())
+    return lines
