@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stillflow: the frame kernels as a C library.
+ *
+ * A frame at time t is made in two steps: sf_fields computes, at a quarter of the picture's size, where each
+ * block comes from and how its two sources blend; sf_compose gathers and blends at full size.
+ *
+ *     sf_scene_arrays arrays = { sizeof arrays };   // then fill in the rest
+ *     size_t scene_bytes, scratch_bytes;
+ *     sf_sizes(&arrays, &scene_bytes, &scratch_bytes);
+ *     sf_scene *scene;
+ *     sf_prepare(&arrays, memory, scene_bytes, scratch, scratch_bytes, &scene);   // once a scene
+ *     sf_fields(scene, t, planes, scratch, scratch_bytes);                        // once a frame
+ *     sf_compose(scene, planes, 0, height, out, 3 * width);                       // any split into rows
+ *
+ * Rules. The library allocates nothing, prints nothing, keeps no global state and never ends the process: errors
+ * are values. A scene is constant after sf_prepare, so any number of threads may use it at once, each with its
+ * own planes and scratch; results do not depend on how the work is split, nor on the instruction set.
+ */
+#ifndef STILLFLOW_H
+#define STILLFLOW_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define SF_API __declspec(dllexport)
+#elif defined(__GNUC__)
+#define SF_API __attribute__((visibility("default")))
+#else
+#define SF_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Raised by one when a function or a struct changes in a way that old callers cannot bear. */
+#define SF_ABI_VERSION 1
+
+/* Planes of a frame, in order: dax day dbx dby weight gain mean_r mean_g mean_b. */
+#define SF_PLANES 9
+
+typedef enum sf_status {
+    SF_OK = 0,
+    SF_ERROR_ARGUMENT = 1,   /* a null pointer, a wrong struct_size, rows outside the picture, a time that is no number */
+    SF_ERROR_SIZE = 2,       /* a size below 1, above the limits, or a harmonics or frames count out of range */
+    SF_ERROR_MEMORY = 3,     /* memory or scratch smaller than sf_sizes asks for, or not aligned to SF_ALIGNMENT */
+    SF_ERROR_VALUE = 4,      /* velocity, inside, sway, blend or low not finite or absurd; a cycles value of 0 */
+    SF_ERROR_UNSUPPORTED = 5 /* this processor lacks the instruction set that was asked for */
+} sf_status;
+
+/* Memory given to the library starts at a multiple of this many bytes. */
+#define SF_ALIGNMENT 64
+
+/* Instruction sets. SF_ISA_BEST takes the fastest that this processor has. Results are the same bytes. */
+typedef enum sf_isa {
+    SF_ISA_BEST = 0,
+    SF_ISA_BASELINE = 1, /* SSE2 on x86-64, NEON on AArch64, plain C elsewhere */
+    SF_ISA_AVX2 = 2,
+    SF_ISA_AVX512 = 3
+} sf_isa;
+
+/*
+ * What a scene is made of; h = ceil(height / 4), w = ceil(width / 4), arrays are dense and row by row.
+ * photo, matte, sway and blend are read by every frame and must outlive the scene; the others only by sf_prepare.
+ */
+typedef struct sf_scene_arrays {
+    uint32_t struct_size;    /* sizeof(sf_scene_arrays); later versions append members */
+    int32_t height;          /* 1..65535 pixels, height * width <= 2^27 */
+    int32_t width;           /* 1..65535 pixels */
+    int32_t harmonics;       /* 0..64 */
+    int32_t frames;          /* N, 1..1000000 frames in one loop */
+    int32_t isa;             /* sf_isa */
+    const uint8_t *photo;    /* (height, width, 3) RGB */
+    const uint8_t *plate;    /* (height, width, 3) RGB, the moving layer continued beyond its edge */
+    const uint8_t *matte;    /* (height, width), 0 = the photo's bytes exactly */
+    const float *velocity;   /* (h, w, 2) x, y in field pixels a frame, |v| <= 100000 */
+    const uint8_t *flow;     /* (h, w), 0 where a sample is still or only sways, else it flows */
+    const uint8_t *cycles;   /* (h, w) >= 1, cross-fade cycles in one loop */
+    const float *inside;     /* (h, w) 0..1 */
+    const float *sway;       /* (harmonics, h, w, 4) field pixels, may be null when harmonics is 0 */
+    const float *blend;      /* (h, w, 2) logits, or null for the closed form */
+    const float *low;        /* (h, w, 3) 0..255, local mean of the plate */
+} sf_scene_arrays;
+
+typedef struct sf_scene sf_scene;
+
+/* SF_ABI_VERSION of the library that was loaded. */
+SF_API int32_t sf_abi_version(void);
+
+/* A sentence for a status; never null. The string is static. */
+SF_API const char *sf_status_text(int32_t status);
+
+/* The instruction set that SF_ISA_BEST means on this processor. */
+SF_API int32_t sf_isa_best(void);
+
+/* Bytes that sf_prepare needs for the scene and as scratch. Depends on sizes only, reads no array. */
+SF_API int32_t sf_sizes(const sf_scene_arrays *arrays, size_t *scene_bytes, size_t *scratch_bytes);
+
+/*
+ * Check the arrays and lay them out for the kernels. On SF_OK *scene points into memory; it needs no closing,
+ * give the memory back when no thread uses the scene any more. On an error *scene is null.
+ */
+SF_API int32_t sf_prepare(const sf_scene_arrays *arrays, void *memory, size_t memory_bytes, void *scratch,
+                          size_t scratch_bytes, const sf_scene **scene);
+
+/*
+ * Compute the planes, (SF_PLANES, h, w) float, of the frame at time t (frames, any finite number).
+ * Only the samples that sf_compose reads are defined afterwards; others may hold anything or stay as they were.
+ */
+SF_API int32_t sf_fields(const sf_scene *scene, double t, float *planes, void *scratch, size_t scratch_bytes);
+
+/*
+ * Write rows y0..y1-1 of the frame. out is the picture's first row whatever y0 is; out_stride is bytes from one
+ * row to the next, at least 3 * width. Bytes between rows are left alone.
+ */
+SF_API int32_t sf_compose(const sf_scene *scene, const float *planes, int32_t y0, int32_t y1, uint8_t *out,
+                          ptrdiff_t out_stride);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

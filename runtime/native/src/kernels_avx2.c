@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernels as compiled for one instruction set; CMakeLists.txt gives this file its flags. */
+#include "compose_kernel.h"
+#include "fields_kernel.h"
+
+const sf_kernels sf_kernels_avx2 = {trace, finish, compose};

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which parts of a frame have to be computed at all.
+ *
+ * compose works where the matte is not 0, so the fields step works there, in the box around it that the statistics
+ * read, and along the paths that traces take from there. The paths are found by tracing a few phases of one cycle
+ * and widening what they touch; a frame whose traces leave that is noticed (reach) and computed everywhere.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "scene.h"
+
+/* Runs closer than this are joined: starting a run costs about as much as computing these cells. */
+#define SF_JOIN 8
+
+/* Fewest and most phases of a cycle that are traced to find the paths. */
+#define SF_PHASES_LEAST 4
+#define SF_PHASES_MOST 32
+
+/* Above this share of all cells the paths are not worth finding. */
+#define SF_WORTH_NUMERATOR 7
+#define SF_WORTH_DENOMINATOR 8
+
+static float larger_of(float a, float b) { return a > b ? a : b; }
+
+static void find_groups(sf_scene *s) {
+    uint32_t n = 0;
+    const int32_t groups = (s->width + SF_GROUP_SHIFT - 1) / SF_GROUP + 1;
+    for (int32_t y = 0; y < s->height; y++) {
+        const uint8_t *matte = s->matte + (size_t)y * (size_t)s->width;
+        int32_t open = -1;
+        s->groups.start[y] = n;
+        for (int32_t g = 0; g <= groups; g++) {
+            int32_t x = g * SF_GROUP - SF_GROUP_SHIFT, begin = x < 0 ? 0 : x;
+            int32_t end = x + SF_GROUP < s->width ? x + SF_GROUP : s->width;
+            uint8_t any = 0;
+            for (int32_t k = begin; k < end; k++) any |= matte[k];
+            if (any && open < 0) open = g;
+            if (!any && open >= 0) {
+                s->groups.runs[n++] = (sf_run){(uint16_t)open, (uint16_t)g};
+                open = -1;
+            }
+        }
+    }
+    s->groups.start[s->height] = n;
+}
+
+/* Mark the cells that compose interpolates between. */
+static void mark_blend_cells(const sf_scene *s, uint8_t *mark) {
+    const int32_t corner = s->h > 1 ? s->h - 2 : 0;
+    for (int32_t y = 0; y < s->height; y++) {
+        float fy = ((float)y - SF_FIELD_OFFSET) / SF_FIELD_SCALE;
+        int32_t row = fy < 0 ? 0 : (int32_t)fy;
+        if (row > corner) row = corner;
+        uint8_t *top = mark + (size_t)row * (size_t)s->w, *bottom = top + (row + 1 < s->h ? s->w : 0);
+        for (uint32_t r = s->groups.start[y]; r < s->groups.start[y + 1]; r++) {
+            int32_t begin = 2 * s->groups.runs[r].begin - 1, end = 2 * s->groups.runs[r].end;
+            if (begin < 0) begin = 0;
+            if (end > s->w) end = s->w;
+            memset(top + begin, 1, (size_t)(end - begin));
+            memset(bottom + begin, 1, (size_t)(end - begin));
+        }
+    }
+}
+
+/* Set to 1 every cell within radius (a box) of a marked one. */
+static void widen(int32_t h, int32_t w, int32_t radius, uint8_t *mark, uint8_t *other) {
+    for (int32_t y = 0; y < h; y++) {
+        const uint8_t *from = mark + (size_t)y * (size_t)w;
+        uint8_t *to = other + (size_t)y * (size_t)w;
+        int32_t until = 0; /* columns before this are already set or clear for good */
+        memset(to, 0, (size_t)w);
+        for (int32_t x = 0; x < w; x++) {
+            if (!from[x]) continue;
+            int32_t begin = x - radius < until ? until : x - radius, end = x + radius + 1 < w ? x + radius + 1 : w;
+            if (begin < end) memset(to + begin, 1, (size_t)(end - begin));
+            until = end;
+        }
+    }
+    memset(mark, 0, (size_t)h * (size_t)w);
+    for (int32_t y = 0; y < h; y++) {
+        uint8_t *to = mark + (size_t)y * (size_t)w;
+        int32_t first = y - radius < 0 ? 0 : y - radius, last = y + radius < h - 1 ? y + radius : h - 1;
+        for (int32_t k = first; k <= last; k++) {
+            const uint8_t *from = other + (size_t)k * (size_t)w;
+            for (int32_t x = 0; x < w; x++) to[x] |= from[x];
+        }
+    }
+}
+
+static void mark_to_runs(const sf_scene *s, const uint8_t *mark, sf_runs *runs) {
+    uint32_t n = 0;
+    for (int32_t y = 0; y < s->h; y++) {
+        const uint8_t *row = mark + (size_t)y * (size_t)s->w;
+        runs->start[y] = n;
+        int32_t x = 0;
+        while (x < s->w) {
+            while (x < s->w && !row[x]) x++;
+            if (x == s->w) break;
+            int32_t begin = x, end = x;
+            for (; x < s->w && x - end < SF_JOIN; x++)
+                if (row[x]) end = x + 1;
+            runs->runs[n++] = (sf_run){(uint16_t)begin, (uint16_t)end};
+        }
+    }
+    runs->start[s->h] = n;
+}
+
+static size_t count_cells(const sf_scene *s, const sf_runs *runs) {
+    size_t n = 0;
+    for (uint32_t r = 0; r < runs->start[s->h]; r++) n += (size_t)(runs->runs[r].end - runs->runs[r].begin);
+    return n;
+}
+
+/* Set bit k of reach where a lookup finds all four cells of level k. */
+static void mark_reach(sf_scene *s, const sf_runs *runs, int k, uint8_t *mark) {
+    memset(mark, 0, (size_t)s->h * (size_t)s->w);
+    for (int32_t y = 0; y < s->h; y++)
+        for (uint32_t r = runs->start[y]; r < runs->start[y + 1]; r++)
+            memset(mark + (size_t)y * (size_t)s->w + runs->runs[r].begin, 1,
+                   (size_t)(runs->runs[r].end - runs->runs[r].begin));
+    for (int32_t y = 0; y < s->h; y++) {
+        const uint8_t *top = mark + (size_t)y * (size_t)s->w, *bottom = top + (y + 1 < s->h ? s->w : 0);
+        uint8_t *reach = s->reach + (size_t)y * (size_t)s->cell_stride;
+        for (int32_t x = 0; x < s->w; x++) {
+            int32_t right = x + 1 < s->w ? x + 1 : x;
+            reach[x] = (uint8_t)(reach[x] | (top[x] & top[right] & bottom[x] & bottom[right]) << k);
+        }
+    }
+}
+
+static int flows_at(const sf_scene *s, int32_t x, int32_t y) {
+    return s->reach[(size_t)y * (size_t)s->cell_stride + (size_t)x] & SF_FLOWS;
+}
+
+static void mark_cell(const sf_scene *s, float x, float y, uint8_t phase, uint8_t *label) {
+    float right = (float)(s->w > 1 ? s->w - 2 : 0), below = (float)(s->h > 1 ? s->h - 2 : 0);
+    x = x > 0 ? x < right ? x : right : 0;
+    y = y > 0 ? y < below ? y : below : 0;
+    uint8_t *cell = label + (size_t)(int32_t)y * (size_t)s->w + (size_t)(int32_t)x;
+    size_t across = s->w > 1, down = s->h > 1 ? (size_t)s->w : 0;
+    uint8_t *four[4] = {cell, cell + across, cell + down, cell + down + across};
+    for (int k = 0; k < 4; k++)
+        if (*four[k] > phase) *four[k] = phase;
+}
+
+/* Longest way in one cycle over the cells that count, in field pixels. */
+static float longest_way(const sf_scene *s, const sf_runs *cells) {
+    float longest = 0;
+    for (int32_t y = 0; y < s->h; y++) {
+        for (uint32_t r = cells->start[y]; r < cells->start[y + 1]; r++) {
+            for (int32_t x = cells->runs[r].begin; x < cells->runs[r].end; x++) {
+                size_t at = (size_t)y * (size_t)s->cell_stride + (size_t)x;
+                if (!(s->reach[at] & SF_FLOWS)) continue;
+                const float *v = s->velocity + 2 * at;
+                float way = larger_of(fabsf(v[0]), fabsf(v[1])) * (float)s->frames / (float)s->cycles[at];
+                longest = larger_of(longest, way);
+            }
+        }
+    }
+    return longest;
+}
+
+/*
+ * Find the cells that each level of the traces needs. After k doublings a displacement covers 2^k / 16 of the time,
+ * and the lookups that remain happen up to 1 - 2^k / 16 of it away. So cells are labelled with the first phase of
+ * the cycle at which a path gets to them, and level k holds the labels up to that share.
+ */
+static void find_levels(sf_scene *s, const sf_scratch *scratch) {
+    const sf_runs *sources = &s->levels[SF_DOUBLINGS];
+    const size_t cells = (size_t)s->h * (size_t)s->w;
+    uint8_t *label = scratch->marks[2], *mark = scratch->marks[0], *other = scratch->marks[1];
+    float way = longest_way(s, sources);
+    int phases = way < 2 * SF_PHASES_LEAST   ? SF_PHASES_LEAST
+                 : way > 2 * SF_PHASES_MOST ? SF_PHASES_MOST
+                                            : (int)(way / 2) + 1;
+    float gap = way / (float)phases / 2;
+    int32_t radius = 2 + (gap < 8 ? (int32_t)gap : 8);
+    memset(label, 0xff, cells);
+    for (int32_t y = 0; y < s->h; y++)
+        for (uint32_t r = sources->start[y]; r < sources->start[y + 1]; r++)
+            for (int32_t x = sources->runs[r].begin; x < sources->runs[r].end; x++)
+                if (flows_at(s, x, y)) label[(size_t)y * (size_t)s->w + (size_t)x] = 0;
+    for (int m = 1; m <= phases; m++) {
+        sf_phase table[256];
+        memset(table, 0, sizeof table);
+        for (int c = 1; c < 256; c++) {
+            float time = (float)s->frames / (float)c * (float)m / (float)phases / (1 << SF_DOUBLINGS);
+            table[c].step_a = -time;
+            table[c].step_b = time;
+        }
+        s->kernels->trace(s, table, scratch, s->everywhere, SF_DOUBLINGS);
+        for (int32_t y = 0; y < s->h; y++) {
+            for (uint32_t r = sources->start[y]; r < sources->start[y + 1]; r++) {
+                for (int32_t x = sources->runs[r].begin; x < sources->runs[r].end; x++) {
+                    if (!flows_at(s, x, y)) continue;
+                    size_t at = 2 * ((size_t)y * (size_t)s->cell_stride + (size_t)x);
+                    for (int k = 0; k < 2; k++) {
+                        const float *d = scratch->d[SF_DOUBLINGS & 1][k] + at;
+                        mark_cell(s, (float)x + d[0], (float)y + d[1], (uint8_t)m, label);
+                    }
+                }
+            }
+        }
+    }
+    for (int k = 0; k < SF_DOUBLINGS; k++) {
+        int last = phases - (phases << k) / (1 << SF_DOUBLINGS);
+        for (size_t i = 0; i < cells; i++) mark[i] = label[i] <= last;
+        widen(s->h, s->w, radius, mark, other);
+        mark_to_runs(s, mark, &s->levels[k]);
+    }
+}
+
+static void copy_runs(const sf_scene *s, const sf_runs *from, sf_runs *to) {
+    memcpy(to->start, from->start, ((size_t)s->h + 1) * sizeof *to->start);
+    memcpy(to->runs, from->runs, from->start[s->h] * sizeof *to->runs);
+}
+
+void sf_find_regions(sf_scene *s, const sf_scratch *scratch) {
+    const size_t cells = (size_t)s->h * (size_t)s->w;
+    uint8_t *mark = scratch->marks[0], *other = scratch->marks[1];
+    for (int32_t y = 0; y <= s->h; y++) s->everywhere[0].start[y] = (uint32_t)y;
+    for (int32_t y = 0; y < s->h; y++) s->everywhere[0].runs[y] = (sf_run){0, (uint16_t)s->w};
+    find_groups(s);
+    memset(mark, 0, cells);
+    mark_blend_cells(s, mark);
+    mark_to_runs(s, mark, &s->blend_cells);
+    /* Joining runs adds cells, whose own boxes are needed too. */
+    for (int32_t y = 0; y < s->h; y++)
+        for (uint32_t r = s->blend_cells.start[y]; r < s->blend_cells.start[y + 1]; r++)
+            memset(mark + (size_t)y * (size_t)s->w + s->blend_cells.runs[r].begin, 1,
+                   (size_t)(s->blend_cells.runs[r].end - s->blend_cells.runs[r].begin));
+    widen(s->h, s->w, SF_STATISTICS_RADIUS, mark, other);
+    mark_to_runs(s, mark, &s->levels[SF_DOUBLINGS]);
+    size_t needed = count_cells(s, &s->levels[SF_DOUBLINGS]);
+    s->flows = needed > 0 && longest_way(s, &s->levels[SF_DOUBLINGS]) > 0;
+    if (!s->flows || needed / SF_WORTH_NUMERATOR > cells / SF_WORTH_DENOMINATOR) {
+        for (int k = 0; k < SF_DOUBLINGS; k++) copy_runs(s, &s->everywhere[0], &s->levels[k]);
+    } else {
+        find_levels(s, scratch);
+    }
+    for (int k = 0; k < SF_DOUBLINGS; k++) mark_reach(s, &s->levels[k], k, mark);
+}

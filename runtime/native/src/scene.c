@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The calls of stillflow.h: checks, the layout of a scene in the caller's memory, and the way to the kernels. */
+#include "scene.h"
+
+#include <math.h>
+#include <string.h>
+
+#define SF_SIDE_MOST 65535
+#define SF_PIXELS_MOST ((int64_t)1 << 27)
+#define SF_HARMONICS_MOST 64
+#define SF_FRAMES_MOST 1000000
+#define SF_SPEED_MOST 1e5f
+#define SF_TAU 6.283185307179586476925286766559
+
+int32_t sf_abi_version(void) { return SF_ABI_VERSION; }
+
+const char *sf_status_text(int32_t status) {
+    switch (status) {
+    case SF_OK: return "no error";
+    case SF_ERROR_ARGUMENT: return "a pointer is null, a struct_size is wrong, rows lie outside the picture or t is not finite";
+    case SF_ERROR_SIZE: return "height, width, harmonics or frames is out of range";
+    case SF_ERROR_MEMORY: return "memory or scratch is too small or not aligned";
+    case SF_ERROR_VALUE: return "an array holds a value that is not finite or absurdly large, or cycles holds a 0";
+    case SF_ERROR_UNSUPPORTED: return "this processor lacks the instruction set that was asked for";
+    default: return "unknown status";
+    }
+}
+
+int32_t sf_isa_best(void) {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2")) return SF_ISA_AVX2;
+#endif
+    return SF_ISA_BASELINE;
+}
+
+static const sf_kernels *kernels_for(int32_t isa) {
+    if (isa == SF_ISA_BEST) isa = sf_isa_best();
+    if (isa == SF_ISA_BASELINE) return &sf_kernels_baseline;
+#if defined(__x86_64__)
+    if (isa == SF_ISA_AVX2 && __builtin_cpu_supports("avx2")) return &sf_kernels_avx2;
+    if (isa == SF_ISA_AVX512 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+        return &sf_kernels_avx512;
+#endif
+    return 0;
+}
+
+/* Hands out aligned pieces of a block; with no block it only counts. */
+typedef struct sf_block {
+    unsigned char *memory;
+    size_t used;
+} sf_block;
+
+static void *take(sf_block *block, size_t count, size_t size) {
+    void *piece = block->memory ? block->memory + block->used : 0;
+    block->used += (count * size + SF_ALIGNMENT - 1) / SF_ALIGNMENT * SF_ALIGNMENT;
+    return piece;
+}
+
+static int32_t field_size(int32_t pixels) { return (pixels + SF_FIELD_SCALE - 1) / SF_FIELD_SCALE; }
+
+static int32_t check_arguments(const sf_scene_arrays *a) {
+    if (!a || a->struct_size < sizeof(sf_scene_arrays)) return SF_ERROR_ARGUMENT;
+    if (a->height < 1 || a->width < 1 || a->height > SF_SIDE_MOST || a->width > SF_SIDE_MOST) return SF_ERROR_SIZE;
+    if ((int64_t)a->height * a->width > SF_PIXELS_MOST) return SF_ERROR_SIZE;
+    if (a->harmonics < 0 || a->harmonics > SF_HARMONICS_MOST) return SF_ERROR_SIZE;
+    if (a->frames < 1 || a->frames > SF_FRAMES_MOST) return SF_ERROR_SIZE;
+    return SF_OK;
+}
+
+static void take_runs(sf_block *block, size_t rows, size_t most_in_row, sf_runs *runs) {
+    runs->start = take(block, rows + 1, sizeof *runs->start);
+    runs->runs = take(block, rows * most_in_row, sizeof *runs->runs);
+}
+
+static size_t scene_layout(const sf_scene_arrays *a, void *memory, sf_scene **scene) {
+    sf_block block = {memory, 0};
+    sf_scene local, *s = take(&block, 1, sizeof *s);
+    if (!s) s = &local;
+    memset(s, 0, sizeof *s);
+    s->height = a->height;
+    s->width = a->width;
+    s->h = field_size(a->height);
+    s->w = field_size(a->width);
+    s->cell_stride = s->w + 1;
+    s->harmonics = a->harmonics;
+    s->frames = a->frames;
+    /* An odd number of cache lines, so that the four rows of taps never share a set of the cache. */
+    int32_t lines = (4 * (a->width + SF_PLATE_BEFORE + SF_PLATE_AFTER) + 63) / 64 | 1;
+    s->plate_stride = 64 * lines;
+    size_t cells = (size_t)s->cell_stride * ((size_t)s->h + 1);
+    s->plate = take(&block, (size_t)s->plate_stride, (size_t)a->height + SF_PLATE_BEFORE + SF_PLATE_AFTER);
+    s->velocity = take(&block, cells + 1, 2 * sizeof(float));
+    s->inside = take(&block, cells + 1, sizeof(float));
+    s->low = take(&block, cells + 1, 4 * sizeof(float));
+    s->cycles = take(&block, cells, 1);
+    s->reach = take(&block, cells, 1);
+    s->cubic = take(&block, SF_FRACTIONS, 8 * sizeof(int16_t));
+    take_runs(&block, (size_t)s->height, (size_t)s->width / (2 * SF_GROUP) + 2, &s->groups);
+    /* Joined runs lie at least 8 cells apart. */
+    size_t most = (size_t)s->w / 9 + 2;
+    take_runs(&block, (size_t)s->h, most, &s->blend_cells);
+    for (int k = 0; k <= SF_DOUBLINGS; k++) take_runs(&block, (size_t)s->h, most, &s->levels[k]);
+    take_runs(&block, (size_t)s->h, 1, &s->everywhere[0]);
+    for (int k = 1; k <= SF_DOUBLINGS; k++) s->everywhere[k] = s->everywhere[0];
+    if (scene) *scene = s;
+    return block.used;
+}
+
+size_t sf_scratch_layout(const sf_scene_arrays *a, void *memory, sf_scratch *scratch) {
+    sf_block block = {memory, 0};
+    size_t h = (size_t)field_size(a->height), w = (size_t)field_size(a->width);
+    sf_scratch local, *s = scratch ? scratch : &local;
+    for (int k = 0; k < 2; k++)
+        for (int source = 0; source < 2; source++)
+            s->d[k][source] = take(&block, (h + 1) * (w + 1) + 1, 2 * sizeof(float));
+    s->ring_row = (int32_t)((w + 4 * SF_STATISTICS_RADIUS + 15) / 16 * 16);
+    s->ring = take(&block, (size_t)(2 * SF_STATISTICS_RADIUS + 1) * 3 * (size_t)s->ring_row, sizeof(float));
+    s->columns = take(&block, (size_t)3 * (size_t)s->ring_row, sizeof(float));
+    for (int k = 0; k < 3; k++) s->marks[k] = take(&block, h * w, 1);
+    return block.used;
+}
+
+int32_t sf_sizes(const sf_scene_arrays *arrays, size_t *scene_bytes, size_t *scratch_bytes) {
+    int32_t status = check_arguments(arrays);
+    if (status == SF_OK && (!scene_bytes || !scratch_bytes)) status = SF_ERROR_ARGUMENT;
+    if (scene_bytes) *scene_bytes = status == SF_OK ? scene_layout(arrays, 0, 0) : 0;
+    if (scratch_bytes) *scratch_bytes = status == SF_OK ? sf_scratch_layout(arrays, 0, 0) : 0;
+    return status;
+}
+
+/* Whether all are numbers of at most the given size. */
+static int all_within(const float *values, size_t count, float most) {
+    int good = 1;
+    for (size_t i = 0; i < count; i++) good &= fabsf(values[i]) <= most;
+    return good;
+}
+
+static int32_t check_values(const sf_scene_arrays *a) {
+    size_t cells = (size_t)field_size(a->height) * (size_t)field_size(a->width);
+    if (!all_within(a->velocity, 2 * cells, SF_SPEED_MOST) || !all_within(a->inside, cells, 1e3f) ||
+        !all_within(a->low, 3 * cells, 1e5f))
+        return SF_ERROR_VALUE;
+    if (a->harmonics && !all_within(a->sway, (size_t)a->harmonics * cells * 4, SF_SPEED_MOST)) return SF_ERROR_VALUE;
+    if (a->blend && !all_within(a->blend, 2 * cells, 1e5f)) return SF_ERROR_VALUE;
+    for (size_t i = 0; i < cells; i++)
+        if (a->cycles[i] == 0) return SF_ERROR_VALUE;
+    return SF_OK;
+}
+
+static void pack_plate(sf_scene *s, const uint8_t *plate) {
+    const int32_t before = SF_PLATE_BEFORE, pixels = s->plate_stride / 4;
+    for (int32_t y = 0; y < s->height + before + SF_PLATE_AFTER; y++) {
+        int32_t row = y < before ? 0 : y - before < s->height ? y - before : s->height - 1;
+        const uint8_t *from = plate + (size_t)row * (size_t)s->width * 3;
+        uint8_t *to = s->plate + (size_t)y * (size_t)s->plate_stride;
+        for (int32_t x = 0; x < pixels; x++) {
+            int32_t column = x < before ? 0 : x - before < s->width ? x - before : s->width - 1;
+            for (int k = 0; k < 3; k++) to[4 * x + k] = from[3 * column + k] ^ SF_PLATE_BIAS;
+            to[4 * x + 3] = 0;
+        }
+    }
+}
+
+/* Cubic convolution (Keys 1981) in int16; rows sum to 2^14 exactly, so that a flat plate stays what it is. */
+static void fill_cubic(int16_t *table) {
+    for (int i = 0; i < SF_FRACTIONS; i++) {
+        double f = (double)i / SF_FRACTIONS, f2 = f * f, f3 = f2 * f;
+        const double a = SF_CUBIC_A;
+        double weights[4] = {a * (f - 2 * f2 + f3), 1 - (a + 3) * f2 + (a + 2) * f3,
+                             -a * f + (2 * a + 3) * f2 - (a + 2) * f3, a * (f2 - f3)};
+        int32_t fixed[4], sum = 0;
+        for (int k = 0; k < 4; k++) sum += fixed[k] = (int32_t)floor(weights[k] * 16384 + 0.5);
+        fixed[f < 0.5 ? 1 : 2] += 16384 - sum;
+        for (int k = 0; k < 8; k++) table[8 * i + k] = (int16_t)fixed[k / 2];
+    }
+}
+
+static void pack_fields(sf_scene *s, const sf_scene_arrays *a) {
+    size_t cells = (size_t)s->cell_stride * ((size_t)s->h + 1);
+    memset(s->velocity, 0, (cells + 1) * 2 * sizeof(float));
+    memset(s->inside, 0, (cells + 1) * sizeof(float));
+    memset(s->low, 0, (cells + 1) * 4 * sizeof(float));
+    memset(s->cycles, 1, cells);
+    memset(s->reach, 0, cells);
+    for (int32_t y = 0; y < s->h; y++) {
+        size_t from = (size_t)y * (size_t)s->w, to = (size_t)y * (size_t)s->cell_stride;
+        memcpy(s->velocity + 2 * to, a->velocity + 2 * from, 2 * (size_t)s->w * sizeof(float));
+        memcpy(s->inside + to, a->inside + from, (size_t)s->w * sizeof(float));
+        memcpy(s->cycles + to, a->cycles + from, (size_t)s->w);
+        for (int32_t x = 0; x < s->w; x++) {
+            const float *rgb = a->low + 3 * (from + (size_t)x);
+            float *low = s->low + 4 * (to + (size_t)x);
+            if (a->flow[from + (size_t)x]) s->reach[to + (size_t)x] = SF_FLOWS;
+            memcpy(low, rgb, 3 * sizeof(float));
+            low[3] = rgb[0] * SF_LUMA_R + rgb[1] * SF_LUMA_G + rgb[2] * SF_LUMA_B;
+            s->cycles_used[s->cycles[to + (size_t)x]] = 1;
+        }
+    }
+}
+
+static int32_t check_scratch(const sf_scene_arrays *sizes, void *memory, size_t bytes, sf_scratch *scratch) {
+    if (!memory) return SF_ERROR_ARGUMENT;
+    if ((uintptr_t)memory % SF_ALIGNMENT || bytes < sf_scratch_layout(sizes, memory, scratch)) return SF_ERROR_MEMORY;
+    return SF_OK;
+}
+
+/* A field of one column or row has only padding beside it: its weight is 0, but it must be a number. */
+static void clear_padding(const sf_scene *s, const sf_scratch *scratch) {
+    if (s->w > 1 && s->h > 1) return;
+    for (int k = 0; k < 4; k++)
+        memset(scratch->d[k / 2][k % 2], 0, ((size_t)s->cell_stride * ((size_t)s->h + 1) + 1) * 2 * sizeof(float));
+}
+
+int32_t sf_prepare(const sf_scene_arrays *a, void *memory, size_t memory_bytes, void *scratch, size_t scratch_bytes,
+                   const sf_scene **scene) {
+    if (!scene) return SF_ERROR_ARGUMENT;
+    *scene = 0;
+    int32_t status = check_arguments(a);
+    if (status != SF_OK) return status;
+    if (!memory || !a->photo || !a->plate || !a->matte || !a->velocity || !a->flow || !a->cycles || !a->inside || !a->low ||
+        (a->harmonics && !a->sway))
+        return SF_ERROR_ARGUMENT;
+    const sf_kernels *kernels = kernels_for(a->isa);
+    if (!kernels) return SF_ERROR_UNSUPPORTED;
+    sf_scratch pieces;
+    status = check_scratch(a, scratch, scratch_bytes, &pieces);
+    if (status != SF_OK) return status;
+    if ((uintptr_t)memory % SF_ALIGNMENT || memory_bytes < scene_layout(a, 0, 0)) return SF_ERROR_MEMORY;
+    status = check_values(a);
+    if (status != SF_OK) return status;
+    sf_scene *s;
+    scene_layout(a, memory, &s);
+    s->kernels = kernels;
+    s->photo = a->photo;
+    s->matte = a->matte;
+    s->sway = a->sway;
+    s->blend = a->blend;
+    pack_plate(s, a->plate);
+    pack_fields(s, a);
+    fill_cubic(s->cubic);
+    clear_padding(s, &pieces);
+    sf_find_regions(s, &pieces);
+    *scene = s;
+    return SF_OK;
+}
+
+/* The reference computes phases in double and the rest in float; so does this. */
+static void fill_phases(const sf_scene *s, double t, sf_phase *phases) {
+    for (int c = 1; c < 256; c++) {
+        if (!s->cycles_used[c]) continue;
+        double phase = c * (t / s->frames);
+        float u = (float)(phase - floor(phase)), period = (float)s->frames / (float)c;
+        sf_phase *p = phases + c;
+        p->u = u;
+        p->step_a = -u * period / (1 << SF_DOUBLINGS);
+        p->step_b = (1 - u) * period / (1 << SF_DOUBLINGS);
+        p->sin1 = p->sin2 = 0;
+        if (s->blend) {
+            p->sin1 = (float)sin(SF_TAU / 2 * u);
+            p->sin2 = (float)sin(SF_TAU * u);
+        }
+    }
+}
+
+int32_t sf_fields(const sf_scene *s, double t, float *planes, void *scratch, size_t scratch_bytes) {
+    if (!s || !planes || !isfinite(t)) return SF_ERROR_ARGUMENT;
+    sf_scene_arrays sizes = {.height = s->height, .width = s->width};
+    sf_scratch pieces;
+    int32_t status = check_scratch(&sizes, scratch, scratch_bytes, &pieces);
+    if (status != SF_OK) return status;
+    clear_padding(s, &pieces);
+    sf_phase phases[256];
+    float swing[2 * SF_HARMONICS_MOST];
+    fill_phases(s, t, phases);
+    for (int32_t k = 0; k < s->harmonics; k++) {
+        double theta = SF_TAU * (k + 1) * t / s->frames;
+        swing[2 * k] = (float)cos(theta) - 1.0f;
+        swing[2 * k + 1] = (float)sin(theta);
+    }
+    const sf_kernels *kernels = s->kernels;
+    if (!s->flows) {
+        kernels->finish(s, phases, swing, &pieces, planes);
+        return SF_OK;
+    }
+    const uint32_t good = (1u << SF_DOUBLINGS) - 1;
+    uint32_t reached = kernels->trace(s, phases, &pieces, s->levels, SF_DOUBLINGS - 1);
+    if ((reached & good) == good) reached &= kernels->finish(s, phases, swing, &pieces, planes);
+    if ((reached & good) != good) {
+        kernels->trace(s, phases, &pieces, s->everywhere, SF_DOUBLINGS - 1);
+        kernels->finish(s, phases, swing, &pieces, planes);
+    }
+    return SF_OK;
+}
+
+int32_t sf_compose(const sf_scene *s, const float *planes, int32_t y0, int32_t y1, uint8_t *out,
+                   ptrdiff_t out_stride) {
+    if (!s || !planes || !out) return SF_ERROR_ARGUMENT;
+    if (y0 < 0 || y1 < y0 || y1 > s->height || out_stride < (ptrdiff_t)3 * s->width) return SF_ERROR_ARGUMENT;
+    s->kernels->compose(s, planes, y0, y1, out, out_stride);
+    return SF_OK;
+}

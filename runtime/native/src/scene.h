@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a prepared scene holds, and the kernels that exist once for each instruction set. */
+#ifndef SF_SCENE_H
+#define SF_SCENE_H
+
+#include "stillflow.h"
+
+/* These mirror the constants of the same names in stillflow/kernels/reference.py. */
+#define SF_DOUBLINGS 4
+#define SF_STATISTICS_RADIUS 4
+#define SF_CUBIC_A (-0.75)
+#define SF_EDGE_RAMP 2.5f
+#define SF_CONFIDENCE_FLOOR 0.02f
+#define SF_VARIANCE_FLOOR 1.0f
+#define SF_FIELD_SCALE 4
+#define SF_FIELD_OFFSET 1.5f
+#define SF_LUMA_R 0.299f
+#define SF_LUMA_G 0.587f
+#define SF_LUMA_B 0.114f
+
+/*
+ * Cubic weights come from a table of 2^10 fractions: half a step off is 0.19 grey levels on the steepest edge
+ * there is (0 to 255 and back between neighbours); 2^8 would be 0.75. Weights are int16 with 2^14 = 1.
+ */
+#define SF_FRACTION_BITS 10
+#define SF_FRACTIONS (1 << SF_FRACTION_BITS)
+
+/* Pixels of a group: the unit in which compose works. Group g covers x = 8 g - 2 .. 8 g + 5, two field blocks. */
+#define SF_GROUP 8
+#define SF_GROUP_SHIFT 2
+
+/* Plate pixels repeated beyond each border, so that no tap is ever clamped. */
+#define SF_PLATE_BEFORE 1
+#define SF_PLATE_AFTER 2
+
+/* The plate's bytes are stored less 128, so that a byte moved to the high half of an int16 keeps its meaning. */
+#define SF_PLATE_BIAS 128
+
+/* Set in reach where the sample flows; below it are the bits of the levels. */
+#define SF_FLOWS 0x80
+
+/* A half-open run of columns (field pixels or groups). */
+typedef struct sf_run {
+    uint16_t begin, end;
+} sf_run;
+
+/* Runs of every row: those of row y are runs[start[y]] .. runs[start[y + 1] - 1]. */
+typedef struct sf_runs {
+    uint32_t *start;
+    sf_run *runs;
+} sf_runs;
+
+/* Time-dependent constants of the cells that share one cycles value. */
+typedef struct sf_phase {
+    float step_a, step_b; /* trace time / 2^SF_DOUBLINGS for the source back and the source forward, frames */
+    float u;              /* phase 0..1 */
+    float sin1, sin2;     /* sin(pi u), sin(2 pi u) */
+} sf_phase;
+
+struct sf_kernels;
+
+struct sf_scene {
+    int32_t height, width, h, w;
+    int32_t cell_stride; /* w + 1: fields are padded by a column and a row that are read with weight 0 only */
+    int32_t harmonics, frames;
+    int32_t plate_stride; /* bytes */
+    int32_t flows;        /* 0 when no cell that matters has a velocity: nothing needs tracing */
+    const struct sf_kernels *kernels;
+    const uint8_t *photo, *matte;
+    const float *sway, *blend;
+    uint8_t *plate;       /* RGBX, biased, borders repeated */
+    float *velocity;      /* x, y by cell_stride */
+    float *inside;        /* by cell_stride */
+    float *low;           /* R, G, B, luma by cell_stride */
+    uint8_t *cycles;      /* by cell_stride */
+    uint8_t *reach;       /* by cell_stride; bit k: a lookup in this cell is defined at level k; SF_FLOWS */
+    int16_t *cubic;       /* SF_FRACTIONS entries of w0 w0 w1 w1 w2 w2 w3 w3 */
+    sf_runs groups;       /* by picture row, in groups: where anything moves */
+    sf_runs blend_cells;  /* by field row: cells that compose reads */
+    /*
+     * Cells whose displacement is needed after k doublings. The last are those whose sources are needed:
+     * blend_cells and the statistics' box around them; earlier ones hold what the doublings look up.
+     */
+    sf_runs levels[SF_DOUBLINGS + 1];
+    sf_runs everywhere[SF_DOUBLINGS + 1]; /* every cell, for the rare frame in which a trace leaves levels */
+    uint8_t cycles_used[256];
+};
+
+/* Scratch of sf_fields, carved from what the caller gives. */
+typedef struct sf_scratch {
+    float *d[2][2];    /* displacement x, y by cell_stride: [even or odd level][source] */
+    float *ring;       /* 3 products of the last 2 radius + 1 rows */
+    float *columns;    /* 3 sums down the window, padded by the radius on both sides */
+    int32_t ring_row;  /* floats in one row of the ring and of columns */
+    uint8_t *marks[3]; /* sf_prepare only: a byte for each cell, dense */
+} sf_scratch;
+
+typedef struct sf_kernels {
+    /*
+     * Both traces up to level top, the result in scratch->d[top & 1]. Returns the bits of reach that every lookup
+     * so far agreed on: level k was left by a lookup if bit k is missing.
+     */
+    uint32_t (*trace)(const sf_scene *scene, const sf_phase *phases, const sf_scratch *scratch,
+                      const sf_runs *levels, int top);
+    /* The last doubling and everything after it; swing holds cos - 1 and sin of each harmonic. */
+    uint32_t (*finish)(const sf_scene *scene, const sf_phase *phases, const float *swing,
+                       const sf_scratch *scratch, float *planes);
+    void (*compose)(const sf_scene *scene, const float *planes, int32_t y0, int32_t y1, uint8_t *out,
+                    ptrdiff_t out_stride);
+} sf_kernels;
+
+extern const sf_kernels sf_kernels_baseline;
+#if defined(__x86_64__)
+extern const sf_kernels sf_kernels_avx2;
+extern const sf_kernels sf_kernels_avx512;
+#endif
+
+size_t sf_scratch_layout(const sf_scene_arrays *arrays, void *memory, sf_scratch *scratch);
+
+/* Find which groups and cells every frame has to compute (region.c). */
+void sf_find_regions(sf_scene *scene, const sf_scratch *scratch);
+
+#endif

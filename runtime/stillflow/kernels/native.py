@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kernels in C: ``libstillflow`` through ctypes, with the same calls as ``reference``.
+
+ctypes releases the interpreter's lock during a call, so Python threads run these kernels in parallel.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from stillflow.errors import StillflowError
+from stillflow.kernels.arrays import ByteArray, FloatArray, SceneArrays
+from stillflow.kernels.reference import PLANES
+
+ABI_VERSION = 1
+"""The version of stillflow.h that this module speaks."""
+
+ALIGNMENT = 64
+"""Bytes; memory given to the library starts at a multiple of it (SF_ALIGNMENT)."""
+
+PREFIXES = {"win32": "", "cygwin": "lib"}
+SUFFIXES = {"darwin": "dylib", "win32": "dll", "cygwin": "dll"}
+
+
+class Isa(enum.IntEnum):
+    """Instruction sets of the library; all give the same bytes. ``BEST`` is the fastest this processor has."""
+
+    BEST = 0
+    BASELINE = 1
+    AVX2 = 2
+    AVX512 = 3
+
+
+class _SceneArrays(ctypes.Structure):
+    """sf_scene_arrays of stillflow.h."""
+
+    _fields_ = (
+        ("struct_size", ctypes.c_uint32),
+        ("height", ctypes.c_int32),
+        ("width", ctypes.c_int32),
+        ("harmonics", ctypes.c_int32),
+        ("frames", ctypes.c_int32),
+        ("isa", ctypes.c_int32),
+        ("photo", ctypes.c_void_p),
+        ("plate", ctypes.c_void_p),
+        ("matte", ctypes.c_void_p),
+        ("velocity", ctypes.c_void_p),
+        ("flow", ctypes.c_void_p),
+        ("cycles", ctypes.c_void_p),
+        ("inside", ctypes.c_void_p),
+        ("sway", ctypes.c_void_p),
+        ("blend", ctypes.c_void_p),
+        ("low", ctypes.c_void_p),
+    )
+
+
+def library_name() -> str:
+    """File name of the library on this system."""
+    return f"{PREFIXES.get(sys.platform, 'lib')}stillflow.{SUFFIXES.get(sys.platform, 'so')}"
+
+
+def library_candidates() -> list[Path]:
+    """Where the library may lie: next to the package, then in the build folders of a source checkout."""
+    package = Path(__file__).resolve().parent.parent
+    found = [package / "_native" / library_name()]
+    root = package.parent.parent
+    if (root / "CMakeLists.txt").is_file() and (root / "runtime" / "native").is_dir():
+        built = root.glob(f"build/**/{library_name()}")
+        # The newest build, so that a rebuilt library is never hidden by an older one.
+        found += sorted(built, key=lambda path: path.stat().st_mtime, reverse=True)
+    return found
+
+
+def load_library(path: Path) -> ctypes.CDLL:
+    """Load one library file and declare its functions.
+
+    Raises:
+        StillflowError: the file is no library of this ABI version.
+    """
+    fix = "reinstall the stillflow package, or rebuild: cmake -S . -B build/native && cmake --build build/native"
+    try:
+        library = ctypes.CDLL(str(path))
+        version = int(library.sf_abi_version())
+    except (OSError, AttributeError) as error:
+        raise StillflowError(f"cannot load the kernels from {path}", str(error), fix) from error
+    if version != ABI_VERSION:
+        raise StillflowError(
+            f"cannot use the kernels from {path}",
+            f"the library speaks ABI version {version}, this package speaks {ABI_VERSION}",
+            fix,
+        )
+    size, pointer, number = ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int32
+    arrays, sizes = ctypes.POINTER(_SceneArrays), ctypes.POINTER(ctypes.c_size_t)
+    library.sf_status_text.argtypes = (number,)
+    library.sf_status_text.restype = ctypes.c_char_p
+    library.sf_sizes.argtypes = (arrays, sizes, sizes)
+    library.sf_prepare.argtypes = (arrays, pointer, size, pointer, size, ctypes.POINTER(pointer))
+    library.sf_fields.argtypes = (pointer, ctypes.c_double, pointer, pointer, size)
+    library.sf_compose.argtypes = (pointer, pointer, number, number, pointer, ctypes.c_ssize_t)
+    for name in ("sf_isa_best", "sf_sizes", "sf_prepare", "sf_fields", "sf_compose"):
+        getattr(library, name).restype = number
+    return library
+
+
+@lru_cache(maxsize=1)
+def _library() -> ctypes.CDLL:
+    candidates = library_candidates()
+    for path in candidates:
+        if path.is_file():
+            return load_library(path)
+    raise StillflowError(
+        "the native kernels are missing",
+        f"there is no {library_name()} in {candidates[0].parent}",
+        "reinstall the stillflow package, or in a source checkout build it: "
+        "cmake -S . -B build/native && cmake --build build/native",
+    )
+
+
+def available() -> bool:
+    """Whether the native kernels can be used here."""
+    try:
+        _library()
+    except StillflowError:
+        return False
+    return True
+
+
+def best_isa() -> Isa:
+    """The instruction set that ``Isa.BEST`` means on this processor."""
+    return Isa(_library().sf_isa_best())
+
+
+def _check(status: int, what: str) -> None:
+    if status:
+        why = _library().sf_status_text(status).decode()
+        raise StillflowError(what, why, "build the scene anew with stillflow.scene.build_scene and check its values")
+
+
+def _aligned(size: int) -> npt.NDArray[np.uint8]:
+    """Return uninitialised memory that starts at a multiple of ALIGNMENT."""
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size]
+
+
+class NativeScene:
+    """A scene laid out for the C kernels, ready to give any frame.
+
+    Preparing costs about as much as a few frames, so keep the object while the loop plays. Any number of
+    threads may use one object at once; each thread gets its own scratch memory.
+
+    Args:
+        arrays: the scene; its arrays must not be changed afterwards.
+        isa: instruction set, for tests and measurements.
+
+    Raises:
+        StillflowError: the library is missing, or the arrays hold values that make no sense (not finite).
+    """
+
+    def __init__(self, arrays: SceneArrays, isa: Isa = Isa.BEST) -> None:
+        self._library = _library()
+        self.arrays = arrays
+        harmonics = int(arrays.sway.shape[0])
+        self._described = _SceneArrays(
+            struct_size=ctypes.sizeof(_SceneArrays),
+            height=arrays.height,
+            width=arrays.width,
+            harmonics=harmonics,
+            frames=arrays.frames,
+            isa=int(isa),
+            photo=arrays.photo.ctypes.data,
+            plate=arrays.plate.ctypes.data,
+            matte=arrays.matte.ctypes.data,
+            velocity=arrays.velocity.ctypes.data,
+            flow=arrays.flow.ctypes.data,
+            cycles=arrays.cycles.ctypes.data,
+            inside=arrays.inside.ctypes.data,
+            sway=arrays.sway.ctypes.data if harmonics else None,
+            blend=None if arrays.blend is None else arrays.blend.ctypes.data,
+            low=arrays.low.ctypes.data,
+        )
+        what = "cannot prepare the scene for the native kernels"
+        scene_bytes, scratch_bytes = ctypes.c_size_t(), ctypes.c_size_t()
+        described = ctypes.byref(self._described)
+        status = self._library.sf_sizes(described, ctypes.byref(scene_bytes), ctypes.byref(scratch_bytes))
+        _check(status, what)
+        self._memory = _aligned(scene_bytes.value)
+        self._scratch_bytes = scratch_bytes.value
+        self._local = threading.local()
+        self._lanes: ThreadPoolExecutor | None = None
+        self._lanes_lock = threading.Lock()
+        self._lane_count = 0
+        scratch = self._scratch()
+        scene = ctypes.c_void_p()
+        status = self._library.sf_prepare(
+            described,
+            self._memory.ctypes.data,
+            self._memory.size,
+            scratch.ctypes.data,
+            scratch.size,
+            ctypes.byref(scene),
+        )
+        _check(status, what)
+        self._scene = scene
+
+    @property
+    def height(self) -> int:
+        """Picture height in pixels."""
+        return self.arrays.height
+
+    @property
+    def width(self) -> int:
+        """Picture width in pixels."""
+        return self.arrays.width
+
+    @property
+    def frames(self) -> int:
+        """N, frames in one loop."""
+        return self.arrays.frames
+
+    def _scratch(self) -> npt.NDArray[np.uint8]:
+        scratch: npt.NDArray[np.uint8] | None = getattr(self._local, "scratch", None)
+        if scratch is None:
+            scratch = self._local.scratch = _aligned(self._scratch_bytes)
+        return scratch
+
+    def _planes(self) -> FloatArray:
+        planes: FloatArray | None = getattr(self._local, "planes", None)
+        if planes is None:
+            planes = self._local.planes = self.empty_planes()
+        return planes
+
+    def empty_planes(self) -> FloatArray:
+        """Return (9, h, w) float32 zeros for ``fields``."""
+        return np.zeros((len(PLANES), *self.arrays.inside.shape), np.float32)
+
+    def fields(self, t: float, planes: FloatArray | None = None) -> FloatArray:
+        """Compute the planes of the frame at time t.
+
+        Args:
+            t: time in frames, any finite number.
+            planes: (9, h, w) float32 to write to; a new array of zeros without it.
+
+        Returns:
+            The planes as ``reference.fields`` orders them. Samples that no pixel with matte > 0 reads are
+            left as they were or hold anything.
+        """
+        if planes is None:
+            planes = self.empty_planes()
+        self._check_planes(planes)
+        scratch = self._scratch()
+        status = self._library.sf_fields(
+            self._scene, float(t), planes.ctypes.data, scratch.ctypes.data, scratch.size
+        )
+        _check(status, f"cannot compute the fields at t = {t}")
+        return planes
+
+    def compose(self, planes: FloatArray, y0: int, y1: int, out: ByteArray) -> None:
+        """Write rows y0..y1-1 of the frame to ``out``, (H, W, 3) uint8 whose rows may be apart."""
+        self._check_planes(planes)
+        shape = (self.height, self.width, 3)
+        if out.shape != shape or out.dtype != np.uint8 or out.strides[1:] != (3, 1) or not out.flags.writeable:
+            raise StillflowError(
+                "cannot write the frame",
+                f"the array is {out.shape} {out.dtype} with strides {out.strides}, the frame is {shape} uint8",
+                "pass a writable uint8 array of that shape whose pixels are dense in each row",
+            )
+        status = self._library.sf_compose(
+            self._scene, planes.ctypes.data, int(y0), int(y1), out.ctypes.data, out.strides[0]
+        )
+        _check(status, f"cannot compose rows {y0} to {y1}")
+
+    def frame(self, t: float, out: ByteArray | None = None, lanes: int = 1) -> ByteArray:
+        """Compute the whole frame at time t.
+
+        Args:
+            t: time in frames, any finite number.
+            out: (H, W, 3) uint8 to write to; a new array without it.
+            lanes: threads that share the rows. Frames computed by one thread each use the cores better;
+                lanes make a single frame arrive earlier.
+
+        Returns:
+            The frame, the same bytes whatever ``lanes`` is.
+        """
+        if out is None:
+            out = np.empty((self.height, self.width, 3), np.uint8)
+        planes = self.fields(t, self._planes())
+        lanes = max(1, min(int(lanes), self.height))
+        if lanes == 1:
+            self.compose(planes, 0, self.height, out)
+            return out
+        # More parts than lanes, since what moves is rarely spread evenly over the rows.
+        edges = np.linspace(0, self.height, min(4 * lanes, self.height) + 1).astype(int)
+        parts = self._pool(lanes).map(self._part(planes, out), edges[:-1], edges[1:])
+        for _ in parts:
+            pass
+        return out
+
+    def _part(self, planes: FloatArray, out: ByteArray) -> Callable[[int, int], None]:
+        return lambda y0, y1: self.compose(planes, y0, y1, out)
+
+    def _pool(self, lanes: int) -> ThreadPoolExecutor:
+        with self._lanes_lock:
+            if self._lanes is None or self._lane_count < lanes:
+                if self._lanes is not None:
+                    self._lanes.shutdown(wait=False)
+                self._lanes = ThreadPoolExecutor(lanes, thread_name_prefix="stillflow-lane")
+                self._lane_count = lanes
+            return self._lanes
+
+    def _check_planes(self, planes: FloatArray) -> None:
+        shape = (len(PLANES), *self.arrays.inside.shape)
+        if planes.shape != shape or planes.dtype != np.float32 or not planes.flags.c_contiguous:
+            raise StillflowError(
+                "the planes do not fit the scene",
+                f"they are {planes.shape} {planes.dtype}, the scene needs {shape} float32",
+                "pass what fields returned for this scene",
+            )
+
+
+def fields(arrays: SceneArrays, t: float) -> FloatArray:
+    """Compute the planes of the frame at time t, like ``reference.fields``; prepares the scene each time.
+
+    Samples that no pixel with matte > 0 reads are not defined.
+    """
+    return NativeScene(arrays).fields(t)
+
+
+def compose(arrays: SceneArrays, planes: FloatArray, y0: int, y1: int, out: ByteArray) -> None:
+    """Write rows y0..y1-1 of a frame, like ``reference.compose``; prepares the scene each time."""
+    NativeScene(arrays).compose(planes, y0, y1, out)
