@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stillflow.errors import StillflowError
@@ -96,9 +95,9 @@ class Loop:
         is left of it.
 
         Args:
-            path: .mp4, .webm, .webp, .gif, .apng, .png, a folder or frames-%04d.png; "-" writes raw
-                RGB bytes to standard output.
-            loops: how often the loop is repeated in the file.
+            path: .mp4, .webm, .webp, .gif, .apng or .png (which animates too); a folder ending in / or
+                a pattern like frames/%04d.png for numbered pictures; "-" for raw RGB on standard output.
+            loops: how often the loop is repeated in the file; webp, gif and apng repeat for ever with 1.
             format: one of the formats above, when the name does not say it.
             alpha: keep only the moving layer, transparent elsewhere (webm).
             progress: called with (frames done, frames in all) after every frame.
@@ -109,11 +108,9 @@ class Loop:
         Raises:
             StillflowError: the format is unknown, the folder is missing, read-only or full.
         """
-        from stillflow.player import Player
-        from stillflow.video import open_sink
+        from stillflow.video import open_sink, record
 
         started = time.perf_counter()
-        matte = self.scene.matte if alpha else None
         sink = open_sink(
             path,
             width=self.scene.width,
@@ -121,19 +118,11 @@ class Loop:
             fps=self.fps,
             format=format,
             loops=loops,
-            matte=matte,
+            matte=self.scene.matte if alpha else None,
         )
-        try:
-            for index, frame in Player(self.scene).frames():
-                sink.write(frame)
-                if progress is not None:
-                    progress(index + 1, len(self))
-            sink.close()
-        except BaseException:
-            sink.abort()
-            raise
+        written = record(self.scene, sink, progress=progress)
         self.seconds["video"] = time.perf_counter() - started
-        return None if os.fspath(path) == "-" else Path(path)
+        return written
 
 
 class Animator:

@@ -88,7 +88,7 @@ def examine() -> list[Finding]:
     for name, needed, check in checks:
         try:
             found = check()
-        except Exception as error:  # noqa: BLE001  a broken install may throw anything; that is the finding
+        except Exception as error:  # a broken install may throw anything; that is the finding
             found = Finding(name, "broken", f"{type(error).__name__}: {error}", _reinstall(name), needed)
         findings.extend(found if isinstance(found, list) else [found])
     return findings
@@ -208,7 +208,7 @@ def _encoders() -> list[Finding]:
             findings.append(
                 Finding(f"video: {shown}", "ok", f"{codec} writes .{served} ({size} bytes tried)")
             )
-        except Exception as error:  # noqa: BLE001  PyAV raises its own kinds; the reason is what matters
+        except Exception as error:  # PyAV raises its own kinds; the reason is what matters
             findings.append(
                 Finding(
                     f"video: {shown}",
@@ -273,7 +273,7 @@ def _onnxruntime() -> list[Finding]:
             findings.append(
                 Finding(name, "ok", f"{ort.__version__}, {provider} ran a network", needed=on_cpu)
             )
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             fix = _reinstall("ONNX Runtime") if on_cpu else "update the NVIDIA driver, CUDA and cuDNN"
             findings.append(Finding(name, "broken", f"{ort.__version__}, {provider}: {error}", fix, on_cpu))
     if "CUDAExecutionProvider" not in wanted and _nvidia_present():

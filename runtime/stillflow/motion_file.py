@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stillflow.errors import StillflowError
-from stillflow.output import check_target, whole_file
+from stillflow.output import check_file
 
 if TYPE_CHECKING:
     from stillflow.motion import Motion
@@ -40,7 +40,7 @@ def check_motion_target(
             f"its extension is {target.suffix or 'missing'}, which says neither arrays nor picture",
             "name it .npz for arrays, or .png for a picture",
         )
-    check_target(target, source=source, force=force)
+    check_file(target, source=source, force=force)
     return target
 
 
@@ -55,14 +55,23 @@ def write_motion(path: Path, photo: Photo, motion: Motion) -> None:
     Raises:
         StillflowError: the disk is full, the folder is read-only, or another reason of the system.
     """
-    with whole_file(path) as part:
-        if path.suffix.lower() == ".npz":
-            motion.save(part)
-            return
-        import cv2
+    # Imported here: the video package brings PyAV, 60 ms that checking a name need not wait for.
+    from stillflow.video.destination import FileDestination
 
-        drawn = cv2.cvtColor(motion.picture(photo.pixels), cv2.COLOR_RGB2BGR)
-        done, data = cv2.imencode(".png", drawn)
-        if not done:
-            raise RuntimeError("OpenCV did not encode a PNG")
-        part.write_bytes(data.tobytes())
+    target = FileDestination(path)
+    try:
+        with target.errors():
+            if path.suffix.lower() == ".npz":
+                motion.save(target.path)
+            else:
+                target.path.write_bytes(_drawn(photo, motion))
+            target.commit()
+    finally:
+        target.abort()
+
+
+def _drawn(photo: Photo, motion: Motion) -> bytes:
+    """The motion's picture as a PNG file."""
+    from stillflow.video.sequence import png_bytes
+
+    return png_bytes(motion.picture(photo.pixels))

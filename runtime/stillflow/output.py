@@ -1,42 +1,66 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that appear whole or not at all, and are never replaced by mistake."""
+"""Outputs looked at before any work is done for them: minutes later is too late for a wrong folder."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
-import secrets
-from collections.abc import Iterator
+import re
+import stat
 from pathlib import Path
 
 from stillflow.errors import StillflowError
 
-_FIXES = {
-    errno.ENOSPC: "free some space, or write to another disk",
-    errno.EDQUOT: "free some of your quota, or write to another disk",
-    errno.EFBIG: "write to a file system that takes larger files, or make a smaller loop",
-    errno.EROFS: "write to another folder, this one is read-only",
-    errno.EACCES: "choose a folder you may write to",
-    errno.EPERM: "choose a folder you may write to",
-    errno.ENAMETOOLONG: "choose a shorter name",
-}
 
-
-def write_error(path: str | os.PathLike[str], error: OSError) -> StillflowError:
-    """Turn a failed write into an error about the file.
+def check_loop_target(
+    output: str,
+    *,
+    format: str | None = None,
+    source: str | os.PathLike[str] | None = None,
+    force: bool = False,
+) -> None:
+    """Refuse the output of a loop before the photo is read.
 
     Args:
-        path: the name the user gave.
-        error: what the system said.
+        output: a file, a folder, a pattern like frames/%04d.png, or "-" for standard output.
+        format: a name that overrules the output's ending.
+        source: the photo, which is never overwritten.
+        force: whether existing files may be replaced.
+
+    Raises:
+        StillflowError: the format is unknown, standard output is a terminal, or check_file's reasons.
     """
-    why = (error.strerror or str(error) or type(error).__name__).lower()
-    fix = _FIXES.get(error.errno or 0, "check the folder and the disk, or write somewhere else")
-    return StillflowError(f"cannot write {os.fspath(path)}", why, fix)
+    from stillflow.video import format_of
+
+    kind = format_of(output, format)
+    if is_stream(output):
+        if kind == "png":
+            raise StillflowError(
+                f"cannot write {output}",
+                "a sequence is many files",
+                "name a folder, or leave --format out for raw frames",
+            )
+        if output == "-" and os.isatty(1):
+            raise StillflowError(
+                "cannot write frames to standard output",
+                "it is a terminal, which would show them as garbage",
+                "name a file, or pipe it into a program: stillflow animate ... -o - | ffplay ...",
+            )
+        return
+    path = Path(output)
+    if kind != "png":
+        check_file(path, source=source, force=force)
+    elif "%" not in output:
+        check_folder(path.parent, f"cannot write {output}")
+    elif path.parent.exists():
+        # The pattern itself is judged by the sink; here only the first of the numbered names matters.
+        first = re.sub(r"%0?\d*d", lambda number: number[0] % 0, path.name)
+        check_file(path.with_name(first), source=source, force=force)
+    else:
+        check_folder(path.parent.parent, f"cannot write {output}")
 
 
-def check_target(path: Path, *, source: str | os.PathLike[str] | None = None, force: bool = False) -> None:
-    """Refuse an output before any work is done for it.
+def check_file(path: Path, *, source: str | os.PathLike[str] | None = None, force: bool = False) -> None:
+    """Refuse a file that cannot be written, or must not be replaced.
 
     Args:
         path: the file to be written.
@@ -48,50 +72,59 @@ def check_target(path: Path, *, source: str | os.PathLike[str] | None = None, fo
             the file exists and force is False; or it is the photo itself.
     """
     what = f"cannot write {path}"
-    folder = path.parent
+    check_folder(path.parent, what)
     try:
-        there, is_folder = folder.exists(), folder.is_dir()
-        if not there:
-            raise StillflowError(what, f"the folder {folder} does not exist", f"run: mkdir -p {folder}")
-        if not is_folder:
-            raise StillflowError(what, f"{folder} is a file, not a folder", "choose another folder")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise StillflowError(
-                what, f"the folder {folder} is read-only", "choose a folder you may write to"
-            )
         if path.is_dir():
             raise StillflowError(
                 what, "it is a folder", f"name a file in it, for example {path / 'loop.mp4'}"
             )
-        if source is not None and path.exists() and os.path.exists(source) and path.samefile(source):
+        if not path.exists():
+            return
+        if source is not None and os.path.exists(source) and path.samefile(source):
             raise StillflowError(what, "it is the photo itself", "choose another name")
-        if path.exists() and not force:
-            raise StillflowError(
-                what, "it exists already", "add --force to replace it, or choose another name"
-            )
-    except OSError as error:
-        raise write_error(path, error) from error
+    except (OSError, ValueError) as error:
+        raise StillflowError(what, _reason(error), "choose another name") from error
+    if not force:
+        raise StillflowError(what, "it exists already", "add --force to replace it, or choose another name")
 
 
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside the file; it takes the file's name when the block ends well.
+def check_folder(folder: Path, what: str) -> None:
+    """Refuse a folder that is missing, is a file, or may not be written to.
 
     Args:
-        path: the file to be written; an existing one is replaced.
-
-    Yields:
-        The name to write to, with the same suffix. Removed when the block raises.
-
-    Raises:
-        StillflowError: the system refused to write.
+        folder: where something is to be created.
+        what: the beginning of the message, such as "cannot write loop.mp4".
     """
-    part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
-        yield part
-        os.replace(part, path)
-    except OSError as error:
-        raise write_error(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+        there, is_folder = folder.exists(), folder.is_dir()
+        writable = os.access(folder, os.W_OK | os.X_OK) and not _read_only_disk(folder)
+    except (OSError, ValueError) as error:
+        raise StillflowError(what, _reason(error), "choose another folder") from error
+    if not there:
+        raise StillflowError(what, f"the folder {folder} does not exist", f"run: mkdir -p {folder}")
+    if not is_folder:
+        raise StillflowError(what, f"{folder} is a file, not a folder", "choose another folder")
+    if not writable:
+        raise StillflowError(what, f"the folder {folder} is read-only", "choose a folder you may write to")
+
+
+def is_stream(path: str) -> bool:
+    """Whether an output is standard output, a pipe or a device: nothing to create, nothing to replace."""
+    if path == "-":
+        return True
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _read_only_disk(folder: Path) -> bool:
+    # os.access tells root that everything is writable, a read-only mount included on some systems.
+    if not hasattr(os, "statvfs") or not folder.is_dir():
+        return False
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()

@@ -165,7 +165,7 @@ def decode(image: Image.Image, path: Path) -> Image.Image:
         raise damaged(path, error) from error
     try:
         turned = ImageOps.exif_transpose(image)
-    except Exception as error:  # noqa: BLE001  a broken EXIF block leaves the picture readable
+    except Exception as error:  # a broken EXIF block leaves the picture readable
         log.warning("ignoring the EXIF block of %s: %s", path, reason(error))
         return image
     turned.info.setdefault("icc_profile", image.info.get("icc_profile"))

@@ -75,13 +75,11 @@ def default_bundle() -> Path:
     """The shipped bundle; a test that needs it fails, not skips, when it is not there."""
     if importlib.util.find_spec("stillflow_engines") is None:
         pytest.fail("the package stillflow_engines is not installed: run make test, or pip install -e .")
-    from stillflow_engines import bundle_path
+    from stillflow_engines import bundle_names, bundle_path
 
-    path = Path(bundle_path())
-    assert (path / "manifest.json").is_file(), (
-        f"the default bundle is not complete: no manifest.json in {path}"
-    )
-    return path
+    if "edge" not in bundle_names():
+        pytest.fail("engines/stillflow_engines/edge holds no manifest.json: the default bundle is missing")
+    return Path(bundle_path("edge"))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from types import ModuleType
 import numpy as np
 import onnxruntime
 import pytest
+
 from stillflow import doctor
 from stillflow.doctor import TINY_NETWORK, Finding, examine, healthy
 

@@ -3,19 +3,19 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
 
 import pytest
+
 from stillflow.errors import StillflowError
 from stillflow.motion_file import check_motion_target
-from stillflow.output import check_target, whole_file, write_error
+from stillflow.output import check_file, is_stream
 
 
 def refusal(path: Path, **options: object) -> StillflowError:
     with pytest.raises(StillflowError) as caught:
-        check_target(path, **options)  # type: ignore[arg-type]
+        check_file(path, **options)  # type: ignore[arg-type]
     assert str(path) in caught.value.what
     return caught.value
 
@@ -36,7 +36,7 @@ def test_folder_for_a_file(tmp_path: Path) -> None:
 
 def test_existing_file_needs_force(photo_file: Path) -> None:
     assert "--force" in refusal(photo_file).fix
-    check_target(photo_file, force=True)
+    check_file(photo_file, force=True)
 
 
 def test_photo_is_never_overwritten(photo_file: Path, tmp_path: Path) -> None:
@@ -59,39 +59,22 @@ def test_read_only_folder_as_seen_by_the_system(tmp_path: Path, monkeypatch: pyt
     assert "read-only" in refusal(tmp_path / "loop.mp4").why
 
 
-def test_whole_file_appears_when_complete(tmp_path: Path) -> None:
-    path = tmp_path / "a.npz"
-    with whole_file(path) as part:
-        part.write_bytes(b"1")
-        assert not path.exists()
-        assert part.suffix == ".npz"
-    assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
+def test_read_only_disk_as_seen_by_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stillflow.output._read_only_disk", lambda folder: True)
+    assert "read-only" in refusal(tmp_path / "loop.mp4").why
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError(), SystemExit(143)])
-def test_whole_file_leaves_nothing_and_loses_nothing(tmp_path: Path, error: BaseException) -> None:
-    path = tmp_path / "a.npz"
-    path.write_bytes(b"old")
-    with pytest.raises(type(error)), whole_file(path) as part:
-        part.write_bytes(b"half")
-        raise error
-    assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
-    assert path.read_bytes() == b"old"
+def test_name_the_system_refuses(tmp_path: Path) -> None:
+    assert "too long" in refusal(tmp_path / ("x" * 300 + ".mp4")).why
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EFBIG, errno.EIO])
-def test_errors_of_the_system_are_explained(tmp_path: Path, number: int) -> None:
-    with pytest.raises(StillflowError) as caught, whole_file(tmp_path / "a.npz"):
-        raise OSError(number, os.strerror(number))
-    assert caught.value.why == os.strerror(number).lower()
-    assert caught.value.fix
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_full_disk() -> None:
-    with pytest.raises(OSError) as caught, open("/dev/full", "wb", buffering=0) as full:
-        full.write(b"x")
-    assert "free some space" in write_error("loop.mp4", caught.value).fix
+def test_streams(tmp_path: Path) -> None:
+    assert is_stream("-")
+    assert is_stream("/dev/full")
+    os.mkfifo(tmp_path / "pipe")
+    assert is_stream(str(tmp_path / "pipe"))
+    assert not is_stream(str(tmp_path))
+    assert not is_stream(str(tmp_path / "loop.mp4"))
 
 
 def test_motion_needs_a_known_extension(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, features
+
 from stillflow.errors import StillflowError
 from stillflow.kernels.arrays import ByteArray
 from stillflow.photo import Photo, load_photo, read_gray

@@ -24,21 +24,27 @@ Examples:
     "--output",
     required=True,
     metavar="OUT",
-    help="Where to: .mp4 .webm .webp .gif .apng .png, a pattern like f%04d.png for a sequence, "
-    "or - for raw RGB on stdout.",
+    help="Where to: .mp4 .webm .webp .gif .apng .png (animated), a folder/ or a pattern like f/%04d.png for "
+    "numbered pictures, .rgb or - for raw RGB on a file or stdout.",
 )
 @guidance_options
 @click.option("--seconds", default=4.0, show_default=True, help="Length of one loop.")
 @click.option("--fps", default=30.0, show_default=True, help="Frames a second.")
 @click.option("--size", type=int, metavar="LONG_SIDE", help="Longest side in pixels. Never enlarges.")
-@click.option("--loops", default=1, show_default=True, help="How often the loop repeats in the file.")
-@click.option("--format", "format_", metavar="NAME", help="Container, when the name does not say it.")
+@click.option("--loops", default=1, show_default=True, help="Repeats in the file, without rendering again.")
+@click.option(
+    "--format",
+    "format_",
+    metavar="NAME",
+    help="mp4, webm, webp, gif, apng, png (numbered) or raw, when the name does not say it.",
+)
 @click.option("--alpha", is_flag=True, help="Only the moving layer, transparent elsewhere (webm).")
 @network_options
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print one summary object on stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="No summary, no progress bar.")
 def animate(
+    *,
     photo: str,
     output: str,
     mask: str | None,
@@ -64,11 +70,12 @@ def animate(
     overrule it.
     """
     guidance = to_guidance(mask, still, arrows, strength, seed)
-    from stillflow.animator import Animator, check_loop_target, check_timing
+    from stillflow.animator import Animator, check_timing
     from stillflow.cli.summary import print_summary
+    from stillflow.output import check_loop_target
 
     check_timing(seconds, fps)
-    check_loop_target(output, format=format_, loops=loops, alpha=alpha, source=photo, force=force)
+    check_loop_target(output, format=format_, source=photo, force=force)
     loop = Animator(bundle, engine).animate(photo, guidance, seconds=seconds, fps=fps, size=size)
     with progress_bar(shown=not quiet and not as_json) as progress:
         written = loop.save(output, loops=loops, format=format_, alpha=alpha, progress=progress)

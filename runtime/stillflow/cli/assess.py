@@ -18,6 +18,7 @@ VERDICTS = ("unsuitable", "doubtful", "good", "very good")
 @network_options
 @click.option("--json", "as_json", is_flag=True, help="Print one object on stdout.")
 def assess(
+    *,
     photo: str,
     mask: str | None,
     still: str | None,

@@ -61,7 +61,8 @@ def _lines(opened: Bundle) -> list[str]:
         f"  where      {opened.where}",
         f"  schema     {manifest.schema_version}",
         f"  made by    {manifest.creator}",
-        f"  holds      {len(manifest.files)} files, {total / 1e6:.2f} MB, default precision {manifest.default_precision}",
+        f"  holds      {len(manifest.files)} files, {total / 1e6:.2f} MB",
+        f"  precision  {manifest.default_precision}",
     ]
     for licence in manifest.licences:
         holder = f", {licence.holder}" if licence.holder else ""
@@ -76,10 +77,7 @@ def _lines(opened: Bundle) -> list[str]:
             for tensor in tensors:
                 kind = f"{tensor.dtype} ({', '.join(map(str, tensor.shape))})"
                 lines.append(f"               {side} {tensor.name} {kind}  {tensor.meaning}".rstrip())
-    for weights in manifest.weights:
-        lines.append(f"  weights    {weights.graph}: {weights.source} ({weights.licence})")
-    for output, maker in manifest.outputs.items():
-        lines.append(f"  runs       {output}: {maker}")
-    for receipt in manifest.receipts:
-        lines.append(f"  receipt    {receipt.file}  {receipt.what}".rstrip())
+    lines += [f"  weights    {w.graph}: {w.source} ({w.licence})" for w in manifest.weights]
+    lines += [f"  runs       {output}: {maker}" for output, maker in manifest.outputs.items()]
+    lines += [f"  receipt    {r.file}  {r.what}".rstrip() for r in manifest.receipts]
     return lines

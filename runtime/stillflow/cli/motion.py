@@ -28,6 +28,7 @@ The .npz file holds
 @network_options
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 def motion(
+    *,
     photo: str,
     output: str,
     mask: str | None,

@@ -51,7 +51,11 @@ def run(program: click.Command, arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return _leave_pipe()
-    except Exception as error:  # noqa: BLE001  the last line of defence: every bug becomes exit code 70
+    except StillflowError as error:
+        if isinstance(error.__cause__, BrokenPipeError):
+            return _leave_pipe()
+        return _report(error, json_wanted="--json" in words)
+    except Exception as error:  # the last line of defence: every bug becomes exit code 70
         return _report(error, json_wanted="--json" in words)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import click
 import pytest
+
 from stillflow.cli.outcome import run
 from stillflow.errors import StillflowError
 
@@ -50,7 +51,9 @@ def test_user_error_is_2_with_what_why_fix(capsys: pytest.CaptureFixture[str]) -
     assert (out, err) == ("", "stillflow: cannot read a: it is empty\n  fix: copy it again\n")
 
 
-def test_bug_is_70_without_traceback(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bug_is_70_without_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("STILLFLOW_DEBUG", raising=False)
     assert run(throwing(ZeroDivisionError("oh")), []) == 70
     err = capsys.readouterr().err

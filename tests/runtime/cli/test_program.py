@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from stillflow.cli import main
 from stillflow.cli.program import COMMANDS, program
 
@@ -28,7 +29,9 @@ def test_each_command_is_what_the_table_says(name: str, capsys: pytest.CaptureFi
     assert f"Usage: stillflow {name}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["animate", "--help"], ["bundle", "verify", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], ["animate", "--help"], ["bundle", "verify", "--help"]]
+)
 def test_help_imports_nothing_heavy(words: list[str]) -> None:
     code = (
         f"import sys; from stillflow.cli import main; main({words!r});"
@@ -50,7 +53,9 @@ def test_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_module_runs() -> None:
-    done = subprocess.run([sys.executable, "-m", "stillflow", "--version"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "stillflow", "--version"], capture_output=True, text=True, check=True
+    )
     assert done.stdout.startswith("stillflow, version ")
 
 
