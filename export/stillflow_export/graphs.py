@@ -34,9 +34,9 @@ FLOW_INPUTS = (
         (
             "1 where the user's mask or still map says something",
             "there: 1 moves, 0 still",
-            "weight of the arrows: Gaussian bumps along their paths, at most 1",
-            "x velocity of the arrows, picture widths a second times 10, times the weight",
-            "y velocity of the arrows, likewise",
+            "1 on an arrow's path, falling to 0.1 far from all; 0 when there is none",
+            "x velocity of the arrows continued everywhere, picture widths a second times 10",
+            "y velocity, likewise",
             "vertical coordinate: 0 at the top, 1 at the bottom",
         ),
     ),

@@ -9,8 +9,11 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import onnx
+import onnx_ir
+import onnxscript.optimizer
 import torch
 from torch import nn
 
@@ -23,11 +26,13 @@ PLAIN_LAYERS = frozenset(
     {
         # layers
         "Conv", "Resize", "Concat", "Add", "Sub", "Mul", "Div", "GlobalAveragePool", "AveragePool", "MaxPool",
-        "ReduceMean", "InstanceNormalization", "BatchNormalization", "Gemm", "MatMul",
+        "ReduceMean", "ReduceSum", "InstanceNormalization", "BatchNormalization", "Gemm", "MatMul",
         # activations
-        "Relu", "LeakyRelu", "PRelu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Softplus", "Exp", "Clip",
+        "Relu", "LeakyRelu", "PRelu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Softplus", "Clip", "Softmax",
+        "Exp", "Log", "Sqrt", "Pow", "Abs", "Neg", "Min", "Max", "Reciprocal",
         # views, and the arithmetic of sizes that group norm needs under dynamic shapes
         "Slice", "Split", "Reshape", "Transpose", "Constant", "Identity", "Shape", "Gather", "Squeeze", "Unsqueeze",
+        "Expand",
     }
 )  # fmt: skip
 """Operators that TensorRT 8.6 to 11, TensorRT-RTX, ONNX Runtime and OpenVINO all parse and agree on.
@@ -99,10 +104,11 @@ def export_onnx(
                 input_names=[t.name for t in inputs],
                 output_names=[t.name for t in outputs],
                 dynamic_shapes=tuple(free for _ in inputs),
+                optimize=False,  # see _folded
                 verbose=False,
             )
             assert program is not None
-            model = _simplified(program.model_proto)
+            model = _simplified(_folded(program.model))
     # The exporter and the simplifier raise errors of many kinds; torch's own message says which layer.
     except Exception as error:
         reason = str(error).strip().splitlines()
@@ -182,6 +188,18 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def _folded(model: Any) -> onnx.ModelProto:
+    """Fold constants as the exporter's own optimiser does, but without its rewrite rules.
+
+    Those take a constant within 1e-8 of 0 for 0: x + 1e-8 under a square root became x, and a division
+    by zero was left (onnxscript 0.7.2).
+    """
+    onnxscript.optimizer.inline(model)
+    onnxscript.optimizer.fold_constants(model)
+    onnxscript.optimizer.remove_unused_nodes(model)
+    return onnx_ir.to_proto(model)
 
 
 def _simplified(model: onnx.ModelProto) -> onnx.ModelProto:

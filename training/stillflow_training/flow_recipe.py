@@ -13,47 +13,49 @@ import cv2
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from stillflow_export.networks.flow import FlowNetwork, build_flow_network
+from stillflow_export.networks.flow import FlowNetwork, build_flow_network, join_velocity
 from torch import Tensor, nn
 
-from stillflow_training.flow_samples import draw_batch
+from stillflow_training.flow_samples import draw_batch, open_stock
 from stillflow_training.flow_validation import FloatArray, Predict, validate
 from stillflow_training.labels import LabelledPhoto, read_labels
 from stillflow_training.run_folder import Run, open_run, photo_credits, write_curve
 
-CLASS_WEIGHTS = (0.6, 1.0, 1.0, 1.5, 2.5, 0.8, 1.2, 1.5, 1.5, 1.0)
+CLASS_WEIGHTS = (0.7, 1.0, 1.0, 1.4, 2.0, 0.8, 1.2, 1.5, 1.5, 1.0)
 """Weight of each class in the cross entropy: rare ones count more, static less."""
 
+TERMS = {"classes": 1.0, "moves": 1.0, "direction": 0.5, "speed": 0.3, "spread": 0.05}
+"""Weight of each term of the loss."""
 
-def losses(out: tuple[Tensor, ...], target: list[Tensor]) -> dict[str, Tensor]:
-    """The four terms of the loss.
 
-    classes: weighted cross entropy where labelled. moves: binary cross entropy and soft Dice.
-    velocity: Charbonnier error relative to the speed, weighted by trust, and by the predicted spread
-    (Laplace likelihood: error / s + log s). direction: 1 - cosine.
+def losses(opinions: tuple[Tensor, ...], target: list[Tensor]) -> dict[str, Tensor]:
+    """The terms of the loss, before ``TERMS``.
+
+    classes: weighted cross entropy where labelled. moves: binary cross entropy and soft Dice where known.
+    direction: 1 - cosine. speed: absolute error of the log-speed, so that slow clouds count as much as
+    falls. spread: Laplace likelihood of the velocity error (error / s + log s). The last three are
+    weighted by trust in the label.
     """
-    classes, moves, velocity, spread = (o.float() for o in out)
-    label, move, true_v, weight, labelled = target
+    classes, moves, direction, log_speed, spread = (o.float() for o in opinions)
+    label, move, true_v, weight, labelled, known = target
     cross = nn.functional.cross_entropy(
         classes, label.long(), torch.tensor(CLASS_WEIGHTS), reduction="none", label_smoothing=0.03
     )
-    moves = moves[:, 0]
-    binary = nn.functional.binary_cross_entropy_with_logits(moves, move)
-    chance = torch.sigmoid(moves)
-    dice = 1 - (2 * (chance * move).sum() + 1) / (chance.sum() + move.sum() + 1)
-    error = ((velocity - true_v).square().sum(1) + 1e-4).sqrt()
-    speed = (true_v.square().sum(1) + 1e-4).sqrt()
-    relative = error / (speed + 0.1)
-    log_spread = spread[:, 0].clamp(-3.0, 3.0)
-    likelihood = error.detach() * torch.exp(-log_spread) + log_spread
-    cosine = nn.functional.cosine_similarity(velocity, true_v, dim=1, eps=1e-3)
+    binary = nn.functional.binary_cross_entropy_with_logits(moves[:, 0], move, reduction="none")
+    chance = torch.sigmoid(moves[:, 0]) * known
+    dice = 1 - (2 * (chance * move).sum() + 1) / (chance.sum() + (move * known).sum() + 1)
+    log_true = 0.5 * torch.log(true_v.square().sum(1) + 1e-5)
+    error = (join_velocity(direction, log_speed) - true_v).square().sum(1).add(1e-6).sqrt().detach()
+    log_spread = spread[:, 0].clamp(-5.0, 3.0)
+    likelihood = error * torch.exp(-log_spread) + log_spread
+    cosine = nn.functional.cosine_similarity(direction, true_v, dim=1, eps=1e-3)
     total = weight.sum() + 1
     return {
         "classes": (cross * labelled).sum() / (labelled.sum() + 1),
-        "moves": binary + 0.5 * dice,
-        "velocity": (relative * weight).sum() / total,
+        "moves": (binary * known).sum() / (known.sum() + 1) + 0.5 * dice,
         "direction": ((1 - cosine) * weight).sum() / total,
-        "spread": 0.1 * (likelihood * weight).sum() / total,
+        "speed": ((log_speed[:, 0] - log_true).abs() * weight).sum() / total,
+        "spread": (likelihood * weight).sum() / total,
     }
 
 
@@ -82,22 +84,22 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
     average.load_state_dict(network.state_dict())
     optimiser = torch.optim.AdamW(network.parameters(), lr=config["rate"], weight_decay=config["weight_decay"])
     start = run.resume({"network": network, "average": average, "optimiser": optimiser})
+    stock = open_stock(learn, config["seed"])
     for step in range(start, config["steps"]):
         # One generator a step: a resumed run draws the very batches an unbroken one would have drawn.
         rng = np.random.default_rng([config["seed"], step])
-        batch = draw_batch(
-            rng, learn, config["batch"], (config["height"], config["width"]), config["procedural"]
-        )
+        size = config["sizes"][rng.integers(len(config["sizes"]))]
+        batch = draw_batch(rng, stock, config["batch"], tuple(size), config["procedural"])
         photo, hints, *target = (torch.from_numpy(b) for b in batch)
         progress = step / config["steps"]
         for group in optimiser.param_groups:
             group["lr"] = config["rate"] * min(1.0, step / 200) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * progress)))
         network.train()
         with torch.autocast("cpu", torch.bfloat16):
-            out = network(photo.contiguous(memory_format=torch.channels_last), hints)
-        terms = losses(out, target)
+            opinions = network.opinions(photo.contiguous(memory_format=torch.channels_last), hints)
+        terms = losses(opinions, target)
         optimiser.zero_grad()
-        torch.stack(list(terms.values())).sum().backward()
+        torch.stack([TERMS[name] * value for name, value in terms.items()]).sum().backward()
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
         update_average(average, network, min(config["average"], (step + 1) / (step + 10)))
@@ -106,14 +108,22 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
             figures = validate(predictor(average), check, config["long_side"]) if check else {}
             run.validated(step + 1, figures)
             run.save(step + 1, {"network": network, "average": average, "optimiser": optimiser})
-            score = figures.get("iou_moves", 0.0) - figures.get("angle_median_unguided", 0.0) / 180
-            if run.is_best(score):
+            if run.is_best(score(figures)):
                 save_file(average.state_dict(), run.folder / "flow.safetensors")
                 run.write_receipt(
                     "flow", config, figures, step + 1, sum(p.numel() for p in network.parameters()), photo_credits(run.data, learn)
                 )
             write_curve(run, run.folder / "flow.curve.png")
     return run.best_figures
+
+
+def score(figures: dict[str, Any]) -> float:
+    """One number to choose weights by: matte and classes first, then direction and guided velocity."""
+    if not figures:
+        return 0.0
+    classes = float(np.mean([figures["iou_class"].get(name, 0.0) for name in ("water", "cloud", "foliage", "static")]))
+    guided = figures["velocity_error"]["3"]["network"]
+    return float(figures["iou_moves"] + classes - 0.3 * figures.get("angle_median_unguided", 90.0) / 90 - 0.3 * guided)
 
 
 def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:

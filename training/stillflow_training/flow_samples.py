@@ -16,6 +16,14 @@ from stillflow_training.labels import LabelledPhoto
 from stillflow_training.procedural import make_scene
 
 FloatArray = npt.NDArray[np.float32]
+ByteArray = npt.NDArray[np.uint8]
+
+
+PAINTED = {1: ("fall", "river", "waves"), 2: ("cloud",), 3: ("smoke",)}
+"""Kinds of procedural scene whose texture may come from a region of this class."""
+
+RARE = (0.02, (3, 4, 6, 7, 8))
+"""Photos with this share of any of these classes, and still ones, are drawn twice as often."""
 
 
 @dataclass(eq=False)
@@ -23,54 +31,96 @@ class Sample:
     """What one training step sees of one picture, all at the input's size.
 
     photo (H, W, 3) float32 0..1; classes (H, W) uint8; moves (H, W) float32; velocity (H, W, 2) float32
-    widths a second; weight (H, W) float32; labelled (H, W) float32, 1 where classes are true; flipped:
-    mirrored left to right.
+    widths a second; weight (H, W) float32, trust in the velocity; either (H, W) uint8, 1 where the opposite
+    sideways direction would do; labelled (H, W) float32, 1 where classes and moves are true.
     """
 
     photo: FloatArray
-    classes: npt.NDArray[np.uint8]
+    classes: ByteArray
     moves: FloatArray
     velocity: FloatArray
     weight: FloatArray
+    either: ByteArray
     labelled: FloatArray
-    flipped: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Stock:
+    """What samples are drawn from: photos, each photo's chance, and patches of moving surfaces by class."""
+
+    photos: list[LabelledPhoto]
+    chances: npt.NDArray[np.float64]
+    patches: dict[int, list[ByteArray]]
+
+
+def open_stock(photos: list[LabelledPhoto], seed: int) -> Stock:
+    """Cut patches of water, cloud and smoke out of the photos and weigh the photos.
+
+    Args:
+        photos: training photos.
+        seed: of the patches' places.
+    """
+    rng = np.random.default_rng(seed)
+    patches: dict[int, list[ByteArray]] = {c: [] for c in PAINTED}
+    chances = []
+    for item in photos:
+        shares = np.bincount(item.classes.ravel(), minlength=10) / item.classes.size
+        rare = any(shares[c] > RARE[0] for c in RARE[1]) or not item.moves.any()
+        chances.append(2.0 if rare else 1.0)
+        for c in PAINTED:
+            if shares[c] > 0.03:
+                patches[c] += _patches(rng, item, c)
+    return Stock(photos, np.array(chances) / sum(chances), patches)
+
+
+def _patches(rng: np.random.Generator, item: LabelledPhoto, c: int) -> list[ByteArray]:
+    """Up to three squares of 112 down to 40 pixels that lie wholly in a class."""
+    found: list[ByteArray] = []
+    total = cv2.integral((item.classes == c).astype(np.uint8))
+    for side in (112, 80, 56, 40):
+        if min(item.classes.shape) <= side:
+            continue
+        full = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
+        ys, xs = np.nonzero(full >= 0.98 * side * side)
+        if ys.size:
+            picks = rng.integers(ys.size, size=3 - len(found))
+            found += [item.photo[ys[i] : ys[i] + side, xs[i] : xs[i] + side] for i in picks]
+            break
+    return found
 
 
 def draw_batch(
-    rng: np.random.Generator, photos: list[LabelledPhoto], count: int, size: tuple[int, int], procedural: float
+    rng: np.random.Generator, stock: Stock, count: int, size: tuple[int, int], procedural: float
 ) -> list[npt.NDArray[np.float32]]:
     """Draw one batch.
 
     Args:
         rng: state.
-        photos: labelled training photos.
+        stock: training photos and patches.
         count: samples in the batch.
         size: (height, width), multiples of 32.
         procedural: share of procedural scenes, 0..1.
 
     Returns:
-        photo (n, 3, H, W), hints (n, 6, H, W), classes (n, H/2, W/2), moves, velocity (n, 2, ...), weight,
-        labelled: float32, the targets at half size.
+        photo (n, 3, H, W), hints (n, 6, H, W), classes (n, H/2, W/2), moves, velocity (n, 2, ...) tenths of
+        a width a second, weight, labelled, moves_known: float32, the targets at half size.
     """
     rows = []
     for _ in range(count):
-        sample = _procedural(rng, photos, size) if rng.random() < procedural else _labelled(rng, photos, size)
-        hints = draw_hints(rng, sample)
-        planes = hint_planes(hints, *size)
-        if sample.flipped and not hints.arrows:
-            # Where nothing in the picture tells left from right (clouds, ripples) the labels follow one
-            # habit; a flipped photo would teach the mean of both: no motion at all. Falls stay.
-            sample.weight = sample.weight * (np.abs(sample.velocity[..., 1]) > 2 * np.abs(sample.velocity[..., 0]))
+        painted = rng.random() < procedural
+        sample = _procedural(rng, stock, size) if painted else _labelled(rng, stock, size)
+        hints, moves, known = draw_hints(rng, sample, painted)
         half = (size[1] // 2, size[0] // 2)
         rows.append(
             (
                 colour_jitter(rng, sample.photo).transpose(2, 0, 1),
-                planes,
+                hint_planes(hints, *size),
                 sample.classes[::2, ::2].astype(np.float32),
-                cv2.resize(sample.moves, half, interpolation=cv2.INTER_AREA),
+                cv2.resize(moves, half, interpolation=cv2.INTER_AREA),
                 sample.velocity[::2, ::2].transpose(2, 0, 1) * VELOCITY_UNIT,
                 sample.weight[::2, ::2],
                 sample.labelled[::2, ::2],
+                known[::2, ::2],
             )
         )
     return [np.ascontiguousarray(np.stack(column), np.float32) for column in zip(*rows, strict=True)]
@@ -80,10 +130,12 @@ def _warp(rng: np.random.Generator, item: LabelledPhoto, size: tuple[int, int]) 
     """A random crop, flip, slight turn and stretch of one labelled photo."""
     height, width = item.classes.shape
     h, w = size
-    part = rng.uniform(0.5, 1.0) if rng.random() < 0.75 else 1.0
-    stretch = np.exp(rng.uniform(-0.2, 0.2))
-    crop_w = min(width, width * part * stretch)
-    crop_h = min(height, height * part / stretch)
+    # The crop has the output's shape, up to a stretch of 25 %; a third of them are as large as fits.
+    part = rng.uniform(0.45, 1.0) if rng.random() < 0.67 else 1.0
+    stretch = np.exp(rng.uniform(-0.22, 0.22))
+    crop_w = min(width, height * w / h) * part
+    crop_h = crop_w * h / w
+    crop_w, crop_h = min(width, crop_w * stretch), min(height, crop_h / stretch)
     left, top = rng.uniform(0, width - crop_w), rng.uniform(0, height - crop_h)
     turn = rng.normal(0, 4.0) if rng.random() < 0.5 else 0.0
     flip = rng.random() < 0.5
@@ -104,64 +156,99 @@ def _warp(rng: np.random.Generator, item: LabelledPhoto, size: tuple[int, int]) 
     # Velocity in source pixels a second, turned into output pixels, then into output widths.
     v = warp(item.velocity, cv2.INTER_NEAREST) * width
     inverse = np.linalg.inv(matrix[:, :2]).astype(np.float32)
-    velocity = (v @ inverse.T) / w
-    return Sample(
-        photo=photo.astype(np.float32) / 255,
-        classes=classes,
-        moves=moves,
-        velocity=velocity.astype(np.float32),
-        weight=weight,
-        labelled=np.ones((h, w), np.float32),
-        flipped=flip,
-    )
+    velocity = ((v @ inverse.T) / w).astype(np.float32)
+    either = warp(item.either, cv2.INTER_NEAREST)
+    return Sample(photo.astype(np.float32) / 255, classes, moves, velocity, weight, either, np.ones((h, w), np.float32))
 
 
-def _labelled(rng: np.random.Generator, photos: list[LabelledPhoto], size: tuple[int, int]) -> Sample:
-    """An augmented photo; one time in four a region of another photo is pasted in."""
-    sample = _warp(rng, photos[rng.integers(len(photos))], size)
-    if rng.random() < 0.25:
-        other = _warp(rng, photos[rng.integers(len(photos))], size)
-        present = [c for c in np.unique(other.classes) if c != 9 and (other.classes == c).mean() > 0.02]
+def _labelled(rng: np.random.Generator, stock: Stock, size: tuple[int, int]) -> Sample:
+    """An augmented photo; three times in ten a region of another photo is pasted in."""
+    sample = _warp(rng, _any_photo(rng, stock), size)
+    if rng.random() < 0.3:
+        other = _warp(rng, _any_photo(rng, stock), size)
+        present = [c for c in np.unique(other.classes) if c != 9 and 0.02 < (other.classes == c).mean() < 0.7]
         if present:
             c = rng.choice(present)
             soft = cv2.GaussianBlur((other.classes == c).astype(np.float32), (0, 0), 0.8)
             hard = soft > 0.5
             sample.photo = sample.photo * (1 - soft[..., None]) + other.photo * soft[..., None]
-            for name in ("classes", "moves", "velocity", "weight"):
+            for name in ("classes", "moves", "velocity", "weight", "either"):
                 getattr(sample, name)[hard] = getattr(other, name)[hard]
     return sample
 
 
-def _procedural(rng: np.random.Generator, photos: list[LabelledPhoto], size: tuple[int, int]) -> Sample:
-    """A procedural scene; its class map counts only where the layer is (the background is any photo)."""
-    scene = make_scene(rng, *size, [p.photo for p in photos])
+def _any_photo(rng: np.random.Generator, stock: Stock) -> LabelledPhoto:
+    return stock.photos[rng.choice(len(stock.photos), p=stock.chances)]
+
+
+def _procedural(rng: np.random.Generator, stock: Stock, size: tuple[int, int]) -> Sample:
+    """A procedural layer over an augmented photo, whose labels stay true where the layer is not.
+
+    Two in three take their texture from a photographed surface, so their class is true too; the others
+    are noise, which says nothing about classes and moves.
+    """
+    sample = _warp(rng, _any_photo(rng, stock), size)
+    background = sample.photo * np.float32(255)
+    c = int(rng.choice([k for k in PAINTED if stock.patches[k]] or list(PAINTED)))
+    real = bool(stock.patches[c]) and rng.random() < 0.67
+    textures = stock.patches[c] if real else None
+    scene = make_scene(rng, *size, None, str(rng.choice(PAINTED[c])), textures=textures, background=background)
     covered = scene.matte > 0.5
-    return Sample(
-        photo=scene.render(0.0).astype(np.float32) / 255,
-        classes=scene.classes,
-        moves=covered.astype(np.float32),
-        velocity=scene.velocity,
-        weight=covered.astype(np.float32),
-        labelled=np.zeros(size, np.float32),
-    )
+    sample.photo = scene.render(0.0).astype(np.float32) / 255
+    sample.classes[covered] = scene.classes[covered]
+    sample.moves[covered] = 1
+    sample.velocity[covered] = scene.velocity[covered]
+    sample.weight = covered.astype(np.float32)
+    sample.either[:] = 0
+    sample.labelled[covered] = float(real)
+    return sample
 
 
-def draw_hints(rng: np.random.Generator, sample: Sample) -> Hints:
-    """Draw what a user might have said of this sample: nothing in half the cases."""
-    height, width = sample.classes.shape
+def draw_hints(rng: np.random.Generator, sample: Sample, painted: bool) -> tuple[Hints, FloatArray, FloatArray]:
+    """Draw what a user might have said of this sample: nothing in half the cases.
+
+    A painted layer has arrows four times in five; without them only a fall's direction can be known.
+    Where a still cannot tell left from right, the truth without arrows is to the right; with arrows it is
+    what they say. Sets the sample's velocity and weight to match.
+
+    Returns:
+        hints; moves (H, W), the truth that goes with them; known (H, W), 1 where that truth counts.
+    """
+    guided = rng.random() < (0.8 if painted else 0.5)
+    flows = np.isin(sample.classes, FLOW_CLASSES) & (sample.weight > 0)
+    moves, known = sample.moves.copy(), sample.labelled.copy()
     mask = still = None
     arrows: tuple[Arrow, ...] = ()
-    procedural = not sample.labelled.any()
-    if procedural or rng.random() < 0.5:
+    if guided:
         kind = rng.random()
-        flows = np.isin(sample.classes, FLOW_CLASSES) & (sample.weight > 0)
-        if kind < 0.35 or procedural:
-            mask = rough(rng, flows if rng.random() < 0.5 else sample.moves > 0.5)
-        elif kind < 0.55:
-            still = rough(rng, (sample.moves < 0.5) & (rng.random() < 0.8))
-        if kind > 0.2 or procedural:
-            arrows = draw_arrows(rng, flows & (sample.weight > 0.5), sample.velocity, int(rng.integers(1, 6)))
-    return Hints(mask=mask, still=still, arrows=arrows, strength=1.0, seed=0)
+        if kind < 0.4:
+            truth = flows if rng.random() < 0.5 else sample.moves > 0.5
+            mask, moves = rough(rng, truth), truth.astype(np.float32)
+            known[:] = 1
+        elif kind < 0.6:
+            truth = sample.classes == rng.choice(np.unique(sample.classes))
+            still = rough(rng, truth)
+            moves[truth] = 0
+            known[truth] = 1
+        with_arrows = painted or kind > 0.2
+    else:
+        with_arrows = False
+    settle_directions(rng, sample, with_arrows)
+    if with_arrows:
+        arrows = draw_arrows(rng, flows & (sample.weight > 0.5), sample.velocity, int(rng.integers(1, 6)), jitter=0.1)
+    if painted and not arrows:
+        downward = np.abs(sample.velocity[..., 0]) < 0.4 * sample.velocity[..., 1]
+        sample.weight = sample.weight * downward
+    return Hints(mask=mask, still=still, arrows=arrows, strength=1.0, seed=0), moves, known
+
+
+def settle_directions(rng: np.random.Generator, sample: Sample, guided: bool) -> None:
+    """Where left and right are equally true: to the right on average, either way when guided."""
+    for c in np.unique(sample.classes[sample.either > 0]):
+        mine = (sample.either > 0) & (sample.classes == c)
+        across = float(sample.velocity[..., 0][mine].mean())
+        if (guided and rng.random() < 0.5) or (not guided and across < 0):
+            sample.velocity[..., 0][mine] *= -1
 
 
 def rough(rng: np.random.Generator, mask: npt.NDArray[np.bool_]) -> FloatArray:
@@ -171,9 +258,9 @@ def rough(rng: np.random.Generator, mask: npt.NDArray[np.bool_]) -> FloatArray:
 
 
 def draw_arrows(
-    rng: np.random.Generator, where: npt.NDArray[np.bool_], velocity: FloatArray, count: int
+    rng: np.random.Generator, where: npt.NDArray[np.bool_], velocity: FloatArray, count: int, jitter: float = 0.0
 ) -> tuple[Arrow, ...]:
-    """Draw arrows that tell the true velocity at random points of a region."""
+    """Draw arrows that tell the velocity at random points of a region, off by jitter (radians; log-speed)."""
     ys, xs = np.nonzero(where)
     if ys.size == 0:
         return ()
@@ -184,6 +271,11 @@ def draw_arrows(
         speed = float(np.hypot(vx, vy))
         if speed < 1e-4:
             continue
+        if jitter:
+            turn = rng.normal(0, jitter)
+            vx, vy = vx * np.cos(turn) - vy * np.sin(turn), vx * np.sin(turn) + vy * np.cos(turn)
+            wrong = np.exp(rng.normal(0, jitter))
+            vx, vy, speed = vx * wrong, vy * wrong, speed * wrong
         x0, y0 = (xs[i] + 0.5) / width, (ys[i] + 0.5) / height
         # A stroke of 3-12 % of the width, cut at the picture's border; its time gives the true speed.
         length = rng.uniform(0.03, 0.12)

@@ -33,6 +33,7 @@ class LabelledPhoto:
         weight: (H, W) float32 0..1, trust in the velocity (falls with the distance from an arrow).
         arrows: (n, 5) float32: x0, y0, x1, y1 in fractions, speed in widths a second; flow classes only.
         suitability: 0..3.
+        either: (H, W) uint8, 1 where the opposite sideways direction would be as true (drifting clouds, ripples).
     """
 
     name: str
@@ -44,6 +45,7 @@ class LabelledPhoto:
     weight: npt.NDArray[np.float32]
     arrows: npt.NDArray[np.float32]
     suitability: int
+    either: npt.NDArray[np.uint8]
 
 
 def licence_rows(data: Path) -> list[dict[str, str]]:
@@ -113,7 +115,21 @@ def _read_one(path: Path, data: Path, split: str, long_side: int) -> LabelledPho
         weight=weight,
         arrows=np.array(flow_arrows, np.float32).reshape(-1, 5),
         suitability=int(label["suitability"]),
+        either=np.isin(classes, sideways_classes(label["regions"])).astype(np.uint8),
     )
+
+
+def sideways_classes(regions: list[dict[str, Any]]) -> list[int]:
+    """Flow classes of a picture that drift or ripple mostly sideways: a still cannot tell left from right."""
+    result = []
+    for c in FLOW_CLASSES:
+        mine = [r for r in regions if r["class"] == CLASS_NAMES[c]]
+        arrows = [a for r in mine for a in r["arrows"]]
+        across = sum(abs(a[2] - a[0]) for a in arrows)
+        down = sum(abs(a[3] - a[1]) for a in arrows)
+        if arrows and all(r["motion"] in ("drift", "ripple") for r in mine) and across > 1.2 * down:
+            result.append(c)
+    return result
 
 
 def spread_arrows(

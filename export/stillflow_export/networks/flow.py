@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The flow network: what moves in a photo and which way, from the photo and the user's hints.
 
-A residual U-Net of plain layers (Conv, BatchNorm, ReLU, Add, Resize by 2, one global mean), under a
-million weights: the labelled photos are few, and the network runs on a CPU once a photo.
+A residual U-Net of plain layers (Conv, BatchNorm, ReLU, Add, AveragePool, Resize by 2, one global mean),
+under 1.5 million weights: the labelled photos are few, and the network runs on a CPU once a photo.
+
+Velocity is a direction times the exponential of a log-speed, since speeds span two orders of magnitude.
+Where the user drew arrows, a gate chooses per pixel between their closed form (it comes with the hints)
+and the network's own opinion, so the network starts as good as the closed form.
 """
 
 from __future__ import annotations
@@ -11,12 +15,13 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+from stillflow.errors import StillflowError
 from torch import Tensor, nn
 
 CLASSES = 10
 """Classes of ``stillflow.motion.CLASS_NAMES``."""
 
-WIDTHS = (20, 32, 48, 72, 96)
+WIDTHS = (20, 40, 64, 96, 112)
 """Channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the input."""
 
 
@@ -44,12 +49,29 @@ class Residual(nn.Module):
         return torch.relu(x + self.second(self.first(x)))
 
 
+def read_arrows(hints: Tensor) -> Tensor:
+    """What the closed form makes of the user's arrows, in the terms of this network's outputs.
+
+    Args:
+        hints: (n, 6, H, W), laid out by ``stillflow.flow.hint_planes``.
+
+    Returns:
+        (n, 4, H/2, W/2): unit direction x and y, log-speed, and 1 where any arrow exists; all 0 without.
+    """
+    told = nn.functional.avg_pool2d(hints[:, 2:5], 2)
+    exists = torch.clamp(told[:, :1] * 20.0, 0.0, 1.0)
+    velocity = told[:, 1:]
+    # Large enough for half precision; the slowest clouds are at 0.03 here.
+    speed = torch.sqrt((velocity * velocity).sum(1, keepdim=True) + 1e-5)
+    return torch.cat([velocity / speed, torch.log(speed) * exists, exists], 1)
+
+
 class FlowNetwork(nn.Module):
     """Photo and hints to classes, moves, velocity and spread, at half the input's size."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(conv_block(3 + 6, WIDTHS[0], stride=2), Residual(WIDTHS[0]))
+        self.stem = conv_block(3 + 6, WIDTHS[0], stride=2)
         self.down = nn.ModuleList(
             nn.Sequential(conv_block(a, b, stride=2), Residual(b)) for a, b in zip(WIDTHS, WIDTHS[1:], strict=False)
         )
@@ -57,8 +79,28 @@ class FlowNetwork(nn.Module):
         self.context = nn.Sequential(Residual(deep, dilation=2), nn.Dropout2d(0.1), Residual(deep))
         self.whole = nn.Sequential(nn.Conv2d(deep, deep, 1), nn.ReLU(inplace=True), nn.Conv2d(deep, deep, 1))
         self.lateral = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(WIDTHS, WIDTHS[1:], strict=False))
-        self.up = nn.ModuleList(Residual(a) for a in WIDTHS[:-1])
-        self.heads = nn.Conv2d(WIDTHS[0], CLASSES + 1 + 2 + 1 + 1, 3, padding=1)
+        self.up = nn.ModuleList([conv_block(WIDTHS[0], 32), *(Residual(a) for a in WIDTHS[1:-1])])
+        self.heads = nn.Conv2d(32, CLASSES + 1 + 2 + 1 + 1 + 1, 3, padding=1)
+
+    def opinions(self, photo: Tensor, hints: Tensor) -> tuple[Tensor, ...]:
+        """Return classes, moves, direction (n, 2, h, w; any length), log-speed and spread, each at half size."""
+        told = read_arrows(hints)
+        x = self.stem(torch.cat([photo - 0.5, hints], 1))
+        skips = []
+        for stage in self.down:
+            skips.append(x)
+            x = stage(x)
+        x = self.context(x)
+        x = x + self.whole(x.mean((2, 3), keepdim=True))
+        for lateral, up, skip in zip(reversed(self.lateral), reversed(self.up), reversed(skips), strict=True):
+            x = up(skip + nn.functional.interpolate(lateral(x), scale_factor=2.0, mode="nearest"))
+        out = self.heads(x)
+        follow = torch.sigmoid(out[:, 15:16] + 2.0) * told[:, 3:4]
+        # The arrows' direction has length 2, as a sure one of the network: rounding does not turn it.
+        direction = out[:, 11:13] + follow * (2.0 * told[:, 0:2] - out[:, 11:13])
+        log_speed = out[:, 13:14] - 1.5
+        log_speed = log_speed + follow * (told[:, 2:3] - log_speed)
+        return out[:, :CLASSES], out[:, CLASSES : CLASSES + 1], direction, log_speed, out[:, 14:15]
 
     def forward(self, photo: Tensor, hints: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Run the network.
@@ -71,21 +113,17 @@ class FlowNetwork(nn.Module):
             classes (n, 10, H/2, W/2) logits; moves (n, 1, H/2, W/2) logit; velocity (n, 2, H/2, W/2)
             widths a second times 10; spread (n, 1, H/2, W/2), log of the velocity's expected error.
         """
-        x = self.stem(torch.cat([photo - 0.5, hints], 1))
-        skips = []
-        for stage in self.down:
-            skips.append(x)
-            x = stage(x)
-        x = self.context(x)
-        x = x + self.whole(x.mean((2, 3), keepdim=True))
-        for lateral, up, skip in zip(reversed(self.lateral), reversed(self.up), reversed(skips), strict=True):
-            x = up(skip + nn.functional.interpolate(lateral(x), scale_factor=2.0, mode="nearest"))
-        out = self.heads(x)
-        classes, moves, raw, scale, spread = torch.split(out, [CLASSES, 1, 2, 1, 1], 1)
-        # The closed form's velocity (zero without arrows) plus a correction whose scale is learned apart,
-        # since speeds span two orders of magnitude.
-        given = nn.functional.avg_pool2d(hints[:, 3:5], 2)
-        return classes, moves, given + raw * torch.exp(torch.clamp(scale, -4.0, 2.0)), spread
+        classes, moves, direction, log_speed, spread = self.opinions(photo, hints)
+        return classes, moves, join_velocity(direction, log_speed), spread
+
+
+def join_velocity(direction: Tensor, log_speed: Tensor) -> Tensor:
+    """Velocity from a direction of any length and the log of the speed (0.0025..7.4 in tenths of a width).
+
+    A direction much shorter than 0.1 is no direction: the velocity shrinks with it.
+    """
+    length = torch.sqrt((direction * direction).sum(1, keepdim=True) + 0.01)
+    return direction / length * torch.exp(torch.clamp(log_speed, -6.0, 2.0))
 
 
 def build_flow_network() -> FlowNetwork:
@@ -94,7 +132,25 @@ def build_flow_network() -> FlowNetwork:
 
 
 def load_flow_network(weights: str | Path) -> FlowNetwork:
-    """Return the flow network with trained weights (safetensors), in eval mode."""
+    """Return the flow network with trained weights (safetensors), in eval mode.
+
+    Raises:
+        StillflowError: the file is missing, or is not this network's.
+    """
+    path = Path(weights)
+    if not path.is_file():
+        raise StillflowError(
+            f"cannot load the flow network from {path}",
+            "there is no such file",
+            "train it with `python -m stillflow_training flow`, or give the path of its weights",
+        )
     network = FlowNetwork()
-    network.load_state_dict(load_file(weights))
+    try:
+        network.load_state_dict(load_file(path))
+    except (RuntimeError, ValueError) as error:
+        raise StillflowError(
+            f"cannot load the flow network from {path}",
+            f"its tensors are not those of this version of the network ({str(error).splitlines()[0]})",
+            "train it again, or take weights of the same version",
+        ) from error
     return network.eval()
