@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The face of the library: photo in, loop out, networks kept warm, nothing printed."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import stillflow
+from stillflow.animator import Animator, check_timing
+from stillflow.bundle import Bundle
+from stillflow.errors import StillflowError
+from stillflow.guidance import Arrow, Guidance
+from stillflow.kernels.arrays import ByteArray
+from stillflow.photo import Photo
+
+MOVING = np.zeros((96, 128), bool)
+MOVING[52:92, 12:116] = True
+STREAM = Guidance(mask=MOVING, arrows=(Arrow(0.3, 0.75, 0.5, 0.75, 1),))
+
+
+@pytest.fixture(scope="module")
+def animator(default_bundle: Path) -> Animator:
+    return Animator(default_bundle)
+
+
+def test_frames_of_a_loop(animator: Animator, scenery: ByteArray) -> None:
+    loop = animator.animate(Photo.from_array(scenery), STREAM, seconds=1, fps=12)
+    assert len(loop) == 12
+    assert loop.fps == 12
+    frames = [loop.frame(i) for i in range(12)]
+    assert frames[0].shape == scenery.shape
+    assert np.abs(frames[0].astype(int) - scenery).max() <= 1
+    assert np.array_equal(loop.frame(12), frames[0])
+    assert np.array_equal(loop.frame(-1), frames[11])
+    still = loop.scene.matte == 0
+    assert 0 < loop.moving_share < 0.5
+    assert all(np.array_equal(frame[still], scenery[still]) for frame in frames)
+    assert np.abs(frames[5].astype(int) - scenery)[~still].mean() > 1
+
+
+def test_what_ran_and_how_long_it_took(animator: Animator, photo_file: Path, tmp_path: Path) -> None:
+    loop = animator.animate(photo_file, seconds=0.5, fps=8)
+    assert list(loop.seconds) == ["read", "motion", "assess", "scene"]
+    assert loop.save(tmp_path / "loop.mp4") == (tmp_path / "loop.mp4").stat().st_size
+    assert all(value >= 0 for value in loop.seconds.values())
+    assert loop.seconds["video"] > 0
+    assert loop.runs["bundle"] == "edge"
+    assert {"engine", "provider", "velocity", "matte", "plate", "blend"} <= set(loop.runs)
+    assert 0 <= loop.suitability.score <= 3
+
+
+def test_second_photo_is_warm(default_bundle: Path, photo_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = []
+    load = Bundle.session
+
+    def counted(self: Bundle, name: str, *words: str) -> object:
+        loaded.append(name)
+        return load(self, name, *words)
+
+    monkeypatch.setattr(Bundle, "session", counted)
+    warm = Animator(default_bundle)
+    assert loaded == []
+    for _ in range(2):
+        warm.animate(photo_file, seconds=0.5, fps=8)
+    assert sorted(set(loaded)) == sorted(loaded)
+    assert "flow" in loaded
+
+
+def test_progress_counts_every_frame(animator: Animator, photo_file: Path, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    loop = animator.animate(photo_file, seconds=0.5, fps=8)
+    loop.save(tmp_path / "loop.gif", progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_nothing_is_printed(animator: Animator, photo_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    animator.animate(photo_file, seconds=0.5, fps=8, size=64).save(tmp_path / "loop.webp")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_strength_zero_stands_still(animator: Animator, scenery: ByteArray) -> None:
+    frozen = Guidance(mask=MOVING, arrows=STREAM.arrows, strength=0)
+    loop = animator.animate(Photo.from_array(scenery), frozen, seconds=1, fps=8)
+    assert np.abs(loop.frame(4).astype(int) - scenery).max() <= 1
+
+
+def test_error_leaves_the_animator_usable(animator: Animator, photo_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(StillflowError):
+        animator.animate(tmp_path / "nowhere.jpg")
+    assert len(animator.animate(photo_file, seconds=0.5, fps=8)) == 4
+
+
+def test_interrupted_save_leaves_nothing(animator: Animator, photo_file: Path, tmp_path: Path) -> None:
+    loop = animator.animate(photo_file, seconds=1, fps=8)
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.save(tmp_path / "loop.mp4", progress=stop)
+    assert [p.name for p in tmp_path.iterdir()] == ["photo.png"]
+
+
+@pytest.mark.parametrize("engine", ["steam", ""])
+def test_unknown_engine(default_bundle: Path, photo_file: Path, engine: str) -> None:
+    with pytest.raises(StillflowError, match="engine"):
+        Animator(default_bundle, engine).motion(photo_file)
+
+
+def test_unknown_bundle() -> None:
+    with pytest.raises(StillflowError, match="nowhere"):
+        Animator("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "fps"),
+    [(0, 30), (-1, 30), (math.nan, 30), (math.inf, 30), (61, 30), (4, 0), (4, math.nan), (4, 241), (0.01, 30)],
+)
+def test_impossible_timing(seconds: float, fps: float) -> None:
+    with pytest.raises(StillflowError) as caught:
+        check_timing(seconds, fps)
+    assert caught.value.fix
+
+
+def test_every_exported_name_exists_and_is_documented() -> None:
+    for name in stillflow.__all__:
+        value = getattr(stillflow, name)
+        assert name == "__version__" or value.__doc__
+    assert set(stillflow.__all__) <= set(dir(stillflow))
+    with pytest.raises(AttributeError, match="nonsense"):
+        stillflow.nonsense  # noqa: B018
+
+
+def test_import_is_free() -> None:
+    code = "import sys, stillflow; sys.exit(' '.join({'numpy', 'cv2', 'PIL', 'onnxruntime', 'av'} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
