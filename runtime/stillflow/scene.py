@@ -14,10 +14,8 @@ from stillflow.errors import StillflowError
 from stillflow.generator import Generator, generator_field
 from stillflow.kernels.arrays import ByteArray, FloatArray, SceneArrays
 from stillflow.kernels.reference import CONFIDENCE_FLOOR, STATISTICS_RADIUS
-from stillflow.motion import CLASS_NAMES, Motion
+from stillflow.motion import Motion
 from stillflow.photo import Photo
-
-CLOUD, SKY = CLASS_NAMES.index("cloud"), CLASS_NAMES.index("sky")
 
 MATTE_RAMP = 6.0
 """Pixels of a 1280-wide picture over which the matte rises from the region's edge inwards."""
@@ -33,10 +31,6 @@ SHORTEST_CYCLE = 1.0
 
 LONGEST_TRAVEL = 0.20
 """Picture widths a cycle. What is faster even in the shortest cycle is slowed down to this."""
-
-
-SKY_REACH = 0.08
-"""Picture widths of clear sky that move along with the clouds in it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,25 +98,11 @@ def flow_region(motion: Motion, photo: ByteArray) -> tuple[ByteArray, ByteArray]
     height, width = photo.shape[:2]
     guide = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     radius = max(2, round(width * 0.008))
-    flow = _guided(guide, cv2.resize(_with_sky(motion), (width, height)), radius)
+    flow = _guided(guide, cv2.resize(motion.flow_matte, (width, height)), radius)
     sway = _guided(guide, cv2.resize(motion.sway_matte, (width, height)), radius)
     flows = (flow > 0.5) & (flow >= sway)
     sways = (sway > 0.5) & ~flows
     return tuple(_without_specks(m) for m in (flows, sways))  # type: ignore[return-value]
-
-
-def _with_sky(motion: Motion) -> FloatArray:
-    """The flowing matte, with the clear sky around moving clouds: else their outline would stand still.
-
-    Sky further off than a cloud travels stays (the sun is there).
-    """
-    matte = motion.flow_matte
-    clouds = ((motion.classes == CLOUD) & (matte > 0.5)).astype(np.uint8)
-    if not clouds.any():
-        return matte
-    distance = cv2.distanceTransform(1 - clouds, cv2.DIST_L2, cv2.DIST_MASK_5)
-    near = (motion.classes == SKY) & (distance < SKY_REACH * matte.shape[1])
-    return np.where(near, np.float32(1), matte)
 
 
 def _guided(guide: FloatArray, values: FloatArray, radius: int, eps: float = 1e-3) -> FloatArray:
@@ -235,15 +215,13 @@ def build_scene(
     field_size = (w, h)
     known = cv2.resize(flows, field_size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     known = np.where(known > 0.99, known, 0).astype(np.float32) if (known > 0.99).any() else known
-    classes = np.where(motion.classes == SKY, CLOUD, motion.classes).astype(np.uint8)
-    told = known * (motion.flow_matte > 0.5)
-    velocity = layer.continue_values(motion.velocity, told if told.any() else known, classes)
+    velocity = layer.continue_values(motion.velocity, known, motion.classes)
     speed = np.hypot(velocity[..., 0], velocity[..., 1])
     cycles, slower = cycle_plan((known > 0).astype(np.uint8), speed, seconds)
     velocity = velocity * slower[..., None] * np.float32(photo.width / 4 / fps)
     inside = _confidence_ramp(flows, CONFIDENCE_RAMP * unit, field_size)
     colours = cv2.resize(photo.pixels, field_size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    fill = layer.continue_values(colours, known, classes) if known.any() else colours
+    fill = layer.continue_values(colours, known, motion.classes) if known.any() else colours
     blend = None
     if generator is not None and flows.any():
         made, coefficients = generator(generator_field(fill, known, velocity, cycles, inside, frames))

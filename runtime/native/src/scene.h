@@ -8,7 +8,7 @@
 /* These mirror the constants of the same names in stillflow/kernels/reference.py. */
 #define SF_DOUBLINGS 4
 #define SF_STATISTICS_RADIUS 4
-#define SF_CUBIC_A (-0.75)
+#define SF_CUBIC_A (-1.0)
 #define SF_EDGE_RAMP 2.5f
 #define SF_CONFIDENCE_FLOOR 0.02f
 #define SF_VARIANCE_FLOOR 1.0f
