@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``python -m stillflow_bench``."""
+
+from stillflow_bench.cli import main
+
+if __name__ == "__main__":
+    main()

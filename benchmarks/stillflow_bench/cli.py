@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program ``stillflow-bench``: one command a suite, and ``all``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from stillflow.errors import StillflowError
+from stillflow_bench import machine
+from stillflow_bench.report import Row, as_json, markdown, write_report
+
+RESULTS = Path("benchmarks/results")
+"""Where ``all`` writes, from the root of the source tree."""
+
+OUT = click.option(
+    "-o",
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for <machine>-<date>.json and .md; without it the table goes to stdout only.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="stillflow")
+def program() -> None:
+    """Measure stillflow on this machine.
+
+    Every sample is kept, nothing is trimmed, and every row names the machine, the commit, the versions and the
+    command. Run it on a machine that does nothing else: the load average at the start is in each row.
+    """
+
+
+@program.command()
+@OUT
+def kernels(out: Path | None) -> None:
+    """Time one frame against a plain copy of it, from 360p to 4K."""
+    finish(kernel_rows(), out)
+
+
+@program.command()
+@OUT
+def encode(out: Path | None) -> None:
+    """Time the whole job against encoding the same frames ready-made."""
+    finish(encode_rows(), out)
+
+
+@program.command()
+@OUT
+@click.option("--photo", type=click.Path(path_type=Path), help="A picture; the sample waterfall by default.")
+@click.option(
+    "--repeats", type=click.IntRange(1), default=7, show_default=True, help="Processes for each figure."
+)
+def startup(out: Path | None, photo: Path | None, repeats: int) -> None:
+    """Time process start to first frame at 720p, and peak memory at 720p and 4K."""
+    finish(startup_rows(photo, repeats), out)
+
+
+@program.command()
+@OUT
+@click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--size", type=click.IntRange(16), default=960, show_default=True, help="Longest side of the loops."
+)
+@click.option("--seconds", default=4.0, show_default=True, help="Length of a loop.")
+@click.option("--fps", default=30.0, show_default=True, help="Frames a second.")
+@click.option("--sheets", type=click.Path(file_okay=False, path_type=Path), help="Folder for contact sheets.")
+@click.option("--bundle", help="Another bundle than the default one.")
+def quality(
+    out: Path | None,
+    photos: tuple[Path, ...],
+    size: int,
+    seconds: float,
+    fps: float,
+    sheets: Path | None,
+    bundle: str | None,
+) -> None:
+    """Measure seam, stillness, detail, flash and flicker of loops of PHOTOS, beside two baselines."""
+    finish(quality_rows(photos, size, seconds, fps, sheets, bundle), out)
+
+
+@program.command(name="all")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=RESULTS,
+    show_default=True,
+    help="Folder for <machine>-<date>.json, .md and the contact sheets.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=Path("../shared/data"),
+    show_default=True,
+    help="Folder with photos/: eight of them join the sample photos when it is there.",
+)
+def everything(out: Path, data: Path) -> None:
+    """Run every suite and write the report."""
+    from stillflow_bench.photos import data_photos, sample_photos
+
+    photos = (*sample_photos(), *data_photos(data / "photos"))
+    rows = [*kernel_rows(), *encode_rows(), *startup_rows(None, 7)]
+    rows += quality_rows(photos, 960, 4.0, 30.0, out / "sheets", None)
+    finish(rows, out)
+
+
+def kernel_rows() -> list[Row]:
+    """Run the suite "kernels"."""
+    from stillflow_bench import kernels as suite
+
+    return suite.measure()
+
+
+def encode_rows() -> list[Row]:
+    """Run the suite "encode"."""
+    from stillflow_bench import encode as suite
+
+    return suite.measure()
+
+
+def startup_rows(photo: Path | None, repeats: int) -> list[Row]:
+    """Run the suite "startup"."""
+    from stillflow_bench import startup as suite
+
+    say("startup")
+    return suite.measure(photo, repeats=repeats)
+
+
+def quality_rows(
+    photos: tuple[Path, ...], size: int, seconds: float, fps: float, sheets: Path | None, bundle: str | None
+) -> list[Row]:
+    """Run the suite "quality"."""
+    from stillflow_bench import quality as suite
+    from stillflow_bench.photos import sample_photos
+
+    chosen = photos or sample_photos()
+    if not chosen:
+        raise StillflowError(
+            "there is no photo to measure",
+            "none was named, and the package is not installed from a source tree with samples/",
+            "name photos: stillflow-bench quality waterfall.jpg",
+        )
+    announce: Callable[[str], None] = lambda name: say(f"quality: {name}")  # noqa: E731
+    return suite.measure(
+        chosen, size=size, seconds=seconds, fps=fps, sheets=sheets, bundle=bundle, report=announce
+    )
+
+
+def finish(rows: list[Row], out: Path | None) -> None:
+    """Print the table and, with a folder, write the report."""
+    about = machine.provenance()
+    click.echo(markdown(as_json(rows, about)))
+    if out is not None:
+        for path in write_report(out, rows, about):
+            say(f"wrote {path}")
+
+
+def say(line: str) -> None:
+    """Tell the person at the terminal what is going on, on stderr."""
+    click.echo(line, err=True)
+
+
+def main() -> None:
+    """Run the program: exit code 2 for what the user can fix."""
+    try:
+        program()
+    except StillflowError as error:
+        click.echo(f"stillflow-bench: {error}", err=True)
+        sys.exit(2)

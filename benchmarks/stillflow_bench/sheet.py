@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Contact sheets: what the motion is thought to be, five frames, and the same five at one pixel a pixel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from stillflow.animator import Loop
+from stillflow.kernels.arrays import ByteArray, FloatArray
+from stillflow_bench.baselines import plain_warp
+
+TILE = 400
+"""Pixels: width of a tile."""
+
+LABEL = 22
+"""Pixels: height of the line of text over a tile."""
+
+
+def times(frames: int) -> tuple[int, ...]:
+    """Return the frames that are shown: 0, N/4, N/2, 3N/4 and N-1."""
+    return 0, frames // 4, frames // 2, 3 * frames // 4, frames - 1
+
+
+def draw(loop: Loop, title: str) -> ByteArray:
+    """Draw the sheet of a loop.
+
+    Rows: the motion and five whole frames; the same at full size around the busiest place of the moving layer;
+    the plain warp of the same place.
+
+    Args:
+        loop: any loop.
+        title: of the first tile.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    scene = loop.scene
+    shown = times(scene.frames)
+    frames = [scene.frame(t) for t in shown]
+    names = [f"frame {t} of {scene.frames}" for t in shown]
+    motion = loop.motion.picture(scene.arrays.photo)
+    height = max(1, round(TILE * scene.height / scene.width))
+    whole = [_shrunk(f, height) for f in (motion, *frames)]
+    rows = [_row([title, *names], whole)]
+    if loop.moving_share > 0:
+        top, left, bottom, right = _busiest(scene.arrays.matte, scene.arrays.velocity, height)
+        close = [f[top:bottom, left:right] for f in (motion, *frames)]
+        rows.append(_row(["at full size", *names], close))
+        plain = [plain_warp(scene.arrays, t)[top:bottom, left:right] for t in shown]
+        blank = np.full_like(close[0], 24)
+        rows.append(_row(["plain warp", *(f"plain warp, {name}" for name in names)], [blank, *plain]))
+    return np.vstack(rows)
+
+
+def write(path: Path, loop: Loop, title: str) -> Path:
+    """Draw the sheet of a loop into a PNG file; the folder is made when missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    from PIL import Image
+
+    Image.fromarray(draw(loop, title)).save(path, optimize=True)
+    return path
+
+
+def _busiest(matte: ByteArray, velocity: FloatArray, tile_height: int) -> tuple[int, int, int, int]:
+    """Return (top, left, bottom, right) of the tile-sized window with the most motion in it."""
+    height, width = matte.shape
+    box = (min(TILE, width), min(tile_height, height))
+    speed = cv2.resize(np.hypot(velocity[..., 0], velocity[..., 1]), (width, height))
+    busy = cv2.boxFilter(speed * matte, -1, box, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
+    # With the anchor at the corner a sum belongs to the window that begins there.
+    possible = busy[: height - box[1] + 1, : width - box[0] + 1]
+    top, left = np.unravel_index(int(possible.argmax()), possible.shape)
+    return int(top), int(left), int(top) + box[1], int(left) + box[0]
+
+
+def _shrunk(frame: ByteArray, height: int) -> ByteArray:
+    """Resize a frame to the width of a tile."""
+    return np.asarray(cv2.resize(frame, (TILE, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _row(names: list[str], tiles: list[ByteArray]) -> ByteArray:
+    """Put tiles side by side, each under its name."""
+    cells = []
+    for name, tile in zip(names, tiles, strict=True):
+        cell = np.full((LABEL + tile.shape[0], TILE, 3), 24, np.uint8)
+        cell[LABEL:, : tile.shape[1]] = tile
+        cv2.putText(
+            cell, name, (5, LABEL - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (235, 235, 235), 1, cv2.LINE_AA
+        )
+        cells.append(cell)
+    return np.hstack(cells)
