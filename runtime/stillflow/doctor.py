@@ -195,8 +195,14 @@ def _heif() -> Finding:
 
 
 def _kernels() -> Finding:
+    from stillflow.errors import StillflowError
+
     native = importlib.import_module("stillflow.kernels.native")
-    return Finding("kernels", "ok", f"native, {native.instruction_set()}", needed=True)
+    try:
+        best = native.best_isa()
+    except StillflowError as error:
+        return Finding("kernels", "broken", f"{error.what}: {error.why}", error.fix, True)
+    return Finding("kernels", "ok", f"native, {best.name.lower().replace('_', ' ')}", needed=True)
 
 
 def _encoders() -> list[Finding]:

@@ -54,7 +54,9 @@ def test_what_ran_and_how_long_it_took(animator: Animator, photo_file: Path, tmp
     assert 0 <= loop.suitability.score <= 3
 
 
-def test_second_photo_is_warm(default_bundle: Path, photo_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_photo_is_warm(
+    default_bundle: Path, photo_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loaded = []
     load = Bundle.session
 
@@ -78,7 +80,9 @@ def test_progress_counts_every_frame(animator: Animator, photo_file: Path, tmp_p
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_nothing_is_printed(animator: Animator, photo_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_printed(
+    animator: Animator, photo_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     animator.animate(photo_file, seconds=0.5, fps=8, size=64).save(tmp_path / "loop.webp")
     assert capfd.readouterr() == ("", "")
 
@@ -119,7 +123,17 @@ def test_unknown_bundle() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "fps"),
-    [(0, 30), (-1, 30), (math.nan, 30), (math.inf, 30), (61, 30), (4, 0), (4, math.nan), (4, 241), (0.01, 30)],
+    [
+        (0, 30),
+        (-1, 30),
+        (math.nan, 30),
+        (math.inf, 30),
+        (61, 30),
+        (4, 0),
+        (4, math.nan),
+        (4, 241),
+        (0.01, 30),
+    ],
 )
 def test_impossible_timing(seconds: float, fps: float) -> None:
     with pytest.raises(StillflowError) as caught:

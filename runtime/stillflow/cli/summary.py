@@ -49,22 +49,22 @@ def print_summary(loop: Loop, output: str, loops: int, written: int, *, as_json:
     name = "standard output" if aside else str(Path(output))
     length = len(loop) * loops / loop.fps
     times = ", ".join(f"{stage} {value:.2f}" for stage, value in loop.seconds.items())
-    networks = [part for part, maker in loop.runs.items() if maker == "network"]
-    closed = [
-        f"{part} by {maker}" for part, maker in loop.runs.items() if part in PARTS and part not in networks
-    ]
     click.echo(
         f"{name}: {len(loop)} frames at {loop.fps:g} fps, {found['width']}x{found['height']}, "
         f"{length:.1f} s, {_size(written)}",
         err=aside,
     )
     click.echo(f"  moving: {100 * loop.moving_share:.0f} % of the picture", err=aside)
-    ran = f"{loop.runs['bundle']} on {loop.runs['engine']} ({loop.runs['provider']})"
-    made = f"; from the network: {', '.join(networks)}" if networks else ""
-    click.echo(f"  networks: {ran}{made}; closed forms: {', '.join(closed) or 'none'}", err=aside)
+    made = ", ".join(f"{part} {loop.runs[part]}" for part in PARTS if part in loop.runs)
+    click.echo(
+        f"  bundle {loop.runs['bundle']} on {loop.runs['engine']} ({loop.runs['provider']})", err=aside
+    )
+    click.echo(f"  made by: {made}", err=aside)
     click.echo(f"  suitability: {loop.suitability.score:g} of 3", err=aside)
     for reason in loop.suitability.reasons:
         click.echo(f"    - {reason}", err=aside)
+    if loop.moving_share == 0:
+        click.echo("  nothing moves: say what should with --mask, or which way with --arrow", err=aside)
     click.echo(f"  took {sum(loop.seconds.values()):.2f} s: {times}", err=aside)
 
 
