@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every test may need: where the source tree and the photos beside it are, and why tests were skipped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def source_tree() -> Path:
+    """Root folder of the source tree."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def sample_photo() -> Path:
+    """The sample waterfall, 1280x960."""
+    return ROOT / "samples" / "waterfall.jpg"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with labelled photos beside the source tree; skips where there is none."""
+    folder = ROOT.parent / "shared" / "data"
+    if not (folder / "photos").is_dir():
+        pytest.skip("the photos under ../shared/data are not here")
+    return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Count the skipped tests by their reason: a suite that skips in silence proves nothing."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ")
+        if isinstance(report.longrepr, tuple)
+        else str(report.longrepr)
+        for report in skipped
+    )
+    terminalreporter.section(f"{len(skipped)} skipped")
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count:4d}  {reason}")
