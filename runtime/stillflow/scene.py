@@ -14,14 +14,17 @@ from stillflow.errors import StillflowError
 from stillflow.generator import Generator, generator_field
 from stillflow.kernels.arrays import ByteArray, FloatArray, SceneArrays
 from stillflow.kernels.reference import CONFIDENCE_FLOOR, STATISTICS_RADIUS
-from stillflow.motion import Motion
+from stillflow.motion import FLOW_CLASSES, Motion
 from stillflow.photo import Photo
 
 MATTE_RAMP = 6.0
 """Pixels of a 1280-wide picture over which the matte rises from the region's edge inwards."""
 
-CONFIDENCE_RAMP = 10.0
-"""Pixels of a 1280-wide picture beyond the edge over which a source loses its confidence."""
+EDGE_DOUBT = 6.0
+"""Pixels of a 1280-wide picture inside the edge where a source may already show the outline of something else."""
+
+CONFIDENCE_RAMP = 12.0
+"""Pixels of a 1280-wide picture, from there on outwards, over which a source loses its confidence."""
 
 CYCLE_REACH = 0.10
 """Picture widths that the fast part of a region may travel in one cross-fade cycle."""
@@ -219,7 +222,8 @@ def build_scene(
     speed = np.hypot(velocity[..., 0], velocity[..., 1])
     cycles, slower = cycle_plan((known > 0).astype(np.uint8), speed, seconds)
     velocity = velocity * slower[..., None] * np.float32(photo.width / 4 / fps)
-    inside = _confidence_ramp(flows, CONFIDENCE_RAMP * unit, field_size)
+    flow = _flow_samples(flows, sways, motion.classes)
+    inside = _confidence_ramp(flows, sways, flow, unit)
     colours = cv2.resize(photo.pixels, field_size, interpolation=cv2.INTER_AREA).astype(np.float32)
     fill = layer.continue_values(colours, known, motion.classes) if known.any() else colours
     blend = None
@@ -235,7 +239,7 @@ def build_scene(
         plate=plate,
         matte=matte,
         velocity=np.ascontiguousarray(velocity, np.float32),
-        flow=_flow_samples(flows, sways, field_size),
+        flow=flow,
         cycles=cycles,
         inside=inside,
         sway=_sway_in_field(motion, sways, photo.width),
@@ -279,19 +283,35 @@ def _frame_count(seconds: float, fps: float) -> int:
     return max(1, round(seconds * fps))
 
 
-def _confidence_ramp(region: ByteArray, ramp: float, field_size: tuple[int, int]) -> FloatArray:
-    """Confidence at field size: 1 in the region, falling to the floor over ``ramp`` pixels beyond it."""
-    if not region.any():
-        return np.full(field_size[::-1], CONFIDENCE_FLOOR, np.float32)
-    distance = cv2.distanceTransform(255 - region, cv2.DIST_L2, cv2.DIST_MASK_5)
-    value = np.maximum(1 - distance / max(ramp, 1), CONFIDENCE_FLOOR)
-    return np.ascontiguousarray(cv2.resize(value, field_size, interpolation=cv2.INTER_AREA), np.float32)
+def _confidence_ramp(flows: ByteArray, sways: ByteArray, flow: ByteArray, unit: float) -> FloatArray:
+    """Confidence at field size: 1 well inside the flowing region, falling to the floor beyond its edge.
+
+    It starts to fall some pixels before the edge, where the outline of whatever stands there may be
+    mixed in, and is at the floor in what sways, since the plate shows that there, and where two layers meet.
+    """
+    if not flows.any():
+        return np.full(flow.shape, CONFIDENCE_FLOOR, np.float32)
+    # Beyond the picture's border the region goes on: the border is no outline.
+    core = cv2.erode(flows, np.ones((3, 3), np.uint8), iterations=max(1, round(EDGE_DOUBT * unit)))
+    distance = cv2.distanceTransform(255 - (core if core.any() else flows), cv2.DIST_L2, cv2.DIST_MASK_5)
+    value = 1 - distance / max(CONFIDENCE_RAMP * unit, 1)
+    near = cv2.dilate(sways, np.ones((3, 3), np.uint8), iterations=max(1, round(EDGE_DOUBT * unit)))
+    value[near > 0] = 0
+    value = cv2.resize(value.astype(np.float32), flow.shape[::-1], interpolation=cv2.INTER_AREA)
+    owner = layer.nearest_owner(flow).astype(np.uint8)
+    meeting = cv2.morphologyEx(owner, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    if meeting.any():
+        apart = cv2.distanceTransform((~meeting).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) * 4
+        value = np.minimum(value, apart / max(CONFIDENCE_RAMP * unit, 1))
+    return np.ascontiguousarray(np.maximum(value, CONFIDENCE_FLOOR), np.float32)
 
 
-def _flow_samples(flows: ByteArray, sways: ByteArray, field_size: tuple[int, int]) -> ByteArray:
-    """(h, w) uint8: 1 where a sample belongs to the flowing layer or its soft edge, 0 in what sways."""
-    flow, sway = (cv2.resize(m, field_size, interpolation=cv2.INTER_AREA) for m in (flows, sways))
-    return np.ascontiguousarray((cv2.dilate(flow, np.ones((3, 3), np.uint8)) > 0) & (sway < 128), np.uint8)
+def _flow_samples(flows: ByteArray, sways: ByteArray, classes: ByteArray) -> ByteArray:
+    """(h, w) uint8: the class that flows in a sample or at its soft edge, 0 elsewhere."""
+    flow, sway = (cv2.resize(m, classes.shape[::-1], interpolation=cv2.INTER_AREA) for m in (flows, sways))
+    where = (cv2.dilate(flow, np.ones((3, 3), np.uint8)) > 0) & (sway < 128)
+    owner = layer.nearest_owner(np.where(np.isin(classes, FLOW_CLASSES), classes, 0))
+    return np.ascontiguousarray(np.where(where, owner, 0), np.uint8)
 
 
 def _matte_and_plate(

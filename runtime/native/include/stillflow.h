@@ -76,7 +76,7 @@ typedef struct sf_scene_arrays {
     const uint8_t *plate;    /* (height, width, 3) RGB, the moving layer continued beyond its edge */
     const uint8_t *matte;    /* (height, width), 0 = the photo's bytes exactly */
     const float *velocity;   /* (h, w, 2) x, y in field pixels a frame, |v| <= 100000 */
-    const uint8_t *flow;     /* (h, w), 0 where a sample is still or only sways, else it flows */
+    const uint8_t *flow;     /* (h, w), 0 where a sample is still or only sways, else which layer flows there */
     const uint8_t *cycles;   /* (h, w) >= 1, cross-fade cycles in one loop */
     const float *inside;     /* (h, w) 0..1 */
     const float *sway;       /* (harmonics, h, w, 4) field pixels, may be null when harmonics is 0 */

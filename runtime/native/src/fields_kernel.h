@@ -201,6 +201,9 @@ static uint32_t source_row(const sf_scene *s, const sf_phase *phases, const floa
                 v4f ramp = max4(splat4(1) - beyond / splat4(SF_EDGE_RAMP), splat4(0));
                 float ca = read_one(s->inside + spot.a, s->cell_stride, spot.f[0], spot.f[1]) * ramp[0];
                 float cb = read_one(s->inside + spot.b, s->cell_stride, spot.f[2], spot.f[3]) * ramp[2];
+                /* What lies in another layer is no source: clouds must not come down into the sea. */
+                if (s->layer[spot.a] && s->layer[spot.a] != s->layer[at]) ca = 0;
+                if (s->layer[spot.b] && s->layer[spot.b] != s->layer[at]) cb = 0;
                 weight = weight_of(phases + s->cycles[at], larger(ca, SF_CONFIDENCE_FLOOR),
                                    larger(cb, SF_CONFIDENCE_FLOOR), s->blend ? s->blend + 2 * dense : 0);
             }

@@ -14,8 +14,14 @@
 /* Runs closer than this are joined: starting a run costs about as much as computing these cells. */
 #define SF_JOIN 8
 
-/* Fewest and most phases of a cycle that are traced to find the paths. */
-#define SF_PHASES_LEAST 4
+/* Levels are not joined, since a joined cell's own path would be needed too. */
+#define SF_APART 1
+
+/*
+ * Fewest and most phases of a cycle that are traced to find the paths. Powers of two from 8 on, so that the shares of
+ * the time that levels stand for are whole phases, and what one level looks up is exactly in the next.
+ */
+#define SF_PHASES_LEAST 8
 #define SF_PHASES_MOST 32
 
 /* Above this share of all cells the paths are not worth finding. */
@@ -89,7 +95,7 @@ static void widen(int32_t h, int32_t w, int32_t radius, uint8_t *mark, uint8_t *
     }
 }
 
-static void mark_to_runs(const sf_scene *s, const uint8_t *mark, sf_runs *runs) {
+static void mark_to_runs(const sf_scene *s, const uint8_t *mark, int32_t join, sf_runs *runs) {
     uint32_t n = 0;
     for (int32_t y = 0; y < s->h; y++) {
         const uint8_t *row = mark + (size_t)y * (size_t)s->w;
@@ -99,7 +105,7 @@ static void mark_to_runs(const sf_scene *s, const uint8_t *mark, sf_runs *runs) 
             while (x < s->w && !row[x]) x++;
             if (x == s->w) break;
             int32_t begin = x, end = x;
-            for (; x < s->w && x - end < SF_JOIN; x++)
+            for (; x < s->w && x - end < join; x++)
                 if (row[x]) end = x + 1;
             runs->runs[n++] = (sf_run){(uint16_t)begin, (uint16_t)end};
         }
@@ -172,9 +178,8 @@ static void find_levels(sf_scene *s, const sf_scratch *scratch) {
     const size_t cells = (size_t)s->h * (size_t)s->w;
     uint8_t *label = scratch->marks[2], *mark = scratch->marks[0], *other = scratch->marks[1];
     float way = longest_way(s, sources);
-    int phases = way < 2 * SF_PHASES_LEAST   ? SF_PHASES_LEAST
-                 : way > 2 * SF_PHASES_MOST ? SF_PHASES_MOST
-                                            : (int)(way / 2) + 1;
+    int phases = SF_PHASES_LEAST;
+    while (phases < SF_PHASES_MOST && way > 2 * (float)phases) phases *= 2;
     float gap = way / (float)phases / 2;
     int32_t radius = 2 + (gap < 8 ? (int32_t)gap : 8);
     memset(label, 0xff, cells);
@@ -207,8 +212,9 @@ static void find_levels(sf_scene *s, const sf_scratch *scratch) {
     for (int k = 0; k < SF_DOUBLINGS; k++) {
         int last = phases - (phases << k) / (1 << SF_DOUBLINGS);
         for (size_t i = 0; i < cells; i++) mark[i] = label[i] <= last;
-        widen(s->h, s->w, radius, mark, other);
-        mark_to_runs(s, mark, &s->levels[k]);
+        /* Cells of the margin are doubled as well, so each level reaches a little beyond the next. */
+        widen(s->h, s->w, radius + (SF_DOUBLINGS - 1 - k), mark, other);
+        mark_to_runs(s, mark, SF_APART, &s->levels[k]);
     }
 }
 
@@ -225,14 +231,14 @@ void sf_find_regions(sf_scene *s, const sf_scratch *scratch) {
     find_groups(s);
     memset(mark, 0, cells);
     mark_blend_cells(s, mark);
-    mark_to_runs(s, mark, &s->blend_cells);
+    mark_to_runs(s, mark, SF_JOIN, &s->blend_cells);
     /* Joining runs adds cells, whose own boxes are needed too. */
     for (int32_t y = 0; y < s->h; y++)
         for (uint32_t r = s->blend_cells.start[y]; r < s->blend_cells.start[y + 1]; r++)
             memset(mark + (size_t)y * (size_t)s->w + s->blend_cells.runs[r].begin, 1,
                    (size_t)(s->blend_cells.runs[r].end - s->blend_cells.runs[r].begin));
     widen(s->h, s->w, SF_STATISTICS_RADIUS, mark, other);
-    mark_to_runs(s, mark, &s->levels[SF_DOUBLINGS]);
+    mark_to_runs(s, mark, SF_JOIN, &s->levels[SF_DOUBLINGS]);
     size_t needed = count_cells(s, &s->levels[SF_DOUBLINGS]);
     s->flows = needed > 0 && longest_way(s, &s->levels[SF_DOUBLINGS]) > 0;
     if (!s->flows || needed / SF_WORTH_NUMERATOR > cells / SF_WORTH_DENOMINATOR) {

@@ -95,10 +95,10 @@ static size_t scene_layout(const sf_scene_arrays *a, void *memory, sf_scene **sc
     s->low = take(&block, cells + 1, 4 * sizeof(float));
     s->cycles = take(&block, cells, 1);
     s->reach = take(&block, cells, 1);
+    s->layer = take(&block, cells, 1);
     s->cubic = take(&block, SF_FRACTIONS, 8 * sizeof(int16_t));
     take_runs(&block, (size_t)s->height, (size_t)s->width / (2 * SF_GROUP) + 2, &s->groups);
-    /* Joined runs lie at least 8 cells apart. */
-    size_t most = (size_t)s->w / 9 + 2;
+    size_t most = (size_t)s->w / 2 + 1;
     take_runs(&block, (size_t)s->h, most, &s->blend_cells);
     for (int k = 0; k <= SF_DOUBLINGS; k++) take_runs(&block, (size_t)s->h, most, &s->levels[k]);
     take_runs(&block, (size_t)s->h, 1, &s->everywhere[0]);
@@ -183,11 +183,13 @@ static void pack_fields(sf_scene *s, const sf_scene_arrays *a) {
     memset(s->low, 0, (cells + 1) * 4 * sizeof(float));
     memset(s->cycles, 1, cells);
     memset(s->reach, 0, cells);
+    memset(s->layer, 0, cells);
     for (int32_t y = 0; y < s->h; y++) {
         size_t from = (size_t)y * (size_t)s->w, to = (size_t)y * (size_t)s->cell_stride;
         memcpy(s->velocity + 2 * to, a->velocity + 2 * from, 2 * (size_t)s->w * sizeof(float));
         memcpy(s->inside + to, a->inside + from, (size_t)s->w * sizeof(float));
         memcpy(s->cycles + to, a->cycles + from, (size_t)s->w);
+        memcpy(s->layer + to, a->flow + from, (size_t)s->w);
         for (int32_t x = 0; x < s->w; x++) {
             const float *rgb = a->low + 3 * (from + (size_t)x);
             float *low = s->low + 4 * (to + (size_t)x);

@@ -74,6 +74,7 @@ struct sf_scene {
     float *low;           /* R, G, B, luma by cell_stride */
     uint8_t *cycles;      /* by cell_stride */
     uint8_t *reach;       /* by cell_stride; bit k: a lookup in this cell is defined at level k; SF_FLOWS */
+    uint8_t *layer;       /* by cell_stride; the array flow: 0 does not flow, else which layer */
     int16_t *cubic;       /* SF_FRACTIONS entries of w0 w0 w1 w1 w2 w2 w3 w3 */
     sf_runs groups;       /* by picture row, in groups: where anything moves */
     sf_runs blend_cells;  /* by field row: cells that compose reads */

@@ -36,7 +36,8 @@ class SceneArrays:
             continued beyond its edge elsewhere, so that a trace that leaves the layer still lands on it.
         matte: (H, W) uint8, how much of a pixel belongs to the moving layer (0 = the photo, 255 = all).
         velocity: (h, w, 2) float32, x and y, field pixels a frame; extended beyond the moving region.
-        flow: (h, w) uint8, 1 where the sample flows, 0 where it is still or only sways.
+        flow: (h, w) uint8, 0 where the sample is still or only sways, else which layer flows there (water,
+            cloud...): content of another layer is never a source.
         cycles: (h, w) uint8 >= 1, cross-fade cycles in one loop; constant over a connected moving region.
         inside: (h, w) float32 0..1, confidence that content there belongs to the moving layer.
         sway: (K, h, w, 4) float32 field pixels, harmonics k = 1..K as (ax, ay, bx, by); K may be 0.

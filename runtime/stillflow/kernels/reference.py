@@ -192,6 +192,12 @@ def _confidence(arrays: SceneArrays, x: FloatArray, y: FloatArray, d: FloatArray
     beyond_y = np.maximum(np.maximum(-py, py - (h - 1)), 0)
     ramp = 1 - np.maximum(beyond_x, beyond_y) / np.float32(EDGE_RAMP)
     value = lookup(arrays.inside, px, py) * np.maximum(ramp, 0)
+    # What lies in another layer is no source: clouds must not come down into the sea.
+    there = arrays.flow[
+        np.minimum(np.clip(py, 0, h - 1).astype(np.int32), max(h - 2, 0)),
+        np.minimum(np.clip(px, 0, w - 1).astype(np.int32), max(w - 2, 0)),
+    ]
+    value[(there != 0) & (there != arrays.flow)] = 0
     return np.maximum(value, np.float32(CONFIDENCE_FLOOR)).astype(np.float32)
 
 
