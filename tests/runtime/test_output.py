@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from stillflow.errors import StillflowError
-from stillflow.motion_file import check_motion_target
 from stillflow.output import check_file, is_stream
 
 
@@ -75,10 +74,3 @@ def test_streams(tmp_path: Path) -> None:
     assert is_stream(str(tmp_path / "pipe"))
     assert not is_stream(str(tmp_path))
     assert not is_stream(str(tmp_path / "loop.mp4"))
-
-
-def test_motion_needs_a_known_extension(tmp_path: Path) -> None:
-    for name in ("motion", "motion.jpg"):
-        with pytest.raises(StillflowError, match="extension"):
-            check_motion_target(tmp_path / name)
-    assert check_motion_target(tmp_path / "MOTION.NPZ").name == "MOTION.NPZ"
