@@ -27,11 +27,13 @@ def check_loop_target(
         force: whether existing files may be replaced.
 
     Raises:
-        StillflowError: the format is unknown, standard output is a terminal, or check_file's reasons.
+        StillflowError: the format is unknown or contradicts the name's ending, standard output is a
+            terminal, or one of check_file's reasons.
     """
     from stillflow.video import format_of
 
     kind = format_of(output, format)
+    _check_name_and_format(output, kind, format)
     if is_stream(output):
         if kind == "png":
             raise StillflowError(
@@ -57,6 +59,24 @@ def check_loop_target(
         check_file(path.with_name(first), source=source, force=force)
     else:
         check_folder(path.parent.parent, f"cannot write {output}")
+
+
+def _check_name_and_format(output: str, kind: str, format: str | None) -> None:
+    """Refuse loop.mp4 with --format gif: what is in a file should be what its name says."""
+    from stillflow.video import format_of
+
+    if format is None or output == "-" or not os.path.splitext(output)[1]:
+        return
+    try:
+        named = format_of(output)
+    except StillflowError:  # an ending that says nothing contradicts nothing
+        return
+    if named != kind:
+        raise StillflowError(
+            f"cannot write {output} as {kind}",
+            f"its name says {named}",
+            "leave --format out, or give the file another ending",
+        )
 
 
 def check_file(path: Path, *, source: str | os.PathLike[str] | None = None, force: bool = False) -> None:

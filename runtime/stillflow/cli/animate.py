@@ -30,7 +30,14 @@ Examples:
 @guidance_options
 @click.option("--seconds", default=4.0, show_default=True, help="Length of one loop.")
 @click.option("--fps", default=30.0, show_default=True, help="Frames a second.")
-@click.option("--size", type=int, metavar="LONG_SIDE", help="Longest side in pixels. Never enlarges.")
+@click.option(
+    "--size",
+    default=3840,
+    show_default=True,
+    metavar="LONG_SIDE",
+    help="Longest side in pixels. A larger photo is scaled down, since few players show more; a smaller one "
+    "is never enlarged.",
+)
 @click.option("--loops", default=1, show_default=True, help="Repeats in the file, without rendering again.")
 @click.option(
     "--format",
@@ -54,7 +61,7 @@ def animate(
     seed: int,
     seconds: float,
     fps: float,
-    size: int | None,
+    size: int,
     loops: int,
     format_: str | None,
     alpha: bool,

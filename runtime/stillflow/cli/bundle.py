@@ -17,7 +17,7 @@ def bundle() -> None:
     """Look into a bundle of networks, or verify it. Without PATH: the default bundle."""
 
 
-@bundle.command()
+@bundle.command(short_help="Print what a bundle holds, who made it, and its licences.")
 @click.argument("path", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as one object on stdout.")
 def show(path: str | None, as_json: bool) -> None:
@@ -34,7 +34,7 @@ def show(path: str | None, as_json: bool) -> None:
         click.echo(line)
 
 
-@bundle.command()
+@bundle.command(short_help="Check every hash of a bundle, and run its test vectors.")
 @click.argument("path", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as one object on stdout.")
 @click.pass_context

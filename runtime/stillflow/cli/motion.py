@@ -55,4 +55,4 @@ def motion(
     found = Animator(bundle, engine).motion(picture, guidance)
     write_motion(path, picture, found)
     made = ", ".join(f"{part} by {maker}" for part, maker in found.sources.items())
-    click.echo(f"{path}: {100 * float(found.matte.mean()):.0f} % of the picture moves ({made})")
+    click.echo(f"{path}: {100 * float((found.matte > 0.5).mean()):.0f} % of the picture moves ({made})")

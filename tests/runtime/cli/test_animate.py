@@ -103,6 +103,19 @@ def test_size_and_loops(stillflow: Callable, photo_file: Path, tmp_path: Path) -
         assert sum(1 for _ in video.decode(video=0)) == 12
 
 
+def test_alpha_of_the_moving_layer(stillflow: Callable, photo_file: Path, tmp_path: Path) -> None:
+    mask = np.zeros((96, 128), np.uint8)
+    mask[56:88, 24:104] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    out = tmp_path / "loop.webm"
+    words = ("--mask", tmp_path / "mask.png", "--arrow", "0.3,0.7,0.6,0.7,1", "--alpha")
+    assert stillflow("animate", photo_file, "-o", out, *SHORT, *words).code == 0
+    with av.open(str(out)) as video:
+        assert video.streams.video[0].metadata.get("alpha_mode") == "1"
+    ended = stillflow("animate", photo_file, "-o", tmp_path / "loop.mp4", *SHORT, "--alpha")
+    ended.refused("transparency", ".webm")
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [
@@ -187,6 +200,15 @@ def test_unknown_extension(
 ) -> None:
     stillflow("animate", photo_file, "-o", tmp_path / "loop.xyz").refused("loop.xyz")
     stillflow("animate", photo_file, "-o", tmp_path / "loop").refused("loop")
+    assert leftovers() == set()
+
+
+def test_name_and_format_that_contradict(
+    stillflow: Callable, photo_file: Path, tmp_path: Path, leftovers: Callable
+) -> None:
+    stillflow("animate", photo_file, "-o", tmp_path / "loop.mp4", "--format", "png").refused(
+        "its name says mp4"
+    )
     assert leftovers() == set()
 
 
