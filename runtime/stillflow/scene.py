@@ -87,6 +87,23 @@ class Scene:
         self._native.frame(t, out)  # type: ignore[attr-defined]
         return out
 
+    def frame_rows(self, t: float, y0: int, y1: int, out: ByteArray) -> None:
+        """Render rows y0..y1-1 of the frame at time t; any number of threads may call this at once.
+
+        Args:
+            t: time in frames.
+            y0: first row.
+            y1: row after the last.
+            out: (y1 - y0, W, 3) uint8 RGB, written to.
+        """
+        if (y0, y1) == (0, self.height):
+            self._native.frame(t, out)  # type: ignore[attr-defined]
+            return
+        # The kernel writes rows where they lie in a whole frame; pages it does not touch cost nothing.
+        whole = np.empty_like(self.arrays.photo)
+        self._native.compose(self._native.fields(t), y0, y1, whole)  # type: ignore[attr-defined]
+        out[:] = whole[y0:y1]
+
 
 def flow_region(motion: Motion, photo: ByteArray) -> tuple[ByteArray, ByteArray]:
     """Cut the moving regions along the photo's own edges.
