@@ -38,7 +38,7 @@ def program() -> None:
 @OUT
 def kernels(out: Path | None) -> None:
     """Time one frame against a plain copy of it, from 360p to 4K."""
-    finish(kernel_rows(), out)
+    finish(kernels_rows(), out)
 
 
 @program.command()
@@ -103,12 +103,12 @@ def everything(out: Path, data: Path) -> None:
     from stillflow_bench.photos import data_photos, sample_photos
 
     photos = (*sample_photos(), *data_photos(data / "photos"))
-    rows = [*kernel_rows(), *encode_rows(), *startup_rows(None, 7)]
+    rows = [*kernels_rows(), *encode_rows(), *startup_rows(None, 7)]
     rows += quality_rows(photos, 960, 4.0, 30.0, out / "sheets", None)
     finish(rows, out)
 
 
-def kernel_rows() -> list[Row]:
+def kernels_rows() -> list[Row]:
     """Run the suite "kernels"."""
     from stillflow_bench import kernels as suite
 

@@ -52,9 +52,14 @@ def test_every_row_carries_every_sample_and_its_provenance(about: Provenance) ->
 def test_a_second_suite_of_the_day_joins_the_report(tmp_path: Path, about: Provenance) -> None:
     write_report(tmp_path, [Row("kernels", "a", "ms", (1.0,)), Row("kernels", "b", "ms", (1.0,))], about)
     write_report(tmp_path, [Row("startup", "c", "s", (1.0,))], about)
-    path, table = write_report(tmp_path, [Row("kernels", "a", "ms", (2.0,))], replace(about, commit="changed"))
+    path, table = write_report(
+        tmp_path, [Row("kernels", "a", "ms", (2.0,))], replace(about, commit="changed")
+    )
     rows = json.loads(path.read_text())["rows"]
-    assert [(row["suite"], row["name"], row["value"]) for row in rows] == [("startup", "c", 1.0), ("kernels", "a", 2.0)]
+    assert [(row["suite"], row["name"], row["value"]) for row in rows] == [
+        ("startup", "c", 1.0),
+        ("kernels", "a", 2.0),
+    ]
     assert path.name == "tin-can-2core-2026-01-02.json"
     assert "commit changed" in table.read_text()
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([path.name, table.name])
@@ -68,7 +73,9 @@ def test_markdown_marks_what_misses_its_limit(about: Provenance) -> None:
 
 def test_markdown_puts_methods_of_a_photo_in_lines(about: Provenance) -> None:
     rows = [
-        Row("quality", "detail, least", "", (0.95,), {"photo": "sea", "method": "stillflow"}, 0.9, "at least"),
+        Row(
+            "quality", "detail, least", "", (0.95,), {"photo": "sea", "method": "stillflow"}, 0.9, "at least"
+        ),
         Row("quality", "flicker", "levels", (0.5,), {"photo": "sea", "method": "stillflow"}),
         Row("quality", "detail, least", "", (0.6,), {"photo": "sea", "method": "plain warp"}),
     ]
@@ -81,7 +88,15 @@ def test_markdown_puts_methods_of_a_photo_in_lines(about: Provenance) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (1, "1"), (0.98765, "0.9877"), (1234.5678, "1235"), (0.000012345, "0.000012"), (40.0, "40"), (-2.5, "-2.5")],
+    [
+        (0, "0"),
+        (1, "1"),
+        (0.98765, "0.9877"),
+        (1234.5678, "1235"),
+        (0.000012345, "0.000012"),
+        (40.0, "40"),
+        (-2.5, "-2.5"),
+    ],
 )
 def test_numbers_are_short_and_plain(value: float, text: str) -> None:
     assert number(value) == text
