@@ -9,7 +9,11 @@ import sys
 import click
 from stillflow.errors import StillflowError
 
-RECIPES = {"flow": "stillflow_training.flow_recipe:flow", "generator": "stillflow_training.generator_recipe:generator"}
+RECIPES = {
+    "flow": "stillflow_training.flow_recipe:flow",
+    "flow-check": "stillflow_training.flow_check:flow_check",
+    "generator": "stillflow_training.generator_recipe:generator",
+}
 
 
 class Recipes(click.Group):

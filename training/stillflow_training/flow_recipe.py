@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from stillflow_export.networks.flow import FlowNetwork, build_flow_network, join_velocity
+from stillflow_export.networks.flow import FlowNetwork, build_flow_network, join_velocity, load_flow_network
 from torch import Tensor, nn
 
 from stillflow_training.flow_samples import draw_batch, open_stock
+from stillflow_training.flow_sheets import write_sheets
 from stillflow_training.flow_validation import FloatArray, Predict, validate
 from stillflow_training.labels import LabelledPhoto, read_labels
 from stillflow_training.run_folder import Run, open_run, photo_credits, write_curve
@@ -107,12 +108,12 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
         if (step + 1) % config["validate_every"] == 0 or step + 1 == config["steps"]:
             figures = validate(predictor(average), check, config["long_side"]) if check else {}
             run.validated(step + 1, figures)
-            run.save(step + 1, {"network": network, "average": average, "optimiser": optimiser})
             if run.is_best(score(figures)):
-                save_file(average.state_dict(), run.folder / "flow.safetensors")
-                run.write_receipt(
-                    "flow", config, figures, step + 1, sum(p.numel() for p in network.parameters()), photo_credits(run.data, learn)
-                )
+                save_weights(average, run.folder / "flow.safetensors")
+                weights = sum(p.numel() for p in network.parameters())
+                run.write_receipt("flow", config, figures, step + 1, weights, photo_credits(run.data, learn))
+            # After the weights: a run broken in between measures them once more, and none are lost.
+            run.save(step + 1, {"network": network, "average": average, "optimiser": optimiser})
             write_curve(run, run.folder / "flow.curve.png")
     return run.best_figures
 
@@ -126,6 +127,14 @@ def score(figures: dict[str, Any]) -> float:
     return float(figures["iou_moves"] + classes - 0.3 * figures.get("angle_median_unguided", 90.0) / 90 - 0.3 * guided)
 
 
+def save_weights(network: nn.Module, path: Path) -> None:
+    """Write a network's weights in one stroke, so that who reads them meanwhile gets the old or the new."""
+    temporary = path.with_suffix(".tmp")
+    save_file(network.state_dict(), temporary)
+    temporary.chmod(0o644)
+    temporary.replace(path)
+
+
 def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Exponential moving average of weights and of batch norm's statistics."""
     with torch.no_grad():
@@ -137,16 +146,22 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder with photos/, labels/, LICENCES.csv.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder with photos/, labels/, LICENCES.csv.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run; an existing one is resumed.")
 @click.option("--config", type=click.Path(path_type=Path), default=None, help="JSON file; flow.json of this package by default.")
 @click.option("--threads", default=2, show_default=True, help="CPU threads.")
-def flow(data: Path, out: Path, config: Path | None, threads: int) -> None:
+def flow(data: Path | None, out: Path, config: Path | None, threads: int) -> None:
     """Train the flow network on labelled photos and procedural scenes."""
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
     settings = json.loads((config or Path(__file__).with_name("configs") / "flow.json").read_text(encoding="utf-8"))
+    photos = read_labels(data)
+    assert data is not None  # read_labels refuses None.
     started = time.time()
     run = open_run(out, data)
-    train(run, read_labels(data), settings)
+    train(run, photos, settings)
+    check = [photo for photo in photos if photo.split == "val"]
+    weights = run.folder / "flow.safetensors"
+    if check and weights.is_file():
+        write_sheets(predictor(load_flow_network(weights)), check, settings["long_side"], run.folder)
     click.echo(f"{run.folder}: best {json.dumps(run.best_figures)} after {time.time() - started:.0f} s", err=True)

@@ -289,7 +289,7 @@ def draw_arrows(
 
 def colour_jitter(rng: np.random.Generator, photo: FloatArray) -> FloatArray:
     """Exposure, contrast, colour, gray, sepia, blur and noise, as old or poor photos have them."""
-    photo = photo * np.exp(rng.normal(0, 0.2)) ** rng.uniform(0.5, 1) + rng.normal(0, 0.03)
+    photo = photo * np.exp(rng.normal(0, 0.15)) + rng.normal(0, 0.03)
     photo = np.clip(photo, 0, 1) ** np.exp(rng.normal(0, 0.2))
     photo = photo * np.exp(rng.normal(0, 0.08, 3))
     kind = rng.random()

@@ -40,21 +40,27 @@ def validate(predict: Predict, photos: list[LabelledPhoto], long_side: int, scen
         scenes: procedural scenes for the velocity error.
 
     Returns:
-        Figures by name: iou_moves (mean over photos that move), iou_moves_all_moving (baseline),
-        iou_class (over all pixels), false_motion (mean share on photos where nothing moves), angle_median
-        and angle_under_60 without guidance and with one arrow, velocity_error against RBF.
+        Figures by name. iou_moves: mean over photos that move; iou_moves_all_moving: calling all of each
+        moving. iou_class: over all pixels. false_motion: mean share called moving of photos where nothing
+        moves; still_called_moving: share of all still pixels. angle_median and angle_under_60: degrees at
+        the labels' arrows, unguided, beside "to the right everywhere"; one_arrow: at a photo's other arrows
+        when its first is given, beside the closed form. speed_median: factor between speed and label's.
+        velocity_error: on procedural scenes, relative to their mean speed, beside the closed form.
     """
     ious, baseline, false_motion = [], [], []
     meet, join = np.zeros(10), np.zeros(10)
-    free, guided = [], []
+    still_pixels = still_moving = 0.0
+    free, right, guided, closed = [], [], [], []
     for item in photos:
         h, w = network_size(*item.classes.shape, long_side)
-        small = _shrink(item.photo, h, w)
+        small = shrink(item.photo, h, w)
         classes, moves, velocity = predict(small, hint_planes(NO_HINTS, h, w))
         truth = cv2.resize(item.moves, (w // 2, h // 2), interpolation=cv2.INTER_NEAREST) > 0
         labels = cv2.resize(item.classes, (w // 2, h // 2), interpolation=cv2.INTER_NEAREST)
         chosen = classes.argmax(0)
         moving = (moves > 0) & ~np.isin(chosen, (0, 9))
+        still_pixels += float((~truth).sum())
+        still_moving += float((moving & ~truth).sum())
         if truth.mean() > 0.005:
             ious.append((moving & truth).sum() / max((moving | truth).sum(), 1))
             baseline.append(truth.mean())
@@ -64,19 +70,29 @@ def validate(predict: Predict, photos: list[LabelledPhoto], long_side: int, scen
             meet[c] += ((chosen == c) & (labels == c)).sum()
             join[c] += ((chosen == c) | (labels == c)).sum()
         if len(item.arrows):
-            free += _angles(velocity, item.arrows, h / w)
-            guided += _one_arrow(predict, small, item.arrows, h, w)
+            free += _misses(velocity, item.arrows, h / w)
+            right += _misses(np.array([[[0.1]], [[0.0]]], np.float32), item.arrows, h / w)
+        if len(item.arrows) > 1:
+            arrow = _as_arrow(item.arrows[0], h / w)
+            velocity = predict(small, hint_planes(Hints(arrows=(arrow,)), h, w))[2]
+            guided += _misses(velocity, item.arrows[1:], h / w)
+            rbf = rbf_velocity([arrow], h, w, h / w).transpose(2, 0, 1) * np.float32(VELOCITY_UNIT)
+            closed += _misses(rbf, item.arrows[1:], h / w)
     figures: dict[str, Any] = {
         "iou_moves": float(np.mean(ious)),
         "iou_moves_all_moving": float(np.mean(baseline)),
         "iou_class": {CLASS_NAMES[c]: round(float(meet[c] / join[c]), 4) for c in range(10) if join[c] > 0},
         "false_motion": float(np.mean(false_motion)) if false_motion else None,
+        "still_called_moving": still_moving / max(still_pixels, 1),
         "static_photos": len(false_motion),
     }
-    for name, angles in (("unguided", free), ("one_arrow", guided)):
-        if angles:
+    for name, misses in (("unguided", free), ("to_the_right", right), ("one_arrow", guided), ("one_arrow_rbf", closed)):
+        if misses:
+            angles, factors = np.array(misses).T
             figures[f"angle_median_{name}"] = float(np.median(angles))
-            figures[f"angle_under_60_{name}"] = float(np.mean(np.array(angles) < 60))
+            figures[f"angle_under_60_{name}"] = float(np.mean(angles < 60))
+            if name != "to_the_right":
+                figures[f"speed_median_{name}"] = float(np.exp(np.median(factors)))
     figures["velocity_error"] = velocity_errors(predict, photos, scenes)
     return figures
 
@@ -108,32 +124,29 @@ def velocity_errors(predict: Predict, photos: list[LabelledPhoto], scenes: int) 
     return result
 
 
-def _shrink(photo: npt.NDArray[np.uint8], h: int, w: int) -> FloatArray:
+def shrink(photo: npt.NDArray[np.uint8], h: int, w: int) -> FloatArray:
+    """Bring a photo to the network's size, (3, h, w) float32 0..1."""
     small = cv2.resize(photo, (w, h), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     return np.ascontiguousarray(small.transpose(2, 0, 1))
 
 
-def _angles(velocity: FloatArray, arrows: FloatArray, aspect: float) -> list[float]:
-    """Angle in degrees between the field at each arrow's middle and the arrow."""
+def _misses(velocity: FloatArray, arrows: FloatArray, aspect: float) -> list[tuple[float, float]]:
+    """By how much a field misses each arrow at its middle: degrees, and absolute log of the speeds' ratio."""
     h, w = velocity.shape[1:]
     result = []
-    for x0, y0, x1, y1, _ in arrows:
+    for x0, y0, x1, y1, speed in arrows:
         i, j = min(int((y0 + y1) / 2 * h), h - 1), min(int((x0 + x1) / 2 * w), w - 1)
         a = np.array([x1 - x0, (y1 - y0) * aspect])
         b = velocity[:, i, j]
-        cosine = a @ b / max(float(np.hypot(*a) * np.hypot(*b)), 1e-9)
-        result.append(float(np.degrees(np.arccos(np.clip(cosine, -1, 1)))))
+        found = float(np.hypot(*b))
+        cosine = a @ b / max(float(np.hypot(*a)) * found, 1e-9)
+        ratio = abs(np.log(max(found, 1e-4) / (speed * VELOCITY_UNIT)))
+        result.append((float(np.degrees(np.arccos(np.clip(cosine, -1, 1)))), float(ratio)))
     return result
 
 
-def _one_arrow(predict: Predict, photo: FloatArray, arrows: FloatArray, h: int, w: int) -> list[float]:
-    """Angles at a photo's other arrows when its first one is given (photos with two or more)."""
-    if len(arrows) < 2:
-        return []
-    x0, y0, x1, y1, speed = (float(v) for v in arrows[0])
-    run = float(np.hypot(x1 - x0, (y1 - y0) * h / w))
-    arrow = Arrow(*(float(np.clip(v, 0, 1)) for v in (x0, y0, x1, y1)), run / max(speed, 1e-3))
-    velocity = predict(photo, hint_planes(Hints(arrows=(arrow,)), h, w))[2]
-    return _angles(velocity, arrows[1:], h / w)
-
-
+def _as_arrow(label: FloatArray, aspect: float) -> Arrow:
+    """A label's arrow as a user's."""
+    x0, y0, x1, y1 = (float(np.clip(v, 0, 1)) for v in label[:4])
+    run = float(np.hypot(x1 - x0, (y1 - y0) * aspect))
+    return Arrow(x0, y0, x1, y1, run / max(float(label[4]), 1e-3))

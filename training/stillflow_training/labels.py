@@ -48,12 +48,18 @@ class LabelledPhoto:
     either: npt.NDArray[np.uint8]
 
 
-def licence_rows(data: Path) -> list[dict[str, str]]:
+def licence_rows(data: Path | None) -> list[dict[str, str]]:
     """Read LICENCES.csv: one row a file.
 
     Raises:
-        StillflowError: there is no such file.
+        StillflowError: no folder was given, or there is no such file.
     """
+    if data is None:
+        raise StillflowError(
+            "cannot train",
+            "no labelled photos were given, and none come with the package",
+            "give the folder that holds photos/, labels/ and LICENCES.csv with --data",
+        )
     path = data / "LICENCES.csv"
     if not path.is_file():
         raise StillflowError(
@@ -65,7 +71,7 @@ def licence_rows(data: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def read_labels(data: Path, long_side: int = 352) -> list[LabelledPhoto]:
+def read_labels(data: Path | None, long_side: int = 352) -> list[LabelledPhoto]:
     """Read every labelled photo.
 
     Args:
@@ -79,6 +85,7 @@ def read_labels(data: Path, long_side: int = 352) -> list[LabelledPhoto]:
         StillflowError: no labels are found.
     """
     split = {Path(row["file"]).stem: row["split"] for row in licence_rows(data)}
+    assert data is not None  # licence_rows refuses None.
     labels = sorted((data / "labels").glob("*.json"))
     if not labels:
         raise StillflowError(

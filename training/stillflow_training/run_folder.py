@@ -64,18 +64,28 @@ class Run:
         for name, part in parts.items():
             part.load_state_dict(state[name])
         self.best_score, self.best_figures = state["best_score"], json.loads(state["best"])
-        return int(state["step"])
+        step = int(state["step"])
+        # Steps after the checkpoint are taken again: their lines would be in the logs twice.
+        for file in ("log.jsonl", "validation.jsonl"):
+            log = self.folder / file
+            if log.is_file():
+                kept = [row for row in log.read_text(encoding="utf-8").splitlines() if json.loads(row)["step"] <= step]
+                log.write_text("".join(row + "\n" for row in kept), encoding="utf-8")
+        return step
 
     def write_receipt(
         self, name: str, config: dict[str, Any], figures: dict[str, Any], step: int, weights: int, credits: list[dict[str, str]]
     ) -> None:
         """Write NAME.receipt.json: how the best weights came about and what they are worth."""
+        log = self.folder / "log.jsonl"
+        losses = [json.loads(row) for row in log.read_text(encoding="utf-8").splitlines()] if log.is_file() else []
         receipt = {
             "network": name,
             "command": f"python -m stillflow_training {name} --data DATA --out {self.folder.name}",
             "config": config,
             "step": step,
             "weights": weights,
+            "losses": losses[-1] if losses else {},
             "validation": figures,
             "torch": torch.__version__,
             "machine": platform.machine(),
@@ -117,7 +127,7 @@ def write_curve(run: Run, path: Path) -> None:
         rows = [json.loads(line) for line in source.read_text().splitlines()] if source.is_file() else []
         names = sorted({k for row in rows for k, v in row.items() if isinstance(v, (int, float))} - {"step", "seconds"})
         for name in names:
-            if "median" in name or name == "static_photos":
+            if "angle_median" in name or "speed_median" in name or name == "static_photos":
                 continue
             axis.plot([r["step"] for r in rows], [r.get(name) for r in rows], label=name, linewidth=1)
         axis.set_xlabel("step")

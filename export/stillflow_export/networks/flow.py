@@ -21,7 +21,7 @@ from torch import Tensor, nn
 CLASSES = 10
 """Classes of ``stillflow.motion.CLASS_NAMES``."""
 
-WIDTHS = (20, 40, 64, 96, 112)
+WIDTHS = (24, 40, 64, 96, 128)
 """Channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the input."""
 
 
@@ -71,7 +71,7 @@ class FlowNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = conv_block(3 + 6, WIDTHS[0], stride=2)
+        self.stem = nn.Sequential(conv_block(3 + 6, WIDTHS[0], stride=2), Residual(WIDTHS[0]))
         self.down = nn.ModuleList(
             nn.Sequential(conv_block(a, b, stride=2), Residual(b)) for a, b in zip(WIDTHS, WIDTHS[1:], strict=False)
         )
