@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Contact sheets: what the motion is thought to be, five frames, and the same five at one pixel a pixel."""
+"""Contact sheets: what the motion is thought to be, six frames, and the same six at one pixel a pixel."""
 
 from __future__ import annotations
 
@@ -19,15 +19,23 @@ LABEL = 22
 """Pixels: height of the line of text over a tile."""
 
 
-def times(frames: int) -> tuple[int, ...]:
-    """Return the frames that are shown: 0, N/4, N/2, 3N/4 and N-1."""
-    return 0, frames // 4, frames // 2, 3 * frames // 4, frames - 1
+def times(frames: int, cycles: int) -> tuple[int, ...]:
+    """Return the frames that are shown: 0, N/4, N/2, 3N/4, N-1, and the middle of the shortest cycle.
+
+    A loop of several cycles shows the photo's own texture again at the quarters, so the quarters alone would
+    hide what a cross-fade looks like half way.
+
+    Args:
+        frames: N.
+        cycles: of the fastest region, >= 1.
+    """
+    return 0, frames // 4, frames // 2, 3 * frames // 4, frames - 1, round(frames / (2 * cycles))
 
 
 def draw(loop: Loop, title: str) -> ByteArray:
     """Draw the sheet of a loop.
 
-    Rows: the motion and five whole frames; the same at full size around the busiest place of the moving layer;
+    Rows: the motion and six whole frames; the same at full size around the busiest place of the moving layer;
     the plain warp of the same place.
 
     Args:
@@ -38,9 +46,10 @@ def draw(loop: Loop, title: str) -> ByteArray:
         (H, W, 3) uint8 RGB.
     """
     scene = loop.scene
-    shown = times(scene.frames)
+    shown = times(scene.frames, int(scene.arrays.cycles.max()))
     frames = [scene.frame(t) for t in shown]
     names = [f"frame {t} of {scene.frames}" for t in shown]
+    names[-1] += ", mid cycle"
     motion = loop.motion.picture(scene.arrays.photo)
     height = max(1, round(TILE * scene.height / scene.width))
     whole = [_shrunk(f, height) for f in (motion, *frames)]
@@ -51,7 +60,7 @@ def draw(loop: Loop, title: str) -> ByteArray:
         rows.append(_row(["at full size", *names], close))
         plain = [plain_warp(scene.arrays, t)[top:bottom, left:right] for t in shown]
         blank = np.full_like(close[0], 24)
-        rows.append(_row(["plain warp", *(f"plain warp, {name}" for name in names)], [blank, *plain]))
+        rows.append(_row(["plain warp", *names], [blank, *plain]))
     return np.vstack(rows)
 
 

@@ -11,14 +11,14 @@ from stillflow_bench import sheet
 
 
 def test_times_are_those_to_look_at() -> None:
-    assert sheet.times(120) == (0, 30, 60, 90, 119)
+    assert sheet.times(120, 4) == (0, 30, 60, 90, 119, 15)
 
 
 def test_sheet_shows_motion_frames_close_ups_and_the_plain_warp(river_loop: Loop, tmp_path: Path) -> None:
     drawn = load_photo(sheet.write(tmp_path / "new" / "river.png", river_loop, "river")).pixels
     whole = sheet.LABEL + round(sheet.TILE * 96 / 160)
     close = sheet.LABEL + 96
-    assert drawn.shape == (whole + 2 * close, 6 * sheet.TILE, 3)
+    assert drawn.shape == (whole + 2 * close, 7 * sheet.TILE, 3)
     top = whole + sheet.LABEL
     shown = drawn[top : top + 96, sheet.TILE : sheet.TILE + 160]
     assert np.array_equal(shown, river_loop.frame(0))
