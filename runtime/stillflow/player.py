@@ -175,7 +175,7 @@ def _play(
             del result, buffer  # while this lane waits, the consumer alone decides how long they live
 
     threads = [
-        threading.Thread(target=lane, name=f"stillflow-lane-{k}", daemon=True) for k in range(player.lanes)
+        threading.Thread(target=lane, name=f"stillflow-player-{k}", daemon=True) for k in range(player.lanes)
     ]
     try:
         for thread in threads:

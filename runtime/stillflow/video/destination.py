@@ -101,13 +101,14 @@ class FolderDestination(Destination):
 
     Args:
         target: the folder to create. It may exist if it is empty.
+        name: what the user called it.
 
     Raises:
         StillflowError: it exists with something in it, or its parent is missing or not writable.
     """
 
-    def __init__(self, target: Path) -> None:
-        self.name = str(target)
+    def __init__(self, target: Path, name: str) -> None:
+        self.name = name
         self._target = Path(os.path.realpath(target))
         with self.errors():
             if self._target.exists() and (not self._target.is_dir() or any(self._target.iterdir())):

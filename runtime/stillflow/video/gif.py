@@ -168,6 +168,7 @@ class GifSink(Sink):
         self._stream.pix_fmt = "pal8"
         self._stream.codec_context.time_base = Fraction(1, 100)
         self._shown = -MIN_DELAY
+        self._held: list[Any] = []
 
     def _start(self, index: int) -> int:
         return math.ceil(100 * index / self._rate)
@@ -192,10 +193,14 @@ class GifSink(Sink):
         self._shown = start
         prepared.pts = start
         prepared.time_base = Fraction(1, 100)
-        self._file.mux(self._stream.encode(prepared))
+        self._file.mux(self._held)
+        self._held = self._stream.encode(prepared)
 
     def _finish(self) -> None:
-        self._file.mux(self._stream.encode(None))
+        # The muxer takes delays from the times, but the last from the packet: up to the loop's end.
+        for packet in self._held:
+            packet.duration = max(self._start(self.count) - self._shown, MIN_DELAY)
+        self._file.mux(self._held + self._stream.encode(None))
         self._file.close()
 
     def _discard(self) -> None:

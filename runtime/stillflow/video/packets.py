@@ -26,7 +26,9 @@ MatteProvider = Callable[[int], ByteArray]
 X264_OPTIONS = {"preset": "veryfast", "crf": "18"}
 """Knee of the curve on a 720p waterfall (120 frames): superfast 5.1 MB in 1.3 s of processor time,
 veryfast 3.4 MB in 1.7 s at 40.9 dB, faster 7 % smaller at equal quality for 2.9 s, medium 8 % for 4.4 s.
-x264 closes its groups of pictures by default, so the stream can be repeated packet by packet."""
+x264 closes its groups of pictures by default, so the stream can be repeated packet by packet.
+Two runs may differ in a few bytes at some sizes (96x64, not 128x64), also with one thread and whatever
+stands in the frames' padding: x264 itself decides by memory it has not set."""
 
 VP9_OPTIONS = {"deadline": "realtime", "cpu-used": "6", "crf": "24", "b": "0", "row-mt": "1"}
 """Same frames: 23 ms a frame and 47 kB at 37.0 dB; "good" with cpu-used 4 takes 121 ms for 39 kB at 37.4."""
@@ -66,8 +68,9 @@ class PacketSink(Sink):
         self._kept: list[tuple[Any, int, int]] = []
         self._payload = 0
         self._step = 1 / rate
-        # moov before mdat, so that a browser starts before it has the whole file.
-        flags = {"movflags": "+faststart"} if self._mp4 else {}
+        # mp4: moov before mdat, so that a browser starts before it has the whole file. webm: no random
+        # identifier, so that two runs give the same file.
+        flags = {"movflags": "+faststart"} if self._mp4 else {"fflags": "+bitexact"}
         with destination.errors():
             self._file = av.open(str(destination.path), "w", format=container, options=flags)
         stream: Any = self._file.add_stream("libx264" if self._mp4 else "libvpx-vp9", rate=rate)

@@ -45,7 +45,7 @@ def sequence_destination(path: str) -> tuple[Destination, str]:
     """
     head, tail = os.path.split(path)
     if "%" not in path:
-        return FolderDestination(Path(path)), DEFAULT_NAME
+        return FolderDestination(Path(path), path), DEFAULT_NAME
     if len(PATTERN.findall(tail)) != 1 or tail.count("%") != 1 or "%" in head:
         raise StillflowError(
             f"cannot number files like {path}",
@@ -53,7 +53,7 @@ def sequence_destination(path: str) -> tuple[Destination, str]:
             "write it like frames/%04d.png",
         )
     if head and not os.path.exists(head):
-        return FolderDestination(Path(head)), tail
+        return FolderDestination(Path(head), path), tail
     return PatternDestination(Path(head or "."), path), tail
 
 
