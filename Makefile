@@ -53,7 +53,7 @@ clean: ## Remove what the targets above made, except runs/ and results
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis loop.mp4
 
 $(VENV)/.venv:
-	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "stillflow needs Python 3.10 or newer: make PYTHON=python3.11"'
+	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "stillflow needs Python 3.10 or newer: make PYTHON=python3.11"'
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
