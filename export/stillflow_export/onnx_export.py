@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -172,6 +175,24 @@ def check_plain(model: onnx.ModelProto, what: str = "cannot use the graph") -> d
     return dict(sorted(counts.items()))
 
 
+def write_onnx(path: Path, data: bytes, receipt: Mapping[str, Any]) -> None:
+    """Write an ONNX file and, beside it, NAME.receipt.json; each appears whole or not at all.
+
+    Raises:
+        StillflowError: the folder does not exist, is full or may not be written to.
+    """
+    text = json.dumps(receipt, indent=1, allow_nan=False).encode() + b"\n"
+    for target, content in ((path.with_suffix(".receipt.json"), text), (path, data)):
+        partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            partial.write_bytes(content)
+            os.replace(partial, target)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            fix = "choose a folder that exists, has room and may be written to"
+            raise StillflowError(f"cannot write {target}", str(error.strerror or error), fix) from error
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Silence the exporters: they report their progress with warnings, prints and logs."""
@@ -199,15 +220,15 @@ def _folded(model: Any) -> onnx.ModelProto:
     onnxscript.optimizer.inline(model)
     onnxscript.optimizer.fold_constants(model)
     onnxscript.optimizer.remove_unused_nodes(model)
-    return onnx_ir.to_proto(model)
+    folded: onnx.ModelProto = onnx_ir.to_proto(model)
+    return folded
 
 
 def _simplified(model: onnx.ModelProto) -> onnx.ModelProto:
     """Fold constants and batch norms with onnxslim."""
     import onnxslim
 
-    # onnxslim reads names from value_info; the symbolic ones of torch ("32*height") are not kept.
-    slim = onnxslim.slim(model)
+    slim: onnx.ModelProto | None = onnxslim.slim(model)
     if slim is None:
         raise ValueError("onnxslim returned nothing")
     return slim

@@ -24,18 +24,21 @@ MAX_MANIFEST_BYTES = 4 << 20
 MAX_FILE_BYTES = (1 << 31) - 1
 """An ONNX file is one protobuf message, and those end at 2 GiB."""
 
-PATH_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*$"
+END = r"$(?!\n)"
+"""End of a pattern: in Python a bare $ also matches before a line break at the end."""
+
+PATH_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*" + END
 """Relative, forward slashes, no part that starts with a dot: so no '..', no drive, no hidden file."""
 
 FieldPath = Annotated[str, msgspec.Meta(pattern=PATH_PATTERN, max_length=200)]
-Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_][A-Za-z0-9_.+-]*$", max_length=100)]
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}" + END)]
+Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_][A-Za-z0-9_.+-]*" + END, max_length=100)]
 Text = Annotated[str, msgspec.Meta(max_length=20_000)]
 Side = Annotated[int, msgspec.Meta(ge=1, le=65_536)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 Dimension = (
     Annotated[int, msgspec.Meta(ge=1, le=1 << 24)]
-    | Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]*(/[0-9]+)?$", max_length=40)]
+    | Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]*(/[0-9]+)?" + END, max_length=40)]
 )
 Dtype = Literal["float32", "float16", "uint8", "int32", "int64"]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -184,7 +187,7 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """All that a bundle says about itself. ``files`` lists every file but the manifest."""
 
-    schema_version: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,6}\.[0-9]{1,6}$")]
+    schema_version: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,6}\.[0-9]{1,6}" + END)]
     name: Name
     what: Text
     creator: Text

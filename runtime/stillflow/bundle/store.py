@@ -138,6 +138,7 @@ class ZipStore:
         if "manifest.json" not in names:
             tops = {name.split("/")[0] for name in names}
             prefix = f"{tops.pop()}/" if len(tops) == 1 else ""
+            prefix = prefix if f"{prefix}manifest.json" in names else ""
         return {n[len(prefix) :]: e for n, e in names.items() if n.startswith(prefix) and not n.endswith("/")}
 
     def read(self, path: str, limit: int) -> bytes:

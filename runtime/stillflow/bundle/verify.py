@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import tokenize
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
 MAX_VECTOR_BYTES = 1 << 28
 """Unpacked size of one test vector; those of the default bundle take about 0.2 MB."""
 
-# A malformed header raises SyntaxError, TypeError or RecursionError out of NumPy's literal parser.
+# A malformed header raises TokenError, SyntaxError, TypeError or RecursionError out of NumPy's parser.
 _ARRAY_ERRORS = (
     OSError,
     ValueError,
     KeyError,
     EOFError,
     SyntaxError,
+    tokenize.TokenError,
     TypeError,
     MemoryError,
     RecursionError,
@@ -123,7 +125,7 @@ def compare(name: str, got: Array, expected: Array, tolerance: Tolerance) -> Che
         tolerance: |got - expected| <= absolute + relative * |expected|, for every value.
 
     Returns:
-        A Check with the deviation and the allowance where the deviation exceeds it most, or comes closest.
+        A Check with deviation and allowance at the value whose deviation is the largest share of its allowance.
     """
     if got.shape != expected.shape or got.dtype != expected.dtype:
         found, wanted = f"{got.dtype} {got.shape}", f"{expected.dtype} {expected.shape}"
@@ -134,7 +136,7 @@ def compare(name: str, got: Array, expected: Array, tolerance: Tolerance) -> Che
         return Check(name, False, "it is empty")
     deviation = np.abs(got.astype(np.float64) - expected)
     allowed = tolerance.absolute + tolerance.relative * np.abs(expected.astype(np.float64))
-    at = np.unravel_index(np.argmax(deviation - allowed), got.shape)
+    at = np.unravel_index(np.argmax(deviation / np.maximum(allowed, 1e-30)), got.shape)
     error, limit = float(deviation[at]), float(allowed[at])
     where = ", ".join(str(int(i)) for i in at)
     return Check(name, error <= limit, f"off by {error:.3g} at ({where}), allowed {limit:.3g}", error, limit)
