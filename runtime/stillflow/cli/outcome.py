@@ -70,7 +70,8 @@ def _invoke(program: click.Command, words: list[str]) -> int:
 
 
 def _report(error: Exception, *, json_wanted: bool) -> int:
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+    # By name, since click before 8.2 does not have it; there no arguments print the help and end with 0.
+    if isinstance(error, click.UsageError) and type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return USER_ERROR
     if os.environ.get("STILLFLOW_DEBUG") == "1":

@@ -55,11 +55,11 @@ def print_summary(loop: Loop, output: str, loops: int, written: int, *, as_json:
         err=aside,
     )
     click.echo(f"  moving: {100 * loop.moving_share:.0f} % of the picture", err=aside)
-    made = ", ".join(f"{part} {loop.runs[part]}" for part in PARTS if part in loop.runs)
+    made = ", ".join(f"{part} by {loop.runs[part]}" for part in PARTS if part in loop.runs)
     click.echo(
         f"  bundle {loop.runs['bundle']} on {loop.runs['engine']} ({loop.runs['provider']})", err=aside
     )
-    click.echo(f"  made by: {made}", err=aside)
+    click.echo(f"  parts: {made}", err=aside)
     click.echo(f"  suitability: {loop.suitability.score:g} of 3", err=aside)
     for reason in loop.suitability.reasons:
         click.echo(f"    - {reason}", err=aside)

@@ -42,7 +42,7 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
 
 
 def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 2
+    assert main([]) in (0, 2)  # click 8.1 ends with 0
     out, err = capsys.readouterr()
     assert "Commands:" in out + err
 

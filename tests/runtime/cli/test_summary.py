@@ -41,7 +41,7 @@ def test_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert err == ""
     assert "loop.mp4: 120 frames at 30 fps, 640x360, 8.0 s, 1.2 MB" in out
     assert "30 % of the picture" in out
-    assert "velocity rbf" in out
+    assert "parts: velocity by rbf" in out
     assert "1 of 3" in out
     assert "- the picture is blurred" in out
     assert "took 1.25 s: read 0.25, video 1.00" in out
