@@ -165,7 +165,10 @@ def _opencv() -> Finding:
 
 
 def _pillow() -> Finding:
-    image, features = importlib.import_module("PIL.Image"), importlib.import_module("PIL.features")
+    image, able = (
+        importlib.import_module("PIL.Image"),
+        importlib.import_module("PIL.features").get_supported(),
+    )
     parts = {
         "jpg": "JPEG",
         "zlib": "PNG",
@@ -174,8 +177,8 @@ def _pillow() -> Finding:
         "avif": "AVIF",
         "littlecms2": "profiles",
     }
-    there = [name for key, name in parts.items() if features.check(key)]
-    gone = [name for key, name in parts.items() if not features.check(key)]
+    there = [name for key, name in parts.items() if key in able]
+    gone = [name for key, name in parts.items() if key not in able]
     version = importlib.import_module("PIL").__version__
     buffer = io.BytesIO()
     image.new("RGB", (16, 16), (1, 2, 3)).save(buffer, "PNG")
