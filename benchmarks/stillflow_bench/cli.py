@@ -38,14 +38,14 @@ def program() -> None:
 @OUT
 def kernels(out: Path | None) -> None:
     """Time one frame against a plain copy of it, from 360p to 4K."""
-    finish(kernels_rows(), out)
+    run(kernels_rows, out)
 
 
 @program.command()
 @OUT
 def encode(out: Path | None) -> None:
     """Time the whole job against encoding the same frames ready-made."""
-    finish(encode_rows(), out)
+    run(encode_rows, out)
 
 
 @program.command()
@@ -56,7 +56,7 @@ def encode(out: Path | None) -> None:
 )
 def startup(out: Path | None, photo: Path | None, repeats: int) -> None:
     """Time process start to first frame at 720p, and peak memory at 720p and 4K."""
-    finish(startup_rows(photo, repeats), out)
+    run(lambda: startup_rows(photo, repeats), out)
 
 
 @program.command()
@@ -79,7 +79,7 @@ def quality(
     bundle: str | None,
 ) -> None:
     """Measure seam, stillness, detail, flash and flicker of loops of PHOTOS, beside two baselines."""
-    finish(quality_rows(photos, size, seconds, fps, sheets, bundle), out)
+    run(lambda: quality_rows(photos, size, seconds, fps, sheets, bundle), out)
 
 
 @program.command(name="all")
@@ -103,15 +103,19 @@ def everything(out: Path, data: Path) -> None:
     from stillflow_bench.photos import data_photos, sample_photos
 
     photos = (*sample_photos(), *data_photos(data / "photos"))
-    rows = [*kernels_rows(), *encode_rows(), *startup_rows(None, 7)]
-    rows += quality_rows(photos, 960, 4.0, 30.0, out / "sheets", None)
-    finish(rows, out)
+
+    def every_suite() -> list[Row]:
+        rows = [*kernels_rows(), *encode_rows(), *startup_rows(None, 7)]
+        return rows + quality_rows(photos, 960, 4.0, 30.0, out / "sheets", None)
+
+    run(every_suite, out)
 
 
 def kernels_rows() -> list[Row]:
     """Run the suite "kernels"."""
     from stillflow_bench import kernels as suite
 
+    say("kernels")
     return suite.measure()
 
 
@@ -119,6 +123,7 @@ def encode_rows() -> list[Row]:
     """Run the suite "encode"."""
     from stillflow_bench import encode as suite
 
+    say("encode")
     return suite.measure()
 
 
@@ -150,9 +155,10 @@ def quality_rows(
     )
 
 
-def finish(rows: list[Row], out: Path | None) -> None:
-    """Print the table and, with a folder, write the report."""
-    about = machine.provenance()
+def run(measure: Callable[[], list[Row]], out: Path | None) -> None:
+    """Measure, print the table and, with a folder, write the report."""
+    about = machine.provenance()  # before the work, so that the load is that of the machine at rest
+    rows = measure()
     click.echo(markdown(as_json(rows, about)))
     if out is not None:
         for path in write_report(out, rows, about):

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from stillflow.animator import Loop
-from stillflow.kernels.arrays import ByteArray, FloatArray
+from stillflow.kernels.arrays import ByteArray, SceneArrays
 from stillflow_bench.baselines import plain_warp
 
 TILE = 400
@@ -55,7 +55,7 @@ def draw(loop: Loop, title: str) -> ByteArray:
     whole = [_shrunk(f, height) for f in (motion, *frames)]
     rows = [_row([title, *names], whole)]
     if loop.moving_share > 0:
-        top, left, bottom, right = _busiest(scene.arrays.matte, scene.arrays.velocity, height)
+        top, left, bottom, right = _busiest(scene.arrays, height)
         close = [f[top:bottom, left:right] for f in (motion, *frames)]
         rows.append(_row(["at full size", *names], close))
         plain = [plain_warp(scene.arrays, t)[top:bottom, left:right] for t in shown]
@@ -73,12 +73,14 @@ def write(path: Path, loop: Loop, title: str) -> Path:
     return path
 
 
-def _busiest(matte: ByteArray, velocity: FloatArray, tile_height: int) -> tuple[int, int, int, int]:
+def _busiest(arrays: SceneArrays, tile_height: int) -> tuple[int, int, int, int]:
     """Return (top, left, bottom, right) of the tile-sized window with the most motion in it."""
-    height, width = matte.shape
+    height, width = arrays.matte.shape
     box = (min(TILE, width), min(tile_height, height))
-    speed = cv2.resize(np.hypot(velocity[..., 0], velocity[..., 1]), (width, height))
-    busy = cv2.boxFilter(speed * matte, -1, box, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
+    speed = np.hypot(arrays.velocity[..., 0], arrays.velocity[..., 1]) * (arrays.flow > 0)
+    # What only sways counts a little, so that a picture without flow is shown where it sways.
+    moves = cv2.resize(speed + np.float32(1e-3), (width, height)) * arrays.matte
+    busy = cv2.boxFilter(moves, -1, box, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
     # With the anchor at the corner a sum belongs to the window that begins there.
     possible = busy[: height - box[1] + 1, : width - box[0] + 1]
     top, left = np.unravel_index(int(possible.argmax()), possible.shape)
