@@ -15,7 +15,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 NATIVE := CMakeLists.txt $(wildcard runtime/native/include/*.h runtime/native/src/*.c runtime/native/src/*.h)
 
 .DEFAULT_GOAL := help
-.PHONY: help loop test lint format bench bundle train wheel clean
+.PHONY: help loop test lint format bench pictures bundle train wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ format: $(VENV)/.test ## Let ruff put the code in order
 
 bench: $(VENV)/.test ## Measure kernels, encoding, start-up and quality on this machine: benchmarks/results/
 	$(BIN)/stillflow-bench all
+
+pictures: $(VENV)/.test ## Draw the README's picture anew with the shipped bundle
+	$(BIN)/stillflow-bench sheet samples/waterfall.jpg -o docs/pictures/waterfall.jpg --no-close-ups
 
 bundle: $(VENV)/.test ## Export the trained weights into the default bundle
 	$(BIN)/stillflow-export bundle --flow training/weights/flow.safetensors \

@@ -82,6 +82,23 @@ def quality(
     run(lambda: quality_rows(photos, size, seconds, fps, sheets, bundle), out)
 
 
+@program.command(name="sheet")
+@click.argument("photo", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A .png or .jpg."
+)
+@click.option(
+    "--size", type=click.IntRange(16), default=960, show_default=True, help="Longest side of the loop."
+)
+@click.option("--close-ups/--no-close-ups", default=True, help="Rows at full size, the plain warp's too.")
+def contact_sheet(photo: Path, out: Path, size: int, close_ups: bool) -> None:
+    """Draw the motion of PHOTO and frames of its loop side by side."""
+    from stillflow.animator import Animator
+    from stillflow_bench import sheet
+
+    say(f"wrote {sheet.write(out, Animator().animate(photo, size=size), photo.stem, close_ups=close_ups)}")
+
+
 @program.command(name="all")
 @click.option(
     "-o",

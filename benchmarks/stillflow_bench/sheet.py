@@ -32,7 +32,7 @@ def times(frames: int, cycles: int) -> tuple[int, ...]:
     return 0, frames // 4, frames // 2, 3 * frames // 4, frames - 1, round(frames / (2 * cycles))
 
 
-def draw(loop: Loop, title: str) -> ByteArray:
+def draw(loop: Loop, title: str, *, close_ups: bool = True) -> ByteArray:
     """Draw the sheet of a loop.
 
     Rows: the motion and six whole frames; the same at full size around the busiest place of the moving layer;
@@ -41,6 +41,7 @@ def draw(loop: Loop, title: str) -> ByteArray:
     Args:
         loop: any loop.
         title: of the first tile.
+        close_ups: also draw the rows at full size.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -54,7 +55,7 @@ def draw(loop: Loop, title: str) -> ByteArray:
     height = max(1, round(TILE * scene.height / scene.width))
     whole = [_shrunk(f, height) for f in (motion, *frames)]
     rows = [_row([title, *names], whole)]
-    if loop.moving_share > 0:
+    if close_ups and loop.moving_share > 0:
         top, left, bottom, right = _busiest(scene.arrays, height)
         close = [f[top:bottom, left:right] for f in (motion, *frames)]
         rows.append(_row(["at full size", *names], close))
@@ -64,12 +65,12 @@ def draw(loop: Loop, title: str) -> ByteArray:
     return np.vstack(rows)
 
 
-def write(path: Path, loop: Loop, title: str) -> Path:
-    """Draw the sheet of a loop into a PNG file; the folder is made when missing."""
+def write(path: Path, loop: Loop, title: str, *, close_ups: bool = True) -> Path:
+    """Draw the sheet of a loop into a .png or .jpg file; the folder is made when missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     from PIL import Image
 
-    Image.fromarray(draw(loop, title)).save(path, optimize=True)
+    Image.fromarray(draw(loop, title, close_ups=close_ups)).save(path, optimize=True, quality=88)
     return path
 
 

@@ -47,3 +47,10 @@ def test_quality_runs_on_a_photo_with_the_default_bundle(tmp_path: Path, sample_
     assert "| waterfall | stillflow |" in done.output
     assert "| waterfall | plain warp |" in done.output
     assert (tmp_path / "waterfall.png").is_file()
+
+
+def test_sheet_of_a_photo(tmp_path: Path, sample_photo: Path) -> None:
+    out = tmp_path / "sheet.jpg"
+    done = CliRunner().invoke(cli.program, ["sheet", str(sample_photo), "-o", str(out), "--size", "160"])
+    assert done.exit_code == 0, done.output
+    assert out.is_file()

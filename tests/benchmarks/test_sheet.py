@@ -22,3 +22,8 @@ def test_sheet_shows_motion_frames_close_ups_and_the_plain_warp(river_loop: Loop
     top = whole + sheet.LABEL
     shown = drawn[top : top + 96, sheet.TILE : sheet.TILE + 160]
     assert np.array_equal(shown, river_loop.frame(0))
+
+
+def test_sheet_can_do_without_close_ups(river_loop: Loop) -> None:
+    drawn = sheet.draw(river_loop, "river", close_ups=False)
+    assert drawn.shape == (sheet.LABEL + round(sheet.TILE * 96 / 160), 7 * sheet.TILE, 3)
