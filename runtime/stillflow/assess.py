@@ -112,9 +112,11 @@ def _uncovered_share(motion: Motion, flows: np.ndarray) -> float:
     x, y = grid(*flows.shape)
     step = (motion.velocity * np.float32(0.5 * motion.width / 4)).astype(np.float32)
     inside = cv2.erode(flows.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
-    covered: FloatArray = np.maximum(
-        lookup(inside, x - step[..., 0], y - step[..., 1]), lookup(inside, x + step[..., 0], y + step[..., 1])
-    )
+    covered = np.zeros(flows.shape, np.float32)
+    for sign in (-1, 1):
+        px, py = x + sign * step[..., 0], y + sign * step[..., 1]
+        shown = (px >= 0) & (px < flows.shape[1]) & (py >= 0) & (py < flows.shape[0])
+        covered = np.maximum(covered, lookup(inside, px, py) * shown)
     return float((covered[flows] < 0.5).mean())
 
 

@@ -6,28 +6,23 @@ Nothing here raises for a missing part: whatever goes wrong becomes a finding wi
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import io
 import os
 import platform
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
-if TYPE_CHECKING:
-    from stillflow.sessions import EngineStatus
-
-State = Literal["ok", "absent", "broken"]
-
-# A network of one layer, y = relu(x) on four numbers (ONNX IR 8, opset 18): small enough to carry along,
-# and enough to see whether an engine loads, runs and counts right.
-TINY_NETWORK = bytes.fromhex(
-    "080812003a330a0c0a0178120179220452656c751201675a0f0a0178120a0a08080112040a020804"
-    "620f0a0179120a0a08080112040a02080442040a001012"
+from stillflow.engine_probes import (
+    Finding,
+    reinstall,
+    try_cuda,
+    try_onnxruntime,
+    try_openvino,
+    try_tensorrt,
 )
 
 ENCODERS = (
@@ -38,28 +33,6 @@ ENCODERS = (
     ("APNG", "apng", "apng", "rgb24", "apng"),
 )
 """What is shown, codec, container, pixel format, the output format of stillflow it serves."""
-
-UNUSED = "this release runs networks on ONNX Runtime and OpenVINO only"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was tried.
-
-    Attributes:
-        name: of the thing, as the user knows it.
-        state: "ok"; "absent" (not there, and stillflow works without it); "broken" (there or needed, but
-            it does not work).
-        detail: the version, or the reason in plain words.
-        fix: the line to type, None when there is nothing to do.
-        needed: without it nothing can be animated.
-    """
-
-    name: str
-    state: State
-    detail: str
-    fix: str | None = None
-    needed: bool = False
 
 
 def examine() -> list[Finding]:
@@ -78,10 +51,10 @@ def examine() -> list[Finding]:
         ("HEIC pictures", False, _heif),
         ("kernels", True, _kernels),
         ("PyAV", True, _encoders),
-        ("ONNX Runtime", True, _onnxruntime),
-        ("OpenVINO", False, _openvino),
-        ("NVIDIA driver", False, _cuda),
-        ("TensorRT", False, _tensorrt),
+        ("ONNX Runtime", True, try_onnxruntime),
+        ("OpenVINO", False, try_openvino),
+        ("NVIDIA driver", False, try_cuda),
+        ("TensorRT", False, try_tensorrt),
         ("default bundle", True, _default_bundle),
     )
     findings: list[Finding] = []
@@ -89,7 +62,7 @@ def examine() -> list[Finding]:
         try:
             found = check()
         except Exception as error:  # a broken install may throw anything; that is the finding
-            found = Finding(name, "broken", f"{type(error).__name__}: {error}", _reinstall(name), needed)
+            found = Finding(name, "broken", f"{type(error).__name__}: {error}", reinstall(name), needed)
         findings.extend(found if isinstance(found, list) else [found])
     return findings
 
@@ -154,7 +127,7 @@ def _memory() -> Finding:
 def _numpy() -> Finding:
     np = importlib.import_module("numpy")
     if list(np.arange(3) + 1) != [1, 2, 3]:
-        return Finding("NumPy", "broken", f"{np.__version__} does not count right", _reinstall("NumPy"), True)
+        return Finding("NumPy", "broken", f"{np.__version__} does not count right", reinstall("NumPy"), True)
     return Finding("NumPy", "ok", np.__version__, needed=True)
 
 
@@ -179,11 +152,12 @@ def _pillow() -> Finding:
     }
     there = [name for key, name in parts.items() if key in able]
     gone = [name for key, name in parts.items() if key not in able]
-    version = importlib.import_module("PIL").__version__
     buffer = io.BytesIO()
     image.new("RGB", (16, 16), (1, 2, 3)).save(buffer, "PNG")
     image.open(buffer).load()
-    detail = f"{version} reads {', '.join(there)}" + (f"; cannot: {', '.join(gone)}" if gone else "")
+    detail = f"{importlib.import_module('PIL').__version__} reads {', '.join(there)}" + (
+        f"; cannot: {', '.join(gone)}" if gone else ""
+    )
     return Finding("Pillow", "ok", detail, "pip install --upgrade pillow" if gone else None, True)
 
 
@@ -243,133 +217,6 @@ def _encode_two_frames(av: Any, codec: str, container: str, pixel_format: str) -
     return len(buffer.getvalue())
 
 
-def _tiny_input() -> Any:
-    """(4,) float32 whose relu is 0, 2, 0, 4."""
-    np = importlib.import_module("numpy")
-    return np.array([-1, 2, -3, 4], np.float32)
-
-
-def _engine_status(name: str) -> EngineStatus:
-    from stillflow.sessions import engine_statuses
-
-    return next(status for status in engine_statuses() if status.name == name)
-
-
-def _onnxruntime() -> list[Finding]:
-    status = _engine_status("onnxruntime")
-    if not status.usable:
-        return [Finding("ONNX Runtime", "broken", status.why, status.fix, True)]
-    ort = importlib.import_module("onnxruntime")
-    findings = []
-    # Only these are engines of their own; the rest of the list needs a service or a vendor's toolkit.
-    wanted = [
-        p for p in ort.get_available_providers() if p in ("CPUExecutionProvider", "CUDAExecutionProvider")
-    ]
-    for provider in reversed(wanted):
-        on_cpu = provider.startswith("CPU")
-        name = "ONNX Runtime" if on_cpu else "ONNX Runtime on CUDA"
-        try:
-            options = ort.SessionOptions()
-            options.log_severity_level = 4
-            session = ort.InferenceSession(TINY_NETWORK, options, providers=[provider])
-            result = session.run(None, {"x": _tiny_input()})[0]
-            # Asked for CUDA without a driver it falls back to the CPU and says nothing: read it back.
-            ran = session.get_providers()[0]
-            if ran != provider or list(result) != [0, 2, 0, 4]:
-                raise RuntimeError(
-                    f"it fell back to {ran}" if ran != provider else f"it computed {list(result)}"
-                )
-            findings.append(
-                Finding(name, "ok", f"{ort.__version__}, {provider} ran a network", needed=on_cpu)
-            )
-        except Exception as error:
-            fix = _reinstall("ONNX Runtime") if on_cpu else "update the NVIDIA driver, CUDA and cuDNN"
-            findings.append(Finding(name, "broken", f"{ort.__version__}, {provider}: {error}", fix, on_cpu))
-    if "CUDAExecutionProvider" not in wanted and _nvidia_present():
-        fix = "pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
-        findings.append(Finding("ONNX Runtime on CUDA", "absent", "the installed wheel is for CPUs", fix))
-    return findings
-
-
-def _openvino() -> Finding:
-    status = _engine_status("openvino")
-    if not status.usable:
-        return Finding("OpenVINO", "broken" if status.version else "absent", status.why, status.fix)
-    openvino = importlib.import_module("openvino")
-    core = openvino.Core()
-    model = core.compile_model(core.read_model(TINY_NETWORK), "CPU")
-    result = next(iter(model([_tiny_input()]).values()))
-    if list(result) != [0, 2, 0, 4]:
-        return Finding("OpenVINO", "broken", f"it computed {list(result)}", _reinstall("OpenVINO"))
-    devices = " ".join(core.available_devices)
-    return Finding("OpenVINO", "ok", f"{openvino.get_version()}, ran a network on CPU; devices: {devices}")
-
-
-def _nvidia_present() -> bool:
-    """Whether an NVIDIA GPU is in this machine, driver or not (PCI vendor 10de, or a Jetson)."""
-    if Path("/etc/nv_tegra_release").exists() or Path("/dev/nvidiactl").exists():
-        return True
-    for vendor in Path("/sys/bus/pci/devices").glob("*/vendor"):
-        try:
-            if vendor.read_text().strip() == "0x10de":
-                return True
-        except OSError:
-            continue
-    return False
-
-
-def _cuda() -> Finding:
-    try:
-        driver = ctypes.CDLL("libcuda.so.1" if os.name == "posix" else "nvcuda.dll")
-    except OSError:
-        if not _nvidia_present():
-            return Finding("NVIDIA driver", "absent", "there is no NVIDIA GPU in this machine")
-        return Finding(
-            "NVIDIA driver",
-            "absent",
-            "there is an NVIDIA GPU, and no driver for it",
-            "sudo ubuntu-drivers install   (or the driver from nvidia.com/drivers)",
-        )
-    status = driver.cuInit(0)
-    if status != 0:
-        return Finding(
-            "NVIDIA driver", "broken", f"cuInit returned {status}", "nvidia-smi   (it says what is wrong)"
-        )
-    version, count = ctypes.c_int(), ctypes.c_int()
-    driver.cuDriverGetVersion(ctypes.byref(version))
-    driver.cuDeviceGetCount(ctypes.byref(count))
-    names = []
-    for index in range(count.value):
-        text = ctypes.create_string_buffer(128)
-        driver.cuDeviceGetName(text, len(text), index)
-        names.append(text.value.decode(errors="replace"))
-    cuda = f"CUDA {version.value // 1000}.{version.value % 1000 // 10}"
-    return Finding("NVIDIA driver", "ok", f"{cuda}, {', '.join(names) or 'no GPU visible'}")
-
-
-def _tensorrt() -> list[Finding]:
-    findings = []
-    for shown, module in (("TensorRT", "tensorrt"), ("TensorRT-RTX", "tensorrt_rtx")):
-        try:
-            trt = importlib.import_module(module)
-        except ImportError:
-            fix = f"pip install {module.replace('_', '-')}   (on a Jetson: sudo apt install tensorrt)"
-            findings.append(
-                Finding(shown, "absent", "it is not installed", fix if _nvidia_present() else None)
-            )
-            continue
-        logger = trt.Logger(trt.Logger.ERROR)
-        builder = trt.Builder(logger)
-        parser = trt.OnnxParser(builder.create_network(0), logger)
-        if not parser.parse(TINY_NETWORK):
-            findings.append(
-                Finding(shown, "broken", f"{trt.__version__} does not parse a network", _reinstall(shown))
-            )
-        else:
-            findings.append(Finding(shown, "ok", f"{trt.__version__} parses a network; {UNUSED}"))
-    return findings
-
-
 def _default_bundle() -> Finding:
     from stillflow.bundle import Bundle
     from stillflow.errors import StillflowError
@@ -382,21 +229,6 @@ def _default_bundle() -> Finding:
     failed = [check for check in checks if not check.ok]
     if failed:
         names = ", ".join(check.name for check in failed)
-        return Finding("default bundle", "broken", f"it fails: {names}", _reinstall("stillflow"), True)
+        return Finding("default bundle", "broken", f"it fails: {names}", reinstall("stillflow"), True)
     detail = f"{bundle.manifest.name}, {len(checks)} checks passed"
     return Finding("default bundle", "ok", detail, needed=True)
-
-
-def _reinstall(name: str) -> str:
-    wheels = {
-        "NumPy": "numpy",
-        "OpenCV": "opencv-python-headless",
-        "Pillow": "pillow",
-        "HEIC pictures": "pillow-heif",
-        "PyAV": "av",
-        "ONNX Runtime": "onnxruntime",
-        "OpenVINO": "openvino",
-        "TensorRT": "tensorrt",
-        "TensorRT-RTX": "tensorrt-rtx",
-    }
-    return f"pip install --force-reinstall {wheels.get(name, 'stillflow')}"

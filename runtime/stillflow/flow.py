@@ -103,7 +103,9 @@ def rbf_velocity(arrows: Sequence[Arrow], h: int, w: int, aspect: float) -> Floa
     return np.asarray(total / weight, np.float32)
 
 
-def predict_motion(photo: Photo, hints: Hints, run: Run, outputs: Mapping[str, str], long_side: int = LONG_SIDE) -> Motion:
+def predict_motion(
+    photo: Photo, hints: Hints, run: Run, outputs: Mapping[str, str], long_side: int = LONG_SIDE
+) -> Motion:
     """Ask the flow network how a photo would move.
 
     Args:

@@ -31,7 +31,12 @@ DISPLACEMENT_UNIT = 32.0
 
 
 def generator_field(
-    fill: FloatArray, known: FloatArray, velocity: FloatArray, cycles: ByteArray, inside: FloatArray, frames: int
+    fill: FloatArray,
+    known: FloatArray,
+    velocity: FloatArray,
+    cycles: ByteArray,
+    inside: FloatArray,
+    frames: int,
 ) -> FloatArray:
     """Lay out what the generator reads.
 
@@ -62,7 +67,9 @@ def generator_field(
     return np.stack(planes).astype(np.float32)
 
 
-def generator_from(run: Callable[[Mapping[str, npt.NDArray[np.float32]]], Mapping[str, npt.NDArray[np.float32]]]) -> Generator:
+def generator_from(
+    run: Callable[[Mapping[str, npt.NDArray[np.float32]]], Mapping[str, npt.NDArray[np.float32]]],
+) -> Generator:
     """Make a generator from a session's ``run``; brings fields of any size to the network's and back.
 
     Args:

@@ -28,7 +28,7 @@ def push_pull(values: FloatArray, known: FloatArray) -> FloatArray:
         nothing is known.
     """
     h, w = known.shape
-    if h == 1 and w == 1 or float(known.min()) >= 1:
+    if (h == 1 and w == 1) or float(known.min()) >= 1:
         return values * (known[..., None] > 0)
     small = (max(1, (w + 1) // 2), max(1, (h + 1) // 2))
     weighted = cv2.resize(values * known[..., None], small, interpolation=cv2.INTER_AREA)

@@ -117,7 +117,9 @@ class Motion:
             with zipfile.ZipFile(path) as archive:
                 total = sum(entry.file_size for entry in archive.infolist())
             if total > MAX_FILE_BYTES:
-                raise StillflowError(what, f"it unpacks to {total} bytes, over the limit of {MAX_FILE_BYTES}", fix)
+                raise StillflowError(
+                    what, f"it unpacks to {total} bytes, over the limit of {MAX_FILE_BYTES}", fix
+                )
             with np.load(path, allow_pickle=False) as data:
                 height, width = (int(v) for v in data["size"])
                 return cls(

@@ -143,7 +143,9 @@ def _without_specks(mask: np.ndarray) -> ByteArray:
     least = max(16, int(mask.size * 2e-4))
     result = mask.astype(np.uint8)
     for value in (1, 0):
-        count, labels, stats, _ = cv2.connectedComponentsWithStats((result == value).astype(np.uint8), connectivity=4)
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(
+            (result == value).astype(np.uint8), connectivity=4
+        )
         small = np.zeros(count, bool)
         small[1:] = stats[1:, cv2.CC_STAT_AREA] < least
         result[small[labels]] = 1 - value
@@ -344,7 +346,9 @@ def _matte_and_plate(
     plate[kept] = photo[kept]
     if sways.any():
         # What sways reads a few pixels around itself: the photo, not the flowing layer.
-        near = cv2.dilate(sways, np.ones((3, 3), np.uint8), iterations=max(1, round(8 * unit))) & (255 - flows)
+        near = cv2.dilate(sways, np.ones((3, 3), np.uint8), iterations=max(1, round(8 * unit))) & (
+            255 - flows
+        )
         plate[near > 0] = photo[near > 0]
     return matte, plate
 
@@ -354,5 +358,7 @@ def _sway_in_field(motion: Motion, sways: ByteArray, width: int) -> FloatArray:
     h, w = motion.matte.shape
     if not motion.sway.size or not sways.any():
         return np.zeros((0, h, w, 4), np.float32)
-    where = cv2.GaussianBlur(cv2.resize(sways, (w, h), interpolation=cv2.INTER_AREA).astype(np.float32) / 255, (0, 0), 2)
+    where = cv2.GaussianBlur(
+        cv2.resize(sways, (w, h), interpolation=cv2.INTER_AREA).astype(np.float32) / 255, (0, 0), 2
+    )
     return np.ascontiguousarray(motion.sway * where[None, ..., None] * np.float32(width / 4), np.float32)

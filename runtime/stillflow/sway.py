@@ -29,7 +29,9 @@ DECAY = 1.5
 """Amplitude of harmonic k is k^-DECAY: wind spectra fall with frequency."""
 
 
-def sway_coefficients(matte: FloatArray, classes: ByteArray, *, strength: float = 1.0, seed: int = 0) -> FloatArray:
+def sway_coefficients(
+    matte: FloatArray, classes: ByteArray, *, strength: float = 1.0, seed: int = 0
+) -> FloatArray:
     """Draw sway for a picture's swaying classes.
 
     The amplitude rises from 0 at the edge of each swaying region to full some way inside, so that

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+
 from stillflow.kernels.arrays import ByteArray
 from stillflow.player import Player
 
@@ -91,10 +92,10 @@ def test_the_lanes_work_ahead() -> None:
 
 
 def test_error_of_a_lane_reaches_the_consumer() -> None:
-    seen = []
+    seen: list[int] = []
+    played = Player(Clock(20, 0.0005, broken=7), lanes=3).frames()
     with pytest.raises(RuntimeError, match="frame 7 is broken"):
-        for index, _ in Player(Clock(20, 0.0005, broken=7), lanes=3).frames():
-            seen.append(index)
+        seen.extend(index for index, _ in played)
     assert seen == list(range(7))
     assert not lanes_alive()
 
@@ -106,10 +107,10 @@ def test_error_while_finishing(broken: int) -> None:
             raise OSError("no")
         return int(frame[0, 0, 0])
 
-    seen = []
+    seen: list[tuple[int, int]] = []
+    played = Player(Clock(20), lanes=3).each(finish)
     with pytest.raises(OSError, match="no"):
-        for index, value in Player(Clock(20), lanes=3).each(finish):
-            seen.append((index, value))
+        seen.extend(played)
     assert seen == [(k, k) for k in range(broken)]
     assert not lanes_alive()
 

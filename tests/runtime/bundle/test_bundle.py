@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from stillflow.bundle import Bundle
 from stillflow.errors import StillflowError
 

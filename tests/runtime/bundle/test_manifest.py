@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from stillflow.bundle import Bundle, encode_manifest, json_schema, parse_manifest
 from stillflow.errors import StillflowError
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from stillflow.bundle.store import MAX_ZIP_ENTRIES, open_store
 from stillflow.errors import StillflowError
 

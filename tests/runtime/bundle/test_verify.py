@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from stillflow.bundle import Bundle
 from stillflow.bundle.manifest import Tolerance
 from stillflow.bundle.verify import compare, read_vector

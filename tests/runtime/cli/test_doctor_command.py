@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from stillflow.doctor import Finding
+from stillflow.engine_probes import Finding
 
 FINE = Finding("Python", "ok", "3.11", needed=True)
 ABSENT = Finding("OpenVINO", "absent", "it is not installed", "pip install openvino")

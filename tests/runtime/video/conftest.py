@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from stillflow.kernels.arrays import ByteArray
 from stillflow.video import open_sink, record
 
@@ -52,7 +53,7 @@ def shoot(tmp_path: Path) -> Shoot:
         size = record(film, sink)
         if path.is_file():
             assert size == path.stat().st_size
-        assert not [p for p in tmp_path.rglob(".*")], "no hidden leftovers"
+        assert not list(tmp_path.rglob(".*")), "no hidden leftovers"
         return path
 
     return run

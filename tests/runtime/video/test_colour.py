@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from stillflow.video.colour import padded_to_even, video_frame
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from stillflow.errors import StillflowError
 from stillflow.video import FORMATS, format_of, open_sink, record
 
@@ -204,10 +205,13 @@ def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 @pytest.mark.parametrize("format", ["raw", "mp4", "gif", "apng"])
 def test_full_device(format: str) -> None:
-    sink = opening("/dev/full", format=format)
-    with pytest.raises(StillflowError, match="disk is full"), sink:
-        for index in range(3):
-            sink.write(noise(index, 24, 32))
+    def write() -> None:
+        with opening("/dev/full", format=format) as sink:
+            for index in range(3):
+                sink.write(noise(index, 24, 32))
+
+    with pytest.raises(StillflowError, match="disk is full"):
+        write()
     assert stat.S_ISCHR(os.stat("/dev/full").st_mode), "a device is never replaced by a file"
 
 

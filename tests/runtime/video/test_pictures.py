@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+
 from stillflow.video import open_sink
 from stillflow.video.gif import apply_palette, bayer, choose_palette
 

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can run networks on this machine, found by running one; part of the doctor.
+
+A missing engine is a finding and no error. What may take the whole process down with it is tried in a
+process of its own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import importlib.util
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from stillflow.sessions import EngineStatus
+
+State = Literal["ok", "absent", "broken"]
+
+# A network of one layer, y = relu(x) on four numbers (ONNX IR 8, opset 18): small enough to carry along,
+# and enough to see whether an engine loads, runs and counts right.
+TINY_NETWORK = bytes.fromhex(
+    "080812003a330a0c0a0178120179220452656c751201675a0f0a0178120a0a08080112040a020804"
+    "620f0a0179120a0a08080112040a02080442040a001012"
+)
+
+UNUSED = "this release runs networks on ONNX Runtime and OpenVINO only"
+
+TENSORRT_PROBE = """
+import importlib, sys
+trt = importlib.import_module(sys.argv[1])
+logger = trt.Logger(trt.Logger.ERROR)
+builder = trt.Builder(logger)
+network = builder.create_network(0)
+parser = trt.OnnxParser(network, logger)
+if not parser.parse(bytes.fromhex(sys.argv[2])):
+    sys.exit(f"{trt.__version__} does not parse a network")
+print(trt.__version__)
+"""
+"""Run in a process of its own: the bindings end a process that lets go of a builder or network too early."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was tried.
+
+    Attributes:
+        name: of the thing, as the user knows it.
+        state: "ok"; "absent" (not there, and stillflow works without it); "broken" (there or needed, but
+            it does not work).
+        detail: the version, or the reason in plain words.
+        fix: the line to type, None when there is nothing to do.
+        needed: without it nothing can be animated.
+    """
+
+    name: str
+    state: State
+    detail: str
+    fix: str | None = None
+    needed: bool = False
+
+
+def _tiny_input() -> Any:
+    """(4,) float32 whose relu is 0, 2, 0, 4."""
+    np = importlib.import_module("numpy")
+    return np.array([-1, 2, -3, 4], np.float32)
+
+
+def _engine_status(name: str) -> EngineStatus:
+    from stillflow.sessions import engine_statuses
+
+    return next(status for status in engine_statuses() if status.name == name)
+
+
+def try_onnxruntime() -> list[Finding]:
+    """Run a network on ONNX Runtime, on the CPU and where offered on CUDA."""
+    status = _engine_status("onnxruntime")
+    if not status.usable:
+        return [Finding("ONNX Runtime", "broken", status.why, status.fix, True)]
+    ort = importlib.import_module("onnxruntime")
+    findings = []
+    # Only these are engines of their own; the rest of the list needs a service or a vendor's toolkit.
+    wanted = [
+        p for p in ort.get_available_providers() if p in ("CPUExecutionProvider", "CUDAExecutionProvider")
+    ]
+    for provider in reversed(wanted):
+        on_cpu = provider.startswith("CPU")
+        name = "ONNX Runtime" if on_cpu else "ONNX Runtime on CUDA"
+        try:
+            options = ort.SessionOptions()
+            options.log_severity_level = 4
+            session = ort.InferenceSession(TINY_NETWORK, options, providers=[provider])
+            result = session.run(None, {"x": _tiny_input()})[0]
+            # Asked for CUDA without a driver it falls back to the CPU and says nothing: read it back.
+            ran = session.get_providers()[0]
+            if ran != provider or list(result) != [0, 2, 0, 4]:
+                raise RuntimeError(
+                    f"it fell back to {ran}" if ran != provider else f"it computed {list(result)}"
+                )
+            findings.append(
+                Finding(name, "ok", f"{ort.__version__}, {provider} ran a network", needed=on_cpu)
+            )
+        except Exception as error:
+            fix = reinstall("ONNX Runtime") if on_cpu else "update the NVIDIA driver, CUDA and cuDNN"
+            findings.append(Finding(name, "broken", f"{ort.__version__}, {provider}: {error}", fix, on_cpu))
+    if "CUDAExecutionProvider" not in wanted and _nvidia_present():
+        fix = "pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
+        findings.append(Finding("ONNX Runtime on CUDA", "absent", "the installed wheel is for CPUs", fix))
+    return findings
+
+
+def try_openvino() -> Finding:
+    """Run a network on OpenVINO."""
+    status = _engine_status("openvino")
+    if not status.usable:
+        return Finding("OpenVINO", "broken" if status.version else "absent", status.why, status.fix)
+    openvino = importlib.import_module("openvino")
+    core = openvino.Core()
+    model = core.compile_model(core.read_model(TINY_NETWORK), "CPU")
+    result = next(iter(model([_tiny_input()]).values()))
+    if list(result) != [0, 2, 0, 4]:
+        return Finding("OpenVINO", "broken", f"it computed {list(result)}", reinstall("OpenVINO"))
+    devices = " ".join(core.available_devices)
+    return Finding("OpenVINO", "ok", f"{openvino.get_version()}, ran a network on CPU; devices: {devices}")
+
+
+def _nvidia_present() -> bool:
+    """Whether an NVIDIA GPU is in this machine, driver or not (PCI vendor 10de, or a Jetson)."""
+    if Path("/etc/nv_tegra_release").exists() or Path("/dev/nvidiactl").exists():
+        return True
+    for vendor in Path("/sys/bus/pci/devices").glob("*/vendor"):
+        try:
+            if vendor.read_text().strip() == "0x10de":
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def try_cuda() -> Finding:
+    """Ask the NVIDIA driver for its version and GPUs."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1" if os.name == "posix" else "nvcuda.dll")
+    except OSError:
+        if not _nvidia_present():
+            return Finding("NVIDIA driver", "absent", "there is no NVIDIA GPU in this machine")
+        return Finding(
+            "NVIDIA driver",
+            "absent",
+            "there is an NVIDIA GPU, and no driver for it",
+            "sudo ubuntu-drivers install   (or the driver from nvidia.com/drivers)",
+        )
+    status = driver.cuInit(0)
+    if status != 0:
+        return Finding(
+            "NVIDIA driver", "broken", f"cuInit returned {status}", "nvidia-smi   (it says what is wrong)"
+        )
+    version, count = ctypes.c_int(), ctypes.c_int()
+    driver.cuDriverGetVersion(ctypes.byref(version))
+    driver.cuDeviceGetCount(ctypes.byref(count))
+    names = []
+    for index in range(count.value):
+        text = ctypes.create_string_buffer(128)
+        driver.cuDeviceGetName(text, len(text), index)
+        names.append(text.value.decode(errors="replace"))
+    cuda = f"CUDA {version.value // 1000}.{version.value % 1000 // 10}"
+    return Finding("NVIDIA driver", "ok", f"{cuda}, {', '.join(names) or 'no GPU visible'}")
+
+
+def try_tensorrt() -> list[Finding]:
+    """Try TensorRT and TensorRT-RTX, each in a process of its own."""
+    findings = []
+    for shown, module in (("TensorRT", "tensorrt"), ("TensorRT-RTX", "tensorrt_rtx")):
+        if importlib.util.find_spec(module) is None:
+            fix = f"pip install {module.replace('_', '-')}   (on a Jetson: sudo apt install tensorrt)"
+            missing = "it is not installed"
+            findings.append(Finding(shown, "absent", missing, fix if _nvidia_present() else None))
+            continue
+        command = [sys.executable, "-c", TENSORRT_PROBE, module, TINY_NETWORK.hex()]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        if ended.returncode == 0:
+            version = ended.stdout.strip()
+            findings.append(Finding(shown, "ok", f"{version} parses a network; {UNUSED}"))
+        else:
+            said = ended.stderr.strip().splitlines()
+            why = said[-1] if said else f"it ended with {ended.returncode}"
+            findings.append(Finding(shown, "broken", why, reinstall(shown)))
+    return findings
+
+
+def reinstall(name: str) -> str:
+    """The line that installs the wheel behind a finding again."""
+    wheels = {
+        "NumPy": "numpy",
+        "OpenCV": "opencv-python-headless",
+        "Pillow": "pillow",
+        "HEIC pictures": "pillow-heif",
+        "PyAV": "av",
+        "ONNX Runtime": "onnxruntime",
+        "OpenVINO": "openvino",
+        "TensorRT": "tensorrt",
+        "TensorRT-RTX": "tensorrt-rtx",
+    }
+    return f"pip install --force-reinstall {wheels.get(name, 'stillflow')}"

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verdict names what is wrong with a photo."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stillflow.assess import assess, sharpness
+from stillflow.photo import Photo
+
+from .scenes import falling_motion, textured
+
+
+def changed(motion, **fields):
+    return type(motion)(**(vars(motion) | fields))
+
+
+def test_a_sharp_large_fall_is_good():
+    verdict = assess(Photo.from_array(textured(480, 640)), falling_motion(480, 640, 0.05))
+    assert verdict.score >= 2, verdict
+
+
+def test_nothing_to_move_is_zero():
+    motion = falling_motion(480, 640)
+    verdict = assess(Photo.from_array(textured(480, 640)), changed(motion, matte=np.zeros_like(motion.matte)))
+    assert verdict.score == 0
+    assert "nothing" in verdict.reasons[0]
+
+
+def test_each_fault_costs_and_is_named():
+    photo, motion = Photo.from_array(textured(480, 640)), falling_motion(480, 640, 0.05)
+    best = assess(photo, motion).score
+    faults = {
+        "blurred": (Photo.from_array(np.full((480, 640, 3), 90, np.uint8)), motion),
+        "small": (Photo.from_array(textured(120, 160)), falling_motion(120, 160, 0.05)),
+        "uncertain": (photo, changed(motion, confidence=np.zeros_like(motion.confidence))),
+        "leaves its region": (photo, falling_motion(480, 640, 3.0)),
+    }
+    for word, (picture, moved) in faults.items():
+        verdict = assess(picture, moved)
+        assert verdict.score < best, word
+        assert any(word in reason for reason in verdict.reasons), (word, verdict.reasons)
+
+
+def test_sharpness_tells_noise_from_fog():
+    assert sharpness(Photo.from_array(textured(300, 300))) > 10 * sharpness(
+        Photo.from_array(np.full((300, 300, 3), 128, np.uint8))
+    )

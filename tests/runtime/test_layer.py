@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Continuing a layer keeps what is known and invents nothing from the background."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stillflow import layer
+
+from .scenes import textured
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 999), h=st.integers(1, 40), w=st.integers(1, 40))
+def test_push_pull_keeps_known_values_and_stays_in_their_range(seed, h, w):
+    rng = np.random.default_rng(seed)
+    values = rng.uniform(3, 7, (h, w, 2)).astype(np.float32)
+    known = (rng.random((h, w)) < 0.3).astype(np.float32)
+    filled = layer.push_pull(values, known)
+    assert np.allclose(filled[known > 0], values[known > 0], atol=1e-4)
+    if known.any():
+        assert filled.min() >= 3 - 1e-2
+        assert filled.max() <= 7 + 1e-2
+
+
+def test_push_pull_of_nothing_is_zero():
+    assert not layer.push_pull(np.ones((9, 9, 1), np.float32), np.zeros((9, 9), np.float32)).any()
+
+
+def test_classes_do_not_leak_into_each_other():
+    values = np.zeros((20, 20, 1), np.float32)
+    values[:5], values[15:] = 10, 50
+    known = np.zeros((20, 20), np.float32)
+    known[:5] = known[15:] = 1
+    classes = np.zeros((20, 20), np.uint8)
+    classes[:5], classes[15:] = 2, 1
+    filled = layer.continue_values(values, known, classes)[..., 0]
+    assert np.allclose(filled[:9], 10, atol=1e-3)
+    assert np.allclose(filled[11:], 50, atol=1e-3)
+
+
+def test_nearest_owner_spreads_labels():
+    labels = np.zeros((5, 9), np.int32)
+    labels[2, 0], labels[2, 8] = 3, 7
+    owner = layer.nearest_owner(labels)
+    assert (owner[:, :4] == 3).all()
+    assert (owner[:, 5:] == 7).all()
+
+
+def test_mirrored_sources_lie_inside():
+    region = np.zeros((40, 50), np.uint8)
+    region[10:30, 15:35] = 255
+    x, y, distance = layer.mirror_sources(region)
+    assert (region[y.astype(int), x.astype(int)] > 0).all()
+    assert (distance[region > 0] == 0).all()
+
+
+def test_the_plate_holds_no_background():
+    photo = textured(64, 64)
+    photo[:, :32] = (250, 0, 0)
+    region = np.zeros((64, 64), np.uint8)
+    region[:, 32:] = 255
+    photo[:, 32:, 0] = photo[:, 32:, 0] // 4
+    fill = np.full((16, 16, 3), 40, np.float32)
+    plate = layer.continue_plate(photo, region, fill, reach=16)
+    assert np.array_equal(plate[region > 0], photo[region > 0])
+    assert plate[:, :32, 0].max() < 150, "the red background came through"

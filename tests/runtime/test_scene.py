@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A scene keeps the promises of a loop: frame 0, still pixels, closure, detail, no dragged background."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stillflow import scene as scenes
+from stillflow.errors import StillflowError
+from stillflow.photo import Photo
+
+from .scenes import falling_motion, falling_photo, textured
+
+
+@pytest.fixture(scope="module")
+def fall():
+    photo, motion = falling_photo(240, 320)
+    return photo, scenes.build_scene(photo, motion, seconds=2, fps=15)
+
+
+def test_frame_zero_is_the_photo(fall):
+    photo, scene = fall
+    assert np.array_equal(scene.frame(0), photo.pixels)
+    assert np.array_equal(scene.frame(scene.frames), photo.pixels)
+
+
+def test_still_pixels_are_the_photo_in_every_frame(fall):
+    photo, scene = fall
+    still = scene.matte == 0
+    for t in (1, 7.5, 15, 29):
+        assert np.array_equal(scene.frame(t)[still], photo.pixels[still])
+
+
+def test_it_moves_down(fall):
+    photo, scene = fall
+    # 0.1 widths a second at 15 frames a second: 2.13 pixels a frame.
+    frame = scene.frame(1).astype(float)
+    middle = np.s_[60:180, 130:190]
+    still = np.abs(frame[middle] - photo.pixels[middle]).mean()
+    moved = np.abs(frame[middle] - photo.pixels[58:178, 130:190]).mean()
+    assert moved < 0.6 * still
+
+
+def test_detail_stays_through_the_loop(fall):
+    photo, scene = fall
+    inside = scene.matte == 255
+
+    def detail(frame):
+        luma = frame.astype(np.float32).mean(-1)
+        return float(((luma[1:-1, 1:-1] * 4 - luma[:-2, 1:-1] - luma[2:, 1:-1] - luma[1:-1, :-2] - luma[1:-1, 2:]) ** 2)[
+            inside[1:-1, 1:-1]
+        ].mean())  # fmt: skip
+
+    whole = detail(photo.pixels)
+    for t in range(0, scene.frames, 5):
+        assert 0.75 < detail(scene.frame(t)) / whole < 1.25
+
+
+def test_the_background_is_not_dragged_in():
+    pixels = textured(240, 320)
+    pixels[..., 0] = pixels[..., 0] // 3
+    photo_motion = falling_motion(240, 320)
+    pixels[:, :80] = (255, 0, 0)
+    pixels[:, 240:] = (255, 0, 0)
+    velocity = photo_motion.velocity.copy()
+    velocity[..., 0], velocity[..., 1] = 0.1 * (photo_motion.matte > 0), 0
+    motion = type(photo_motion)(**(vars(photo_motion) | {"velocity": velocity}))
+    scene = scenes.build_scene(Photo.from_array(pixels), motion, seconds=2, fps=15)
+    inner = np.s_[:, 92:228]
+    for t in (5, 15, 25):
+        assert scene.frame(t)[inner][..., 0].max() < 200, "the red background came in"
+
+
+def test_rows_of_a_frame_are_the_frame(fall):
+    _, scene = fall
+    whole = scene.frame(9.0)
+    out = np.zeros_like(whole)
+    for y0 in range(0, scene.height, 64):
+        y1 = min(scene.height, y0 + 64)
+        scene.frame_rows(9.0, y0, y1, out[y0:y1])
+    assert np.array_equal(out, whole)
+
+
+def test_fast_regions_fade_more_often_and_never_too_far():
+    region = np.ones((60, 80), np.uint8)
+    slow, _ = scenes.cycle_plan(region, np.full((60, 80), 0.01, np.float32), 4.0)
+    fast, factor = scenes.cycle_plan(region, np.full((60, 80), 0.5, np.float32), 4.0)
+    assert slow.max() == 1
+    assert fast.min() == 4, "one cycle a second is the most"
+    assert factor.max() == pytest.approx(scenes.LONGEST_TRAVEL / 0.5, rel=1e-3)
+
+
+def test_nothing_that_moves_gives_the_photo():
+    photo, motion = falling_photo()
+    still = type(motion)(**(vars(motion) | {"matte": np.zeros_like(motion.matte)}))
+    scene = scenes.build_scene(photo, still, seconds=1, fps=5)
+    assert np.array_equal(scene.frame(2), photo.pixels)
+
+
+@pytest.mark.parametrize(("seconds", "fps"), [(0, 30), (-1, 30), (float("nan"), 30), (4, 0), (4, 1000)])
+def test_impossible_timing_is_refused(seconds, fps):
+    photo, motion = falling_photo()
+    with pytest.raises(StillflowError):
+        scenes.build_scene(photo, motion, seconds=seconds, fps=fps)
+
+
+def test_a_motion_of_another_size_is_refused():
+    photo, _ = falling_photo()
+    with pytest.raises(StillflowError, match="does not fit"):
+        scenes.build_scene(photo, falling_motion(64, 64))
