@@ -119,6 +119,7 @@ def write_bundle(
         StillflowError: a network does not export, misses gate A, or the bundle cannot be written.
     """
     _check_target(target)
+    decisions = decide_outputs({t.name: t.receipt or {} for t in networks}, outputs or {})
     parts = _Parts()
     receipts: list[GateReceipt] = []
     graphs, vectors, weights = [], [], []
@@ -141,7 +142,6 @@ def write_bundle(
             parts.add_receipt("training", trained.name, "how the weights came about", trained.receipt)
         vectors += list(_vectors(parts, trained, vector_sides, vectors_each))
         weights.append(Weights(graph=trained.name, source=source, licence=LICENCE, sha256=digest))
-    decisions = decide_outputs({t.name: t.receipt or {} for t in networks}, outputs or {})
     parts.add_receipt(
         "outputs",
         None,

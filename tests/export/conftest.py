@@ -7,9 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="export needs the extra: pip install 'stillflow[export]'")
 
+from torch import Tensor, nn  # noqa: E402
+
 from stillflow_export.graphs import FLOW_INPUTS, FLOW_OUTPUTS  # noqa: E402
 from stillflow_export.onnx_export import ExportedGraph, export_onnx  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
 
 
 class TinyFlow(nn.Module):

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A gate is worth what it refuses: most of these tests break a graph and want to see it fail."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from stillflow.errors import StillflowError
+from stillflow_export.gates import GATE_A, GateReceipt, gate_a, require_passed
+from stillflow_export.graphs import FLOW_INPUTS, FLOW_OUTPUTS
+from stillflow_export.onnx_export import ExportedGraph
+from stillflow_export.samples import samples
+
+SIZES = ((64, 64), (96, 160))
+
+
+def judge(network: nn.Module, data: bytes) -> GateReceipt:
+    return gate_a(network, data, FLOW_INPUTS, FLOW_OUTPUTS, samples("flow", sizes=SIZES), name="flow")
+
+
+def test_a_sound_graph_passes_far_inside_the_tolerance(
+    flow_network: nn.Module, exported: ExportedGraph
+) -> None:
+    receipt = judge(flow_network, exported.data)
+    require_passed(receipt)
+    assert receipt.passed
+    assert all(0 <= r.max_abs < GATE_A.absolute / 10 for r in receipt.outputs.values())
+    assert all(r.scale > 0 for r in receipt.outputs.values())
+
+
+def test_the_receipt_is_plain_json_and_complete(flow_network: nn.Module, exported: ExportedGraph) -> None:
+    content = json.loads(json.dumps(judge(flow_network, exported.data).as_json(), allow_nan=False))
+    assert content["gate"] == "A"
+    assert content["tolerance"] == {"absolute": 1e-4, "relative": 1e-4}
+    assert set(content["outputs"]) == {"classes", "moves", "velocity", "spread"}
+    assert content["outputs"]["velocity"]["worst_sample"] in content["samples"]
+    assert {"torch", "engine", "onnx", "onnxslim"} <= set(content["versions"])
+
+
+def weight(model: onnx.ModelProto, part: str) -> onnx.TensorProto:
+    return next(t for t in model.graph.initializer if part in t.name and len(t.dims) == 4)
+
+
+def one_weight_changed(model: onnx.ModelProto) -> None:
+    tensor = weight(model, "heads")
+    values = onnx.numpy_helper.to_array(tensor).copy()
+    values[12, 3, 1, 1] += 0.01
+    tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+
+
+def one_weight_nan(model: onnx.ModelProto) -> None:
+    tensor = weight(model, "heads")
+    values = onnx.numpy_helper.to_array(tensor).copy()
+    values[0, 0, 0, 0] = np.nan
+    tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+
+
+def halves_swapped(model: onnx.ModelProto) -> None:
+    for node in model.graph.node:
+        if node.op_type == "Concat":
+            node.input[:] = [node.input[1], node.input[0]]
+            return
+
+
+def other_interpolation(model: onnx.ModelProto) -> None:
+    for node in model.graph.node:
+        if node.op_type == "Resize":
+            for attribute in node.attribute:
+                if attribute.name == "mode":
+                    attribute.s = b"linear"
+
+
+def activation_dropped(model: onnx.ModelProto) -> None:
+    for node in model.graph.node:
+        if node.op_type == "Relu":
+            node.op_type = "Identity"
+
+
+BROKEN = {
+    "one weight changed": (one_weight_changed, {"velocity"}),
+    "one weight NaN": (one_weight_nan, {"classes"}),
+    "inputs swapped": (halves_swapped, {"classes", "moves", "velocity", "spread"}),
+    "other interpolation": (other_interpolation, {"classes", "moves", "velocity", "spread"}),
+    "activation dropped": (activation_dropped, {"classes", "moves", "velocity", "spread"}),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_graph_fails_where_it_is_broken(
+    kind: str, flow_network: nn.Module, exported: ExportedGraph
+) -> None:
+    spoil: Callable[[onnx.ModelProto], None]
+    spoil, where = BROKEN[kind]
+    model = onnx.load_from_string(exported.data)
+    spoil(model)
+    assert model.SerializeToString() != exported.data
+    receipt = judge(flow_network, model.SerializeToString())
+    assert not receipt.passed
+    assert {name for name, report in receipt.outputs.items() if not report.passed} == where
+    json.dumps(receipt.as_json(), allow_nan=False)
+    with pytest.raises(StillflowError, match="fails gate A") as caught:
+        require_passed(receipt)
+    assert "procedural" in caught.value.why
+
+
+def test_a_graph_of_other_weights_fails(flow_network: nn.Module, exported: ExportedGraph) -> None:
+    other = copy.deepcopy(flow_network)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(0.001)
+    assert not judge(other, exported.data).passed
+
+
+def test_a_gate_without_samples_does_not_pass(flow_network: nn.Module, exported: ExportedGraph) -> None:
+    with pytest.raises(StillflowError, match="no samples"):
+        gate_a(flow_network, exported.data, FLOW_INPUTS, FLOW_OUTPUTS, (), name="flow")

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stillflow.bundle import Bundle
+from stillflow.errors import StillflowError
+from stillflow.sessions import open_session
+
+pytest.importorskip("openvino", reason="openvino is not installed: pip install 'stillflow[openvino]'")
+
+Arrays = dict[str, Any]
+
+
+def test_gives_the_expected_values_in_f32(graph_path: Path, inputs: Arrays, vector: Arrays) -> None:
+    session = open_session(graph_path, "openvino", threads=1)
+    assert session.engine == "openvino"
+    assert session.provider == "CPU f32"
+    for name, value in session.run(inputs).items():
+        np.testing.assert_allclose(value, vector[f"output.{name}"], atol=1e-5)
+
+
+def test_verifies_the_shipped_bundle() -> None:
+    assert [check for check in Bundle.open("edge").verify("openvino") if not check.ok] == []
+
+
+def test_runs_from_several_threads(graph_path: Path, inputs: Arrays) -> None:
+    session = open_session(graph_path, "openvino")
+    first = session.run(inputs)
+    with ThreadPoolExecutor(3) as pool:
+        for out in pool.map(lambda _: session.run(inputs), range(6)):
+            assert all(np.array_equal(out[name], first[name]) for name in first)
+
+
+def test_bf16_where_the_cpu_has_it(graph_path: Path, inputs: Arrays, vector: Arrays) -> None:
+    import openvino
+
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        with pytest.raises(StillflowError, match="no bfloat16"):
+            open_session(graph_path, "openvino", arithmetic="bf16")
+        return
+    session = open_session(graph_path, "openvino", arithmetic="bf16")
+    assert session.provider == "CPU bf16"
+    np.testing.assert_allclose(session.run(inputs)["classes"], vector["output.classes"], atol=0.05)
+
+
+def test_inputs_that_do_not_fit(graph_path: Path, inputs: Arrays) -> None:
+    with pytest.raises(StillflowError, match="'hints' is missing"):
+        open_session(graph_path, "openvino").run({"photo": inputs["photo"]})
+
+
+@pytest.mark.parametrize("data", [b"", b"not a graph"])
+def test_bytes_that_are_no_graph(data: bytes) -> None:
+    with pytest.raises(StillflowError, match="cannot load the graph"):
+        open_session(data, "openvino")
+
+
+def test_cuda_is_refused(graph_path: Path) -> None:
+    with pytest.raises(StillflowError, match="on the CPU only"):
+        open_session(graph_path, "openvino", device="cuda")

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stillflow.errors import StillflowError
+from stillflow.sessions import engine_statuses, open_session, registry
+
+
+@pytest.fixture
+def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+
+
+def test_statuses_name_every_engine() -> None:
+    statuses = {status.name: status for status in engine_statuses()}
+    assert list(statuses) == ["onnxruntime", "openvino"]
+    assert statuses["onnxruntime"].usable
+    assert statuses["onnxruntime"].version
+    for status in statuses.values():
+        assert status.usable == (not status.why) == (not status.fix)
+
+
+@pytest.mark.usefixtures("nothing_installed")
+def test_engine_that_is_not_installed_comes_with_its_install_line(graph_path: Path) -> None:
+    with pytest.raises(StillflowError, match=r"not installed\n.*pip install 'stillflow\[openvino\]'"):
+        open_session(graph_path, "openvino")
+    with pytest.raises(StillflowError, match=r"onnxruntime is not installed"):
+        open_session(graph_path)
+    assert [s.fix for s in engine_statuses()] == [
+        "pip install onnxruntime",
+        "pip install 'stillflow[openvino]'",
+    ]
+
+
+def test_two_wheels_over_each_other_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry.importlib.metadata, "version", lambda name: "1.0")
+    status = engine_statuses()[0]
+    assert not status.usable
+    assert "overwrite each other" in status.why
+    assert "pip uninstall onnxruntime onnxruntime-gpu" in status.fix
+
+
+def test_package_that_does_not_import(monkeypatch: pytest.MonkeyPatch, graph_path: Path) -> None:
+    def broken(name: str) -> Any:
+        raise OSError("libonnx.so: cannot open shared object file")
+
+    monkeypatch.setattr(registry.importlib, "import_module", broken)
+    assert "libonnx.so" in engine_statuses()[0].why
+    with pytest.raises(StillflowError, match=r"libonnx\.so"):
+        open_session(graph_path, "onnxruntime")
+
+
+def test_unknown_engine_lists_the_known(graph_path: Path) -> None:
+    with pytest.raises(StillflowError, match="auto, onnxruntime, openvino"):
+        open_session(graph_path, "abacus")
+
+
+@pytest.mark.parametrize("threads", [0, -1, 5000])
+def test_senseless_threads(graph_path: Path, threads: int) -> None:
+    with pytest.raises(StillflowError, match="threads"):
+        open_session(graph_path, threads=threads)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(StillflowError, match=r"none\.onnx.*cannot be read"):
+        open_session(tmp_path / "none.onnx")
+
+
+def test_auto_takes_the_first_installed(graph_path: Path) -> None:
+    assert open_session(graph_path, "auto").engine == "onnxruntime"
