@@ -158,7 +158,9 @@ def write_bundle(
         graphs=tuple(graphs),
         vectors=tuple(vectors),
         receipts=tuple(parts.receipts),
-        sizes=Sizes(flow_long_side=LONG_SIDE, generator_long_side=LONG_SIDE, multiple=MULTIPLE),
+        sizes=Sizes(
+            flow_long_side=_flow_side(networks), generator_long_side=LONG_SIDE, multiple=MULTIPLE
+        ),
         outputs=_chosen(decisions),
         files=tuple(
             File(path=path, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
@@ -168,6 +170,12 @@ def write_bundle(
     files = {"manifest.json": encode_manifest(manifest), **dict(sorted(parts.files.items()))}
     _put(target, files)
     return Bundle.open(target), receipts
+
+
+def _flow_side(networks: Sequence[Trained]) -> int:
+    """The size at which the flow network was validated: it knows things at the scale it learnt them."""
+    receipts = [t.receipt for t in networks if t.name == "flow" and t.receipt]
+    return int(receipts[0].get("config", {}).get("long_side", LONG_SIDE)) if receipts else LONG_SIDE
 
 
 def _chosen(decisions: Mapping[str, Decision]) -> dict[str, str]:
