@@ -19,7 +19,7 @@ _DTYPES = {
     "tensor(int32)": "int32",
     "tensor(int64)": "int64",
 }
-_ERRORS_ONLY = 3  # ONNX Runtime's log severity
+_FATAL_ONLY = 4  # its log severity; errors come as exceptions, a second line on stderr would only confuse
 
 
 def open_session(
@@ -40,7 +40,7 @@ def open_session(
             "pip uninstall onnxruntime, then pip install 'stillflow[gpu]'; or use the device cpu",
         )
     options = ort.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = _FATAL_ONLY
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
     # A network runs once per photo, then frames are made on the same cores: threads that spin

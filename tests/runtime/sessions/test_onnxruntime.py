@@ -76,10 +76,13 @@ def test_inputs_that_do_not_fit_are_named(kind: str, graph_path: Path, inputs: A
         open_session(graph_path).run(given)
 
 
-def test_a_size_the_graph_cannot_take(graph_path: Path, inputs: Arrays) -> None:
+def test_a_size_the_graph_cannot_take(
+    graph_path: Path, inputs: Arrays, capfd: pytest.CaptureFixture[str]
+) -> None:
     odd = {name: np.ascontiguousarray(value[..., :30, :30]) for name, value in inputs.items()}
     with pytest.raises(StillflowError, match="multiples"):
         open_session(graph_path).run(odd)
+    assert capfd.readouterr().err == "", "the engine says nothing of its own"
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00" * 64, b"not a graph"])
@@ -89,9 +92,10 @@ def test_bytes_that_are_no_graph(data: bytes) -> None:
     assert "bundle verify" in caught.value.fix
 
 
-def test_truncated_graph(graph_path: Path) -> None:
+def test_truncated_graph(graph_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(StillflowError, match="cannot load"):
         open_session(graph_path.read_bytes()[:-500], "onnxruntime")
+    assert capfd.readouterr().err == "", "the engine says nothing of its own"
 
 
 def test_a_device_that_is_missing_is_an_error_not_the_cpu(
