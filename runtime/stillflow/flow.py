@@ -131,7 +131,7 @@ def predict_motion(
     if hints.arrows and outputs.get("velocity_guided", "rbf") == "rbf":
         velocity = rbf_velocity(hints.arrows, h, w, photo.height / photo.width)
         sources["velocity"] = "rbf"
-    matte, classes = _matte_and_classes(moves, logits, hints, h, w)
+    matte, classes = _matte_and_classes(np.asarray(moves, np.float32), logits, hints, h, w)
     if hints.mask is not None:
         sources["matte"] = "user"
     velocity = np.ascontiguousarray(velocity * np.float32(hints.strength), np.float32)

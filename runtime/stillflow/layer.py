@@ -139,7 +139,7 @@ def continue_plate(photo: ByteArray, region: ByteArray, fill: FloatArray, reach:
     target = blur[my.astype(np.int32), mx.astype(np.int32)] * (1 - share) + smooth * share
     plate = np.clip(np.rint(target + texture * (1 - share * share)), 0, 255).astype(np.uint8)
     plate[region > 0] = photo[region > 0]
-    return plate
+    return np.asarray(plate, np.uint8)
 
 
 def _masked_blur(photo: ByteArray, region: ByteArray, sigma: float) -> FloatArray:

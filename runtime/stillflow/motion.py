@@ -171,4 +171,4 @@ class Motion:
                 tail = (round(float(x)), round(float(y)))
                 cv2.arrowedLine(canvas, tail, head, (0, 0, 0), thickness * 3, cv2.LINE_AA, tipLength=0.3)
                 cv2.arrowedLine(canvas, tail, head, (255, 255, 255), thickness, cv2.LINE_AA, tipLength=0.3)
-        return canvas
+        return np.asarray(canvas, np.uint8)

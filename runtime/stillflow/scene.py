@@ -155,7 +155,8 @@ def _without_specks(mask: np.ndarray) -> ByteArray:
 def inner_ramp(region: ByteArray, ramp: float) -> ByteArray:
     """Matte that lies inside a region: 0 at its edge, 255 from ``ramp`` pixels inwards; no ramp at the border."""
     padded = cv2.copyMakeBorder(region, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    padded = cv2.copyMakeBorder(padded, *([int(ramp) + 1] * 4), cv2.BORDER_REPLICATE)
+    more = int(ramp) + 1
+    padded = cv2.copyMakeBorder(padded, more, more, more, more, cv2.BORDER_REPLICATE)
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_5)
     cut = int(ramp) + 2
     distance = distance[cut : cut + region.shape[0], cut : cut + region.shape[1]]

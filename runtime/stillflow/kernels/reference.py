@@ -198,7 +198,7 @@ def _confidence(arrays: SceneArrays, x: FloatArray, y: FloatArray, d: FloatArray
         np.minimum(np.clip(px, 0, w - 1).astype(np.int32), max(w - 2, 0)),
     ]
     value[(there != 0) & (there != arrays.flow)] = 0
-    return np.maximum(value, np.float32(CONFIDENCE_FLOOR)).astype(np.float32)
+    return np.asarray(np.maximum(value, np.float32(CONFIDENCE_FLOOR)), np.float32)
 
 
 def cubic_weights(f: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -214,10 +214,14 @@ def cubic_weights(f: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, Fl
 
 
 def bicubic(picture: ByteArray, x: FloatArray, y: FloatArray) -> FloatArray:
-    """Gather a (H, W, 3) uint8 picture at real positions, cubic convolution, taps clamped at the border."""
+    """Gather a (H, W, 3) uint8 picture at real positions, cubic convolution.
+
+    Positions beyond the border are mirrored once (a repeated border pixel shows as a barcode of streaks),
+    then clamped; taps are clamped.
+    """
     height, width = picture.shape[:2]
-    x = np.clip(x, 0, width - 1)
-    y = np.clip(y, 0, height - 1)
+    x = np.clip((width - 1) - np.abs((width - 1) - np.abs(x)), 0, width - 1)
+    y = np.clip((height - 1) - np.abs((height - 1) - np.abs(y)), 0, height - 1)
     x0 = np.floor(x).astype(np.int32)
     y0 = np.floor(y).astype(np.int32)
     wx = cubic_weights((x - x0).astype(np.float32))
