@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the README tells people to type is typed here, and its figures and links are checked.
 
-A fenced ``console`` or ``python`` block that follows the line ``<!-- run -->`` is executed, in the README's order, in one
-folder that holds waterfall.jpg. Blocks without that line install things or take minutes.
+A fenced ``console`` or ``python`` block that follows the line ``<!-- run -->`` is executed, in the README's order,
+in one folder that holds waterfall.jpg. Blocks without that line install things or take minutes.
 """
 
 from __future__ import annotations
