@@ -51,6 +51,14 @@ WITHOUT_TEST: dict[str, str] = {
     "benchmarks/stillflow_bench/probe.py": "runs in processes of its own: tests/benchmarks/test_startup.py",
     "runtime/stillflow/kernels/arrays.py": "a type: every test of the kernels builds one",
     "runtime/stillflow/sessions/session.py": "a protocol: tests/runtime/sessions/ holds every session to it",
+    "runtime/stillflow/video/apng.py": "tests/runtime/video/test_pictures.py reads every animation back",
+    "runtime/stillflow/video/gif.py": "tests/runtime/video/test_pictures.py",
+    "runtime/stillflow/video/opening.py": "tests/runtime/video/test_destination.py opens every format",
+    "runtime/stillflow/video/raw.py": "tests/runtime/video/test_pictures.py",
+    "runtime/stillflow/video/recording.py": "tests/runtime/video/test_destination.py interrupts recordings",
+    "runtime/stillflow/video/sequence.py": "tests/runtime/video/test_pictures.py",
+    "runtime/stillflow/video/sink.py": "tests/runtime/video/test_destination.py",
+    "runtime/stillflow/video/webp.py": "tests/runtime/video/test_pictures.py",
 }
 """Modules without a test file of their name, with the reason."""
 
