@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,8 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
         rng = np.random.default_rng([config["seed"], step])
         cuts = tensors(draw_cuts(rng, learn, config["batch"], size))
         blends = tensors(draw_blends(rng, learn, config["batch"], size))
-        rate = config["rate"] * min(1.0, step / 200) * (0.02 + 0.49 * (1 + np.cos(np.pi * step / config["steps"])))
+        turn = math.cos(math.pi * step / config["steps"])
+        rate = config["rate"] * min(1.0, step / 200) * (0.02 + 0.49 * (1 + turn))
         for group in optimiser.param_groups:
             group["lr"] = rate
         network.train()

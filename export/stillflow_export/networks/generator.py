@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from stillflow_export.networks.flow import Residual, conv_block
+from stillflow_export.networks.blocks import Residual, conv_block
 
 WIDTHS = (24, 32, 48, 64, 80)
 """Channels at 1/1, 1/2, 1/4, 1/8 and 1/16 of the field."""
