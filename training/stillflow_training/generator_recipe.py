@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from stillflow_export.networks.generator import GeneratorNetwork, build_generator_network
 from torch import Tensor, nn
 
+from stillflow_export.networks.generator import GeneratorNetwork, build_generator_network
 from stillflow_training.flow_recipe import update_average
 from stillflow_training.generator_samples import draw_blends, draw_cuts
 from stillflow_training.labels import LabelledPhoto, read_labels
@@ -50,7 +50,9 @@ def psnr(square: float) -> float:
     return round(float(-10 * np.log10(max(square, 1e-10))), 3)
 
 
-def validate(network: nn.Module, photos: list[LabelledPhoto], size: tuple[int, int], batches: int = 6) -> dict[str, Any]:
+def validate(
+    network: nn.Module, photos: list[LabelledPhoto], size: tuple[int, int], batches: int = 6
+) -> dict[str, Any]:
     """Measure both outputs on held-back photos and on scenes textured with them.
 
     Returns:
@@ -87,7 +89,9 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
     network: GeneratorNetwork = build_generator_network().to(memory_format=torch.channels_last)
     average = build_generator_network().eval()
     average.load_state_dict(network.state_dict())
-    optimiser = torch.optim.AdamW(network.parameters(), lr=config["rate"], weight_decay=config["weight_decay"])
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=config["rate"], weight_decay=config["weight_decay"]
+    )
     parts = {"network": network, "average": average, "optimiser": optimiser}
     for step in range(run.resume(parts), config["steps"]):
         rng = np.random.default_rng([config["seed"], step])
@@ -102,8 +106,10 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
             plate, coefficients = network(torch.cat([cuts["field"], blends["field"]]))
         count = config["batch"]
         terms = {
-            "plate": ((plate[:count].float() - cuts["truth"]).abs().mean(1) * cuts["hidden"]).sum() / cuts["hidden"].sum(),
-            "blend": 20 * masked_square(blended(blends, coefficients[count:].float()), blends["truth"], blends["inside"]),
+            "plate": ((plate[:count].float() - cuts["truth"]).abs().mean(1) * cuts["hidden"]).sum()
+            / cuts["hidden"].sum(),
+            "blend": 20
+            * masked_square(blended(blends, coefficients[count:].float()), blends["truth"], blends["inside"]),
             "small": 1e-4 * coefficients.float().square().mean(),
         }
         optimiser.zero_grad()
@@ -118,16 +124,33 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
             if run.is_best(figures.get("plate_network", 0.0) + figures.get("blend_network", 0.0)):
                 save_file(average.state_dict(), run.folder / "generator.safetensors")
                 weights = sum(p.numel() for p in network.parameters())
-                run.write_receipt("generator", config, figures, step + 1, weights, photo_credits(run.data, learn))
+                run.write_receipt(
+                    "generator", config, figures, step + 1, weights, photo_credits(run.data, learn)
+                )
             run.save(step + 1, parts)
             write_curve(run, run.folder / "generator.curve.png")
     return run.best_figures
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder with photos/, labels/, LICENCES.csv.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run; an existing one is resumed.")
-@click.option("--config", type=click.Path(path_type=Path), default=None, help="JSON file; generator.json of this package by default.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder with photos/, labels/, LICENCES.csv.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder of the run; an existing one is resumed.",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="JSON file; generator.json of this package by default.",
+)
 @click.option("--threads", default=2, show_default=True, help="CPU threads.")
 def generator(data: Path, out: Path, config: Path | None, threads: int) -> None:
     """Train the generator network on hidden parts of photos and on procedural loops."""

@@ -6,12 +6,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from stillflow.generator import generator_field
 from stillflow.kernels.arrays import ByteArray, FloatArray
 from stillflow.kernels.reference import CONFIDENCE_FLOOR, grid, lookup, trace
 from stillflow.layer import push_pull
 from stillflow.motion import FLOW_CLASSES
-
 from stillflow_training.labels import LabelledPhoto
 from stillflow_training.procedural import ProceduralScene, make_scene, smooth_noise
 
@@ -142,7 +142,13 @@ def draw_cuts(
         angle, travel = rng.uniform(0, 2 * np.pi), rng.uniform(0.02, 0.2) * w
         velocity = np.empty((h, w, 2), np.float32)
         velocity[...] = (np.cos(angle) * travel, np.sin(angle) * travel)
-        fields.append(generator_field(push_pull(colours, known), known, velocity, np.ones((h, w), np.uint8), inside, 1))
+        fields.append(
+            generator_field(push_pull(colours, known), known, velocity, np.ones((h, w), np.uint8), inside, 1)
+        )
         truths.append(colours.transpose(2, 0, 1) / 255)
         hiddens.append(hidden)
-    return {"field": np.stack(fields), "truth": np.stack(truths).astype(np.float32), "hidden": np.stack(hiddens)}
+    return {
+        "field": np.stack(fields),
+        "truth": np.stack(truths).astype(np.float32),
+        "hidden": np.stack(hiddens),
+    }

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from stillflow.kernels.reference import trace
 
 FloatArray = npt.NDArray[np.float32]
@@ -23,7 +24,13 @@ KINDS = ("fall", "river", "waves", "cloud", "smoke")
 KIND_CLASS = {"fall": 1, "river": 1, "waves": 1, "cloud": 2, "smoke": 3}
 """Class index of each kind."""
 
-SPEEDS = {"fall": (0.08, 0.35), "river": (0.02, 0.12), "waves": (0.008, 0.05), "cloud": (0.004, 0.025), "smoke": (0.008, 0.06)}
+SPEEDS = {
+    "fall": (0.08, 0.35),
+    "river": (0.02, 0.12),
+    "waves": (0.008, 0.05),
+    "cloud": (0.004, 0.025),
+    "smoke": (0.008, 0.06),
+}
 """Slowest and fastest typical speed in widths a second, as in the hand-made labels."""
 
 
@@ -198,7 +205,9 @@ def _picture(rng: np.random.Generator, height: int, width: int, photos: list[Byt
         return _crop(rng, photos, height, width)
     noise = sum(smooth_noise(rng, height, width, 2.0**k) * 0.6**k for k in range(1, 6))
     colour = rng.uniform(30, 200, 3)
-    return np.clip(colour + 40 * np.asarray(noise)[..., None] * rng.uniform(0.3, 1, 3), 0, 255).astype(np.float32)
+    return np.clip(colour + 40 * np.asarray(noise)[..., None] * rng.uniform(0.3, 1, 3), 0, 255).astype(
+        np.float32
+    )
 
 
 def _crop(rng: np.random.Generator, photos: list[ByteArray], height: int, width: int) -> FloatArray:
@@ -210,4 +219,6 @@ def _crop(rng: np.random.Generator, photos: list[ByteArray], height: int, width:
     crop = photo[top : top + h, left : left + w]
     if rng.random() < 0.5:
         crop = crop[:, ::-1]
-    return cv2.resize(np.ascontiguousarray(crop), (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return cv2.resize(np.ascontiguousarray(crop), (width, height), interpolation=cv2.INTER_AREA).astype(
+        np.float32
+    )

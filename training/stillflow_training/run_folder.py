@@ -33,7 +33,9 @@ class Run:
         for name, value in terms.items():
             self._sums[name] = self._sums.get(name, 0.0) + value / 20
         if (step + 1) % 20 == 0:
-            self._append("log.jsonl", {"step": step + 1, "seconds": round(time.time() - self.started, 1), **self._sums})
+            self._append(
+                "log.jsonl", {"step": step + 1, "seconds": round(time.time() - self.started, 1), **self._sums}
+            )
             self._sums = {}
 
     def validated(self, step: int, figures: dict[str, Any]) -> None:
@@ -52,7 +54,10 @@ class Run:
         """Write the state to resume from, in one stroke."""
         state = {name: part.state_dict() for name, part in parts.items()}
         temporary = self.folder / "checkpoint.tmp"
-        torch.save({"step": step, "best_score": self.best_score, "best": json.dumps(self.best_figures), **state}, temporary)
+        torch.save(
+            {"step": step, "best_score": self.best_score, "best": json.dumps(self.best_figures), **state},
+            temporary,
+        )
         os.replace(temporary, self.folder / "checkpoint.pt")
 
     def resume(self, parts: dict[str, Any]) -> int:
@@ -69,16 +74,28 @@ class Run:
         for file in ("log.jsonl", "validation.jsonl"):
             log = self.folder / file
             if log.is_file():
-                kept = [row for row in log.read_text(encoding="utf-8").splitlines() if json.loads(row)["step"] <= step]
+                kept = [
+                    row
+                    for row in log.read_text(encoding="utf-8").splitlines()
+                    if json.loads(row)["step"] <= step
+                ]
                 log.write_text("".join(row + "\n" for row in kept), encoding="utf-8")
         return step
 
     def write_receipt(
-        self, name: str, config: dict[str, Any], figures: dict[str, Any], step: int, weights: int, credits: list[dict[str, str]]
+        self,
+        name: str,
+        config: dict[str, Any],
+        figures: dict[str, Any],
+        step: int,
+        weights: int,
+        credits: list[dict[str, str]],
     ) -> None:
         """Write NAME.receipt.json: how the best weights came about and what they are worth."""
         log = self.folder / "log.jsonl"
-        losses = [json.loads(row) for row in log.read_text(encoding="utf-8").splitlines()] if log.is_file() else []
+        losses = (
+            [json.loads(row) for row in log.read_text(encoding="utf-8").splitlines()] if log.is_file() else []
+        )
         receipt = {
             "network": name,
             "command": f"python -m stillflow_training {name} --data DATA --out {self.folder.name}",
@@ -91,7 +108,9 @@ class Run:
             "machine": platform.machine(),
             "photos": credits,
         }
-        (self.folder / f"{name}.receipt.json").write_text(json.dumps(receipt, indent=1, ensure_ascii=False), encoding="utf-8")
+        (self.folder / f"{name}.receipt.json").write_text(
+            json.dumps(receipt, indent=1, ensure_ascii=False), encoding="utf-8"
+        )
 
     def _append(self, file: str, row: dict[str, Any]) -> None:
         with (self.folder / file).open("a", encoding="utf-8") as out:
@@ -125,7 +144,9 @@ def write_curve(run: Run, path: Path) -> None:
     for axis, file in ((left, "log.jsonl"), (right, "validation.jsonl")):
         source = run.folder / file
         rows = [json.loads(line) for line in source.read_text().splitlines()] if source.is_file() else []
-        names = sorted({k for row in rows for k, v in row.items() if isinstance(v, (int, float))} - {"step", "seconds"})
+        names = sorted(
+            {k for row in rows for k, v in row.items() if isinstance(v, (int, float))} - {"step", "seconds"}
+        )
         for name in names:
             if "angle_median" in name or "speed_median" in name or name == "static_photos":
                 continue
