@@ -13,50 +13,63 @@ import cv2
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from stillflow_export.networks.flow import FlowNetwork, build_flow_network, join_velocity, load_flow_network
 from torch import Tensor, nn
+from torch.nn import functional
 
-from stillflow_training.flow_samples import draw_batch, open_stock
+from stillflow_export.networks.flow import (
+    AROUND,
+    BASE,
+    COLOURS,
+    LOCAL,
+    build_flow_network,
+    join_velocity,
+    load_flow_network,
+    split_outputs,
+)
+from stillflow_training.flow_samples import draw_cells
 from stillflow_training.flow_sheets import write_sheets
 from stillflow_training.flow_validation import FloatArray, Predict, validate
 from stillflow_training.labels import LabelledPhoto, read_labels
 from stillflow_training.run_folder import Run, open_run, photo_credits, write_curve
 
-CLASS_WEIGHTS = (0.7, 1.0, 1.0, 1.4, 2.0, 0.8, 1.2, 1.5, 1.5, 1.0)
-"""Weight of each class in the cross entropy: rare ones count more, static less."""
+CLASS_WEIGHTS = (0.9, 1.0, 1.0, 1.2, 1.5, 0.9, 1.2, 1.3, 1.3, 1.0)
+"""Weight of each class in the cross entropy: rare ones count more."""
 
 TERMS = {"classes": 1.0, "moves": 1.0, "direction": 0.5, "speed": 0.3, "spread": 0.05}
 """Weight of each term of the loss."""
 
+NOISE = 0.1
+"""Deviations of a measure by which it is shaken at every step: photos are few."""
 
-def losses(opinions: tuple[Tensor, ...], target: list[Tensor]) -> dict[str, Tensor]:
+
+def losses(out: Tensor, classes: Tensor, moves: Tensor, velocity: Tensor, weight: Tensor) -> dict[str, Tensor]:
     """The terms of the loss, before ``TERMS``.
 
-    classes: weighted cross entropy where labelled. moves: binary cross entropy and soft Dice where known.
-    direction: 1 - cosine. speed: absolute error of the log-speed, so that slow clouds count as much as
-    falls. spread: Laplace likelihood of the velocity error (error / s + log s). The last three are
-    weighted by trust in the label.
+    classes: weighted cross entropy. moves: binary cross entropy. direction: 1 - cosine. speed: absolute
+    error of the log-speed, so that slow clouds count as much as falls. spread: Laplace likelihood of the
+    velocity error (error / s + log s). The last three are weighted by trust in the label.
+
+    Args:
+        out: (n, OUTPUTS, 1, 1).
+        classes: (n,) int64.
+        moves: (n,) 0 or 1.
+        velocity: (n, 2) tenths of a width a second.
+        weight: (n,) 0..1.
     """
-    classes, moves, direction, log_speed, spread = (o.float() for o in opinions)
-    label, move, true_v, weight, labelled, known = target
-    cross = nn.functional.cross_entropy(
-        classes, label.long(), torch.tensor(CLASS_WEIGHTS), reduction="none", label_smoothing=0.03
-    )
-    binary = nn.functional.binary_cross_entropy_with_logits(moves[:, 0], move, reduction="none")
-    chance = torch.sigmoid(moves[:, 0]) * known
-    dice = 1 - (2 * (chance * move).sum() + 1) / (chance.sum() + (move * known).sum() + 1)
-    log_true = 0.5 * torch.log(true_v.square().sum(1) + 1e-5)
-    error = (join_velocity(direction, log_speed) - true_v).square().sum(1).add(1e-6).sqrt().detach()
-    log_spread = spread[:, 0].clamp(-5.0, 3.0)
-    likelihood = error * torch.exp(-log_spread) + log_spread
-    cosine = nn.functional.cosine_similarity(direction, true_v, dim=1, eps=1e-3)
+    chosen, moving, direction, log_speed, spread = split_outputs(out)
+    error = (join_velocity(direction, log_speed)[:, :, 0, 0] - velocity).square().sum(1).add(1e-6).sqrt().detach()
+    log_spread = spread[:, 0, 0, 0].clamp(-5.0, 3.0)
+    log_true = 0.5 * torch.log(velocity.square().sum(1) + 1e-5)
+    cosine = functional.cosine_similarity(direction[:, :, 0, 0], velocity, dim=1, eps=1e-3)
     total = weight.sum() + 1
     return {
-        "classes": (cross * labelled).sum() / (labelled.sum() + 1),
-        "moves": (binary * known).sum() / (known.sum() + 1) + 0.5 * dice,
+        "classes": functional.cross_entropy(
+            chosen[:, :, 0, 0], classes, torch.tensor(CLASS_WEIGHTS), label_smoothing=0.03
+        ),
+        "moves": functional.binary_cross_entropy_with_logits(moving[:, 0, 0, 0], moves),
         "direction": ((1 - cosine) * weight).sum() / total,
-        "speed": ((log_speed[:, 0] - log_true).abs() * weight).sum() / total,
-        "spread": (likelihood * weight).sum() / total,
+        "speed": ((log_speed[:, 0, 0, 0] - log_true).abs() * weight).sum() / total,
+        "spread": ((error * torch.exp(-log_spread) + log_spread) * weight).sum() / total,
     }
 
 
@@ -80,28 +93,30 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
     learn = [p for p in photos if p.split == "train"]
     check = [p for p in photos if p.split == "val"]
     torch.manual_seed(config["seed"])
-    network: FlowNetwork = build_flow_network().to(memory_format=torch.channels_last)
+    network = build_flow_network()
+    chosen = {key: config[key] for key in ("views", "places", "long_side", "seed")}
+    cells = draw_cells(learn, network.measures, **chosen)
+    every = cells.measures.float()
+    network.centre.copy_(every.mean(0)[None, :, None, None])
+    network.scale.copy_(1 / (every.std(0) + 1e-3)[None, :, None, None])
+    del every
     average = build_flow_network().eval()
     average.load_state_dict(network.state_dict())
     optimiser = torch.optim.AdamW(network.parameters(), lr=config["rate"], weight_decay=config["weight_decay"])
     start = run.resume({"network": network, "average": average, "optimiser": optimiser})
-    stock = open_stock(learn, config["seed"])
     for step in range(start, config["steps"]):
-        # One generator a step: a resumed run draws the very batches an unbroken one would have drawn.
-        rng = np.random.default_rng([config["seed"], step])
-        size = config["sizes"][rng.integers(len(config["sizes"]))]
-        batch = draw_batch(rng, stock, config["batch"], tuple(size), config["procedural"])
-        photo, hints, *target = (torch.from_numpy(b) for b in batch)
-        progress = step / config["steps"]
+        # Seeded at each step: a resumed run draws the very batches an unbroken one would have drawn.
+        torch.manual_seed(config["seed"] * 1_000_003 + step)
+        mine = torch.randint(len(cells), (config["batch"],))
+        measures = cells.measures[mine].float()[:, :, None, None]
+        measures = measures + NOISE * torch.randn_like(measures) / network.scale
         for group in optimiser.param_groups:
-            group["lr"] = config["rate"] * min(1.0, step / 200) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * progress)))
+            group["lr"] = float(config["rate"] * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * step / config["steps"]))))
         network.train()
-        with torch.autocast("cpu", torch.bfloat16):
-            opinions = network.opinions(photo.contiguous(memory_format=torch.channels_last), hints)
-        terms = losses(opinions, target)
+        out = network.judge(*measures.split([LOCAL, AROUND, BASE + COLOURS], 1))
+        terms = losses(out, cells.classes[mine], cells.moves[mine], cells.velocity[mine], cells.weight[mine])
         optimiser.zero_grad()
         torch.stack([TERMS[name] * value for name, value in terms.items()]).sum().backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
         update_average(average, network, min(config["average"], (step + 1) / (step + 10)))
         run.log(step, {name: float(value.detach()) for name, value in terms.items()})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training samples for the flow network: augmented labelled photos, composites and procedural scenes."""
+"""Training samples for the flow network: single places of augmented photos and composites."""
 
 from __future__ import annotations
 
@@ -8,22 +8,18 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-from stillflow.flow import VELOCITY_UNIT, hint_planes
-from stillflow.guidance import Arrow, Hints
-from stillflow.motion import FLOW_CLASSES
+import torch
 
+from stillflow.flow import VELOCITY_UNIT
+from stillflow.guidance import Arrow
+from stillflow_export.networks.flow import STRIDE, SurfaceMeasures
 from stillflow_training.labels import LabelledPhoto
-from stillflow_training.procedural import make_scene
 
 FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.uint8]
 
-
-PAINTED = {1: ("fall", "river", "waves"), 2: ("cloud",), 3: ("smoke",)}
-"""Kinds of procedural scene whose texture may come from a region of this class."""
-
 RARE = (0.02, (3, 4, 6, 7, 8))
-"""Photos with this share of any of these classes, and still ones, are drawn twice as often."""
+"""Photos with this share of any of these classes, and still ones, are seen twice as often."""
 
 
 @dataclass(eq=False)
@@ -32,7 +28,7 @@ class Sample:
 
     photo (H, W, 3) float32 0..1; classes (H, W) uint8; moves (H, W) float32; velocity (H, W, 2) float32
     widths a second; weight (H, W) float32, trust in the velocity; either (H, W) uint8, 1 where the opposite
-    sideways direction would do; labelled (H, W) float32, 1 where classes and moves are true.
+    sideways direction would do.
     """
 
     photo: FloatArray
@@ -41,89 +37,72 @@ class Sample:
     velocity: FloatArray
     weight: FloatArray
     either: ByteArray
-    labelled: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
-class Stock:
-    """What samples are drawn from: photos, each photo's chance, and patches of moving surfaces by class."""
+class Cells:
+    """Single places of many photos, (n, ...) torch tensors: what the network measures there, and the truth.
 
-    photos: list[LabelledPhoto]
-    chances: npt.NDArray[np.float64]
-    patches: dict[int, list[ByteArray]]
+    measures (n, channels) float16; classes (n,) int64; moves, velocity (n, 2; tenths of a width a second)
+    and weight (trust in the velocity) float32.
+    """
+
+    measures: torch.Tensor
+    classes: torch.Tensor
+    moves: torch.Tensor
+    velocity: torch.Tensor
+    weight: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.classes)
 
 
-def open_stock(photos: list[LabelledPhoto], seed: int) -> Stock:
-    """Cut patches of water, cloud and smoke out of the photos and weigh the photos.
+def draw_cells(
+    photos: list[LabelledPhoto], measures: SurfaceMeasures, *, views: int, places: int, long_side: int, seed: int
+) -> Cells:
+    """Measure random places of augmented views of photos.
 
     Args:
-        photos: training photos.
-        seed: of the patches' places.
+        photos: labelled training photos.
+        measures: the network's fixed part.
+        views: augmented views of each photo; the rare and the still ones get twice as many.
+        places: cells of each view.
+        long_side: pixels of a view.
+        seed: of all choices.
     """
     rng = np.random.default_rng(seed)
-    patches: dict[int, list[ByteArray]] = {c: [] for c in PAINTED}
-    chances = []
+    short = max(32, round(long_side * 0.7 / 32) * 32)
+    columns: list[list[npt.NDArray]] = [[] for _ in range(5)]
     for item in photos:
         shares = np.bincount(item.classes.ravel(), minlength=10) / item.classes.size
         rare = any(shares[c] > RARE[0] for c in RARE[1]) or not item.moves.any()
-        chances.append(2.0 if rare else 1.0)
-        for c in PAINTED:
-            if shares[c] > 0.03:
-                patches[c] += _patches(rng, item, c)
-    return Stock(photos, np.array(chances) / sum(chances), patches)
+        for _ in range(views * 2 if rare else views):
+            size = (short, long_side) if item.classes.shape[1] >= item.classes.shape[0] else (long_side, short)
+            sample = pasted(rng, photos, item, size)
+            settle_directions(sample)
+            for column, values in zip(columns, _measure(rng, sample, measures, places), strict=True):
+                column.append(values)
+    found, classes, moves, velocity, weight = (torch.from_numpy(np.concatenate(c)) for c in columns)
+    return Cells(found, classes.long(), moves, velocity, weight)
 
 
-def _patches(rng: np.random.Generator, item: LabelledPhoto, c: int) -> list[ByteArray]:
-    """Up to three squares of 112 down to 40 pixels that lie wholly in a class."""
-    found: list[ByteArray] = []
-    total = cv2.integral((item.classes == c).astype(np.uint8))
-    for side in (112, 80, 56, 40):
-        if min(item.classes.shape) <= side:
-            continue
-        full = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
-        ys, xs = np.nonzero(full >= 0.98 * side * side)
-        if ys.size:
-            picks = rng.integers(ys.size, size=3 - len(found))
-            found += [item.photo[ys[i] : ys[i] + side, xs[i] : xs[i] + side] for i in picks]
-            break
-    return found
-
-
-def draw_batch(
-    rng: np.random.Generator, stock: Stock, count: int, size: tuple[int, int], procedural: float
-) -> list[npt.NDArray[np.float32]]:
-    """Draw one batch.
-
-    Args:
-        rng: state.
-        stock: training photos and patches.
-        count: samples in the batch.
-        size: (height, width), multiples of 32.
-        procedural: share of procedural scenes, 0..1.
-
-    Returns:
-        photo (n, 3, H, W), hints (n, 6, H, W), classes (n, H/2, W/2), moves, velocity (n, 2, ...) tenths of
-        a width a second, weight, labelled, moves_known: float32, the targets at half size.
-    """
-    rows = []
-    for _ in range(count):
-        painted = rng.random() < procedural
-        sample = _procedural(rng, stock, size) if painted else _labelled(rng, stock, size)
-        hints, moves, known = draw_hints(rng, sample, painted)
-        half = (size[1] // 2, size[0] // 2)
-        rows.append(
-            (
-                colour_jitter(rng, sample.photo).transpose(2, 0, 1),
-                hint_planes(hints, *size),
-                sample.classes[::2, ::2].astype(np.float32),
-                cv2.resize(moves, half, interpolation=cv2.INTER_AREA),
-                sample.velocity[::2, ::2].transpose(2, 0, 1) * VELOCITY_UNIT,
-                sample.weight[::2, ::2],
-                sample.labelled[::2, ::2],
-                known[::2, ::2],
-            )
+def _measure(
+    rng: np.random.Generator, sample: Sample, measures: SurfaceMeasures, places: int
+) -> tuple[npt.NDArray, ...]:
+    """Measures and truth at random places of one view."""
+    height, width = sample.classes.shape
+    row = np.broadcast_to(np.linspace(0, 1, height, dtype=np.float32)[:, None], (height, width))
+    photo = colour_jitter(rng, sample.photo).transpose(2, 0, 1)
+    with torch.no_grad():
+        place, line, whole = measures(
+            torch.from_numpy(np.ascontiguousarray(photo)[None]), torch.from_numpy(np.ascontiguousarray(row)[None, None])
         )
-    return [np.ascontiguousarray(np.stack(column), np.float32) for column in zip(*rows, strict=True)]
+    y = rng.integers(place.shape[2], size=places)
+    x = rng.integers(place.shape[3], size=places)
+    found = torch.cat([place[0, :, y, x], line[0, :, y, 0], whole[0, :, :, 0].expand(-1, places)])
+    at = (y * STRIDE + STRIDE // 2, x * STRIDE + STRIDE // 2)
+    velocity = sample.velocity[at] * np.float32(VELOCITY_UNIT)
+    return found.T.half().numpy(), sample.classes[at], sample.moves[at], velocity, sample.weight[at]
 
 
 def _warp(rng: np.random.Generator, item: LabelledPhoto, size: tuple[int, int]) -> Sample:
@@ -158,14 +137,16 @@ def _warp(rng: np.random.Generator, item: LabelledPhoto, size: tuple[int, int]) 
     inverse = np.linalg.inv(matrix[:, :2]).astype(np.float32)
     velocity = ((v @ inverse.T) / w).astype(np.float32)
     either = warp(item.either, cv2.INTER_NEAREST)
-    return Sample(photo.astype(np.float32) / 255, classes, moves, velocity, weight, either, np.ones((h, w), np.float32))
+    return Sample(photo.astype(np.float32) / 255, classes, moves, velocity, weight, either)
 
 
-def _labelled(rng: np.random.Generator, stock: Stock, size: tuple[int, int]) -> Sample:
-    """An augmented photo; three times in ten a region of another photo is pasted in."""
-    sample = _warp(rng, _any_photo(rng, stock), size)
-    if rng.random() < 0.3:
-        other = _warp(rng, _any_photo(rng, stock), size)
+def pasted(
+    rng: np.random.Generator, photos: list[LabelledPhoto], item: LabelledPhoto, size: tuple[int, int]
+) -> Sample:
+    """An augmented view; one time in five a region of another photo is pasted in."""
+    sample = _warp(rng, item, size)
+    if rng.random() < 0.2:
+        other = _warp(rng, photos[rng.integers(len(photos))], size)
         present = [c for c in np.unique(other.classes) if c != 9 and 0.02 < (other.classes == c).mean() < 0.7]
         if present:
             c = rng.choice(present)
@@ -177,90 +158,18 @@ def _labelled(rng: np.random.Generator, stock: Stock, size: tuple[int, int]) -> 
     return sample
 
 
-def _any_photo(rng: np.random.Generator, stock: Stock) -> LabelledPhoto:
-    return stock.photos[rng.choice(len(stock.photos), p=stock.chances)]
-
-
-def _procedural(rng: np.random.Generator, stock: Stock, size: tuple[int, int]) -> Sample:
-    """A procedural layer over an augmented photo, whose labels stay true where the layer is not.
-
-    Two in three take their texture from a photographed surface, so their class is true too; the others
-    are noise, which says nothing about classes and moves.
-    """
-    sample = _warp(rng, _any_photo(rng, stock), size)
-    background = sample.photo * np.float32(255)
-    c = int(rng.choice([k for k in PAINTED if stock.patches[k]] or list(PAINTED)))
-    real = bool(stock.patches[c]) and rng.random() < 0.67
-    textures = stock.patches[c] if real else None
-    scene = make_scene(rng, *size, None, str(rng.choice(PAINTED[c])), textures=textures, background=background)
-    covered = scene.matte > 0.5
-    sample.photo = scene.render(0.0).astype(np.float32) / 255
-    sample.classes[covered] = scene.classes[covered]
-    sample.moves[covered] = 1
-    sample.velocity[covered] = scene.velocity[covered]
-    sample.weight = covered.astype(np.float32)
-    sample.either[:] = 0
-    sample.labelled[covered] = float(real)
-    return sample
-
-
-def draw_hints(rng: np.random.Generator, sample: Sample, painted: bool) -> tuple[Hints, FloatArray, FloatArray]:
-    """Draw what a user might have said of this sample: nothing in half the cases.
-
-    A painted layer has arrows four times in five; without them only a fall's direction can be known.
-    Where a still cannot tell left from right, the truth without arrows is to the right; with arrows it is
-    what they say. Sets the sample's velocity and weight to match.
-
-    Returns:
-        hints; moves (H, W), the truth that goes with them; known (H, W), 1 where that truth counts.
-    """
-    guided = rng.random() < (0.8 if painted else 0.5)
-    flows = np.isin(sample.classes, FLOW_CLASSES) & (sample.weight > 0)
-    moves, known = sample.moves.copy(), sample.labelled.copy()
-    mask = still = None
-    arrows: tuple[Arrow, ...] = ()
-    if guided:
-        kind = rng.random()
-        if kind < 0.4:
-            truth = flows if rng.random() < 0.5 else sample.moves > 0.5
-            mask, moves = rough(rng, truth), truth.astype(np.float32)
-            known[:] = 1
-        elif kind < 0.6:
-            truth = sample.classes == rng.choice(np.unique(sample.classes))
-            still = rough(rng, truth)
-            moves[truth] = 0
-            known[truth] = 1
-        with_arrows = painted or kind > 0.2
-    else:
-        with_arrows = False
-    settle_directions(rng, sample, with_arrows)
-    if with_arrows:
-        arrows = draw_arrows(rng, flows & (sample.weight > 0.5), sample.velocity, int(rng.integers(1, 6)), jitter=0.1)
-    if painted and not arrows:
-        downward = np.abs(sample.velocity[..., 0]) < 0.4 * sample.velocity[..., 1]
-        sample.weight = sample.weight * downward
-    return Hints(mask=mask, still=still, arrows=arrows, strength=1.0, seed=0), moves, known
-
-
-def settle_directions(rng: np.random.Generator, sample: Sample, guided: bool) -> None:
-    """Where left and right are equally true: to the right on average, either way when guided."""
+def settle_directions(sample: Sample) -> None:
+    """Where left and right are equally true, go right on average: the mean of both would be no motion."""
     for c in np.unique(sample.classes[sample.either > 0]):
         mine = (sample.either > 0) & (sample.classes == c)
-        across = float(sample.velocity[..., 0][mine].mean())
-        if (guided and rng.random() < 0.5) or (not guided and across < 0):
+        if float(sample.velocity[..., 0][mine].mean()) < 0:
             sample.velocity[..., 0][mine] *= -1
 
 
-def rough(rng: np.random.Generator, mask: npt.NDArray[np.bool_]) -> FloatArray:
-    """A mask as a hand would draw it: grown or shrunk by a few pixels and smoothed."""
-    soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), float(rng.uniform(0.5, 4)))
-    return (soft > rng.uniform(0.25, 0.75)).astype(np.float32)
-
-
 def draw_arrows(
-    rng: np.random.Generator, where: npt.NDArray[np.bool_], velocity: FloatArray, count: int, jitter: float = 0.0
+    rng: np.random.Generator, where: npt.NDArray[np.bool_], velocity: FloatArray, count: int
 ) -> tuple[Arrow, ...]:
-    """Draw arrows that tell the velocity at random points of a region, off by jitter (radians; log-speed)."""
+    """Draw arrows that tell the velocity at random points of a region."""
     ys, xs = np.nonzero(where)
     if ys.size == 0:
         return ()
@@ -271,11 +180,6 @@ def draw_arrows(
         speed = float(np.hypot(vx, vy))
         if speed < 1e-4:
             continue
-        if jitter:
-            turn = rng.normal(0, jitter)
-            vx, vy = vx * np.cos(turn) - vy * np.sin(turn), vx * np.sin(turn) + vy * np.cos(turn)
-            wrong = np.exp(rng.normal(0, jitter))
-            vx, vy, speed = vx * wrong, vy * wrong, speed * wrong
         x0, y0 = (xs[i] + 0.5) / width, (ys[i] + 0.5) / height
         # A stroke of 3-12 % of the width, cut at the picture's border; its time gives the true speed.
         length = rng.uniform(0.03, 0.12)
