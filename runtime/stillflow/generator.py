@@ -37,6 +37,7 @@ def generator_field(
     cycles: ByteArray,
     inside: FloatArray,
     frames: int,
+    flow: ByteArray | None = None,
 ) -> FloatArray:
     """Lay out what the generator reads.
 
@@ -48,6 +49,7 @@ def generator_field(
         cycles: (h, w) uint8, cross-fade cycles a loop.
         inside: (h, w) float32, confidence.
         frames: in one loop.
+        flow: (h, w) uint8, which layer flows in a sample; None when there is only one.
 
     Returns:
         (9, h, w) float32: RGB 0..1 of the fill, known, inside, displacement over one cycle
@@ -58,10 +60,15 @@ def generator_field(
     x, y = grid(*known.shape)
     valid = []
     for sign in (-1, 1):
-        d = trace(velocity, np.asarray(sign * period / 2, np.float32))
+        d = trace(velocity, sign * period / 2)
         px, py = x + d[..., 0], y + d[..., 1]
-        on = (px >= 0) & (px <= x.shape[1] - 1) & (py >= 0) & (py <= x.shape[0] - 1)
-        valid.append(lookup(inside, px, py) * on)
+        shown = (px >= 0) & (px <= x.shape[1] - 1) & (py >= 0) & (py <= x.shape[0] - 1)
+        if flow is not None:
+            there = flow[
+                np.clip(py, 0, x.shape[0] - 1).astype(np.int32), np.clip(px, 0, x.shape[1] - 1).astype(np.int32)
+            ]
+            shown &= (there == 0) | (there == flow)
+        valid.append(lookup(inside, px, py) * shown)
     travel = velocity * period[..., None] / np.float32(DISPLACEMENT_UNIT)
     planes = [*np.moveaxis(fill / 255, -1, 0), known, inside, *np.moveaxis(travel, -1, 0), *valid]
     return np.stack(planes).astype(np.float32)

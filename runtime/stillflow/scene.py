@@ -26,7 +26,7 @@ EDGE_DOUBT = 6.0
 CONFIDENCE_RAMP = 12.0
 """Pixels of a 1280-wide picture, from there on outwards, over which a source loses its confidence."""
 
-CYCLE_REACH = 0.10
+CYCLE_REACH = 0.06
 """Picture widths that the fast part of a region may travel in one cross-fade cycle."""
 
 SHORTEST_CYCLE = 1.0
@@ -248,7 +248,8 @@ def build_scene(
     fill = layer.continue_values(colours, known, motion.classes) if known.any() else colours
     blend = None
     if generator is not None and flows.any():
-        made, coefficients = generator(generator_field(fill, known, velocity, cycles, inside, frames))
+        field = generator_field(fill, known, velocity, cycles, inside, frames, flow)
+        made, coefficients = generator(field)
         if outputs.get("plate") == "network":
             fill = np.ascontiguousarray(np.moveaxis(made, 0, -1) * 255, np.float32)
         if outputs.get("blend") == "network":
