@@ -60,7 +60,7 @@ def generator_field(
     x, y = grid(*known.shape)
     valid = []
     for sign in (-1, 1):
-        d = trace(velocity, sign * period / 2)
+        d = trace(velocity, np.asarray(sign * period / 2, np.float32))
         px, py = x + d[..., 0], y + d[..., 1]
         shown = (px >= 0) & (px <= x.shape[1] - 1) & (py >= 0) & (py <= x.shape[0] - 1)
         if flow is not None:
