@@ -7,9 +7,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
-from stillflow_training.flow_recipe import flow
+from stillflow.errors import StillflowError
+from stillflow_training.flow_recipe import flow, train
+from stillflow_training.labels import read_labels
+from stillflow_training.run_folder import open_run
 
 TINY = {"views": 1, "places": 16, "steps": 2, "batch": 16, "long_side": 96, "validate_every": 1}
 
@@ -41,3 +45,33 @@ def test_recipe_ends_in_weights_receipt_curve_and_sheets_and_resumes(
     assert again.exit_code == 0, again.output
     steps = [json.loads(line)["step"] for line in (out / "validation.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3]
+
+
+def test_a_broken_run_ends_in_the_same_weights(
+    labelled: Path, tmp_path: Path, settings: dict[str, object]
+) -> None:
+    photos = read_labels(labelled)
+    whole, broken = open_run(tmp_path / "whole", labelled), open_run(tmp_path / "broken", labelled)
+    config = {**settings, "steps": 4, "validate_every": 2}
+    train(whole, [p for p in photos if p.split == "train"], config)
+
+    class StopError(Exception):
+        pass
+
+    def stop(step: int, terms: dict[str, float]) -> None:
+        if step == 2:
+            raise StopError
+
+    broken.log = stop  # type: ignore[method-assign]
+    with pytest.raises(StopError):
+        train(broken, [p for p in photos if p.split == "train"], config)
+    train(open_run(tmp_path / "broken", labelled), [p for p in photos if p.split == "train"], config)
+    states = [torch.load(run.folder / "checkpoint.pt", weights_only=True) for run in (whole, broken)]
+    assert states[0]["step"] == states[1]["step"] == 4
+    for name, value in states[0]["average"].items():
+        assert torch.equal(value, states[1]["average"][name]), name
+
+
+def test_without_data_it_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StillflowError, match="--data"):
+        CliRunner().invoke(flow, ["--out", str(tmp_path)], catch_exceptions=False)

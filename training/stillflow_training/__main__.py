@@ -7,6 +7,7 @@ import importlib
 import sys
 
 import click
+
 from stillflow.errors import StillflowError
 
 RECIPES = {

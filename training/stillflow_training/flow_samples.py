@@ -58,7 +58,13 @@ class Cells:
 
 
 def draw_cells(
-    photos: list[LabelledPhoto], measures: SurfaceMeasures, *, views: int, places: int, long_side: int, seed: int
+    photos: list[LabelledPhoto],
+    measures: SurfaceMeasures,
+    *,
+    views: int,
+    places: int,
+    long_side: int,
+    seed: int,
 ) -> Cells:
     """Measure random places of augmented views of photos.
 
@@ -77,7 +83,9 @@ def draw_cells(
         shares = np.bincount(item.classes.ravel(), minlength=10) / item.classes.size
         rare = any(shares[c] > RARE[0] for c in RARE[1]) or not item.moves.any()
         for _ in range(views * 2 if rare else views):
-            size = (short, long_side) if item.classes.shape[1] >= item.classes.shape[0] else (long_side, short)
+            size = (
+                (short, long_side) if item.classes.shape[1] >= item.classes.shape[0] else (long_side, short)
+            )
             sample = pasted(rng, photos, item, size)
             settle_directions(sample)
             for column, values in zip(columns, _measure(rng, sample, measures, places), strict=True):
@@ -95,7 +103,8 @@ def _measure(
     photo = colour_jitter(rng, sample.photo).transpose(2, 0, 1)
     with torch.no_grad():
         place, line, whole = measures(
-            torch.from_numpy(np.ascontiguousarray(photo)[None]), torch.from_numpy(np.ascontiguousarray(row)[None, None])
+            torch.from_numpy(np.ascontiguousarray(photo)[None]),
+            torch.from_numpy(np.ascontiguousarray(row)[None, None]),
         )
     y = rng.integers(place.shape[2], size=places)
     x = rng.integers(place.shape[3], size=places)

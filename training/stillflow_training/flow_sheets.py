@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from stillflow.flow import VELOCITY_UNIT, hint_planes
 from stillflow.motion import FLOW_CLASSES
-
 from stillflow_training.flow_validation import NO_HINTS, Predict, network_size, shrink
 from stillflow_training.labels import LabelledPhoto
 
@@ -42,7 +42,9 @@ SECONDS = 1.0
 """Arrows show the way travelled in this time, at least 6 pixels."""
 
 
-def write_sheets(predict: Predict, photos: list[LabelledPhoto], long_side: int, folder: Path, rows: int = 8) -> list[Path]:
+def write_sheets(
+    predict: Predict, photos: list[LabelledPhoto], long_side: int, folder: Path, rows: int = 8
+) -> list[Path]:
     """Write sheets of photo | matte | classes | labelled classes | velocity, one photo a row.
 
     Args:

@@ -9,10 +9,10 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from stillflow.flow import VELOCITY_UNIT, hint_planes, rbf_velocity
 from stillflow.guidance import Arrow, Hints
 from stillflow.motion import CLASS_NAMES
-
 from stillflow_training.flow_samples import draw_arrows
 from stillflow_training.labels import LabelledPhoto
 from stillflow_training.procedural import make_scene
@@ -30,7 +30,9 @@ def network_size(height: int, width: int, long_side: int) -> tuple[int, int]:
     return max(32, round(height * scale / 32) * 32), max(32, round(width * scale / 32) * 32)
 
 
-def validate(predict: Predict, photos: list[LabelledPhoto], long_side: int, scenes: int = 24) -> dict[str, Any]:
+def validate(
+    predict: Predict, photos: list[LabelledPhoto], long_side: int, scenes: int = 24
+) -> dict[str, Any]:
     """Measure a network.
 
     Args:
@@ -41,15 +43,18 @@ def validate(predict: Predict, photos: list[LabelledPhoto], long_side: int, scen
 
     Returns:
         Figures by name. iou_moves: mean over photos that move; iou_moves_all_moving: calling all of each
-        moving. iou_class: over all pixels. false_motion: mean share called moving of photos where nothing
-        moves; still_called_moving: share of all still pixels. angle_median and angle_under_60: degrees at
+        moving. iou_two_way: mean of the IoU of what moves and of what does not, over all pixels, beside the same
+        of all moving. iou_class: over all pixels. false_motion: mean share called moving of photos where nothing
+        moves; still_called_moving and moving_found:
+        shares of all still and of all moving pixels. angle_median and angle_under_60: degrees at
         the labels' arrows, unguided, beside "to the right everywhere"; one_arrow: at a photo's other arrows
         when its first is given, beside the closed form. speed_median: factor between speed and label's.
         velocity_error: on procedural scenes, relative to their mean speed, beside the closed form.
     """
     ious, baseline, false_motion = [], [], []
     meet, join = np.zeros(10), np.zeros(10)
-    still_pixels = still_moving = 0.0
+    # Pixels by truth (still, moving) and by answer.
+    table = np.zeros((2, 2))
     free, right, guided, closed = [], [], [], []
     for item in photos:
         h, w = network_size(*item.classes.shape, long_side)
@@ -59,8 +64,7 @@ def validate(predict: Predict, photos: list[LabelledPhoto], long_side: int, scen
         labels = cv2.resize(item.classes, (w // 2, h // 2), interpolation=cv2.INTER_NEAREST)
         chosen = classes.argmax(0)
         moving = (moves > 0) & ~np.isin(chosen, (0, 9))
-        still_pixels += float((~truth).sum())
-        still_moving += float((moving & ~truth).sum())
+        np.add.at(table, (truth.astype(int), moving.astype(int)), 1)
         if truth.mean() > 0.005:
             ious.append((moving & truth).sum() / max((moving | truth).sum(), 1))
             baseline.append(truth.mean())
@@ -81,12 +85,22 @@ def validate(predict: Predict, photos: list[LabelledPhoto], long_side: int, scen
     figures: dict[str, Any] = {
         "iou_moves": float(np.mean(ious)),
         "iou_moves_all_moving": float(np.mean(baseline)),
+        "iou_two_way": float(
+            np.mean([table[k, k] / max(table[k].sum() + table[1 - k, k], 1) for k in (0, 1)])
+        ),
+        "iou_two_way_all_moving": float(table[1].sum() / max(table.sum(), 1) / 2),
         "iou_class": {CLASS_NAMES[c]: round(float(meet[c] / join[c]), 4) for c in range(10) if join[c] > 0},
         "false_motion": float(np.mean(false_motion)) if false_motion else None,
-        "still_called_moving": still_moving / max(still_pixels, 1),
+        "still_called_moving": float(table[0, 1] / max(table[0].sum(), 1)),
+        "moving_found": float(table[1, 1] / max(table[1].sum(), 1)),
         "static_photos": len(false_motion),
     }
-    for name, misses in (("unguided", free), ("to_the_right", right), ("one_arrow", guided), ("one_arrow_rbf", closed)):
+    for name, misses in (
+        ("unguided", free),
+        ("to_the_right", right),
+        ("one_arrow", guided),
+        ("one_arrow_rbf", closed),
+    ):
         if misses:
             angles, factors = np.array(misses).T
             figures[f"angle_median_{name}"] = float(np.median(angles))
@@ -97,7 +111,9 @@ def validate(predict: Predict, photos: list[LabelledPhoto], long_side: int, scen
     return figures
 
 
-def velocity_errors(predict: Predict, photos: list[LabelledPhoto], scenes: int) -> dict[str, dict[str, float]]:
+def velocity_errors(
+    predict: Predict, photos: list[LabelledPhoto], scenes: int
+) -> dict[str, dict[str, float]]:
     """Mean velocity error relative to the scene's mean speed, inside the mask, network and RBF."""
     result = {}
     pictures = [p.photo for p in photos]
@@ -120,7 +136,10 @@ def velocity_errors(predict: Predict, photos: list[LabelledPhoto], scenes: int) 
                 (rbf, rbf_velocity(arrows, 96, 128, 0.75)),
             ):
                 errors.append(float(np.linalg.norm((guess - truth)[inside], axis=1).mean()) / speed)
-        result[str(count)] = {"network": round(float(np.mean(network)), 4), "rbf": round(float(np.mean(rbf)), 4)}
+        result[str(count)] = {
+            "network": round(float(np.mean(network)), 4),
+            "rbf": round(float(np.mean(rbf)), 4),
+        }
     return result
 
 

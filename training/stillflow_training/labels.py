@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from stillflow.errors import StillflowError
 from stillflow.motion import CLASS_NAMES, FLOW_CLASSES
 
@@ -89,7 +90,9 @@ def read_labels(data: Path | None, long_side: int = 352) -> list[LabelledPhoto]:
     labels = sorted((data / "labels").glob("*.json"))
     if not labels:
         raise StillflowError(
-            f"cannot train on {data}", "its labels/ folder holds no .json file", "give another folder with --data"
+            f"cannot train on {data}",
+            "its labels/ folder holds no .json file",
+            "give another folder with --data",
         )
     return [_read_one(path, data, split.get(path.stem, "train"), long_side) for path in labels]
 
@@ -100,7 +103,9 @@ def _read_one(path: Path, data: Path, split: str, long_side: int) -> LabelledPho
     mask = cv2.imread(str(path.with_name(path.stem + "_mask.png")), cv2.IMREAD_GRAYSCALE)
     if photo is None or mask is None:
         raise StillflowError(
-            f"cannot read the labelled photo {path.stem}", "its picture or its mask is missing", "restore the file"
+            f"cannot read the labelled photo {path.stem}",
+            "its picture or its mask is missing",
+            "restore the file",
         )
     scale = long_side / max(photo.shape[:2])
     size = (round(photo.shape[1] * scale), round(photo.shape[0] * scale))

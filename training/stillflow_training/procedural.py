@@ -78,9 +78,6 @@ def make_scene(
     width: int,
     photos: list[ByteArray] | None = None,
     kind: str | None = None,
-    *,
-    textures: list[ByteArray] | None = None,
-    background: FloatArray | None = None,
 ) -> ProceduralScene:
     """Draw a scene.
 
@@ -90,8 +87,6 @@ def make_scene(
         width: pixels.
         photos: (H', W', 3) uint8 pictures to take backgrounds and textures from; None draws noise.
         kind: one of ``KINDS``; None draws one.
-        textures: pictures to take the layer's texture from, and always to take it from; overrides photos.
-        background: (height, width, 3) float32 0..255, what stands still; None draws one.
 
     Returns:
         The scene.
@@ -99,9 +94,8 @@ def make_scene(
     kind = kind or str(rng.choice(KINDS))
     velocity = _velocity(rng, kind, height, width)
     matte = _matte(rng, kind, height, width)
-    texture = _texture(rng, velocity, height, width, textures or photos, 1.0 if textures else 0.6)
-    if background is None:
-        background = _picture(rng, height, width, photos)
+    texture = _texture(rng, velocity, height, width, photos)
+    background = _picture(rng, height, width, photos)
     return ProceduralScene(kind, background, texture, matte, velocity)
 
 
@@ -172,10 +166,9 @@ def _texture(
     height: int,
     width: int,
     photos: list[ByteArray] | None,
-    from_photo: float,
 ) -> FloatArray:
     """A texture that tiles: a mirrored photo patch, or noise drawn out along the mean flow."""
-    if photos and rng.random() < from_photo:
+    if photos and rng.random() < 0.6:
         half = _crop(rng, photos, height // 2 + 1, width // 2 + 1)
         mirrored = np.concatenate([half, half[:, ::-1]], 1)
         mirrored = np.concatenate([mirrored, mirrored[::-1]], 0)

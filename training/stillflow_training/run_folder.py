@@ -98,7 +98,7 @@ class Run:
         )
         receipt = {
             "network": name,
-            "command": f"python -m stillflow_training {name} --data DATA --out {self.folder.name}",
+            "command": f"python -m stillflow_training {name} --data DATA --out runs/{name}",
             "config": config,
             "step": step,
             "weights": weights,
