@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shipped graphs are those of the committed weights, and of the networks as they are written now."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from stillflow.bundle import Bundle
+from stillflow_export.gates import gate_a, require_passed
+from stillflow_export.graphs import INPUTS, OUTPUTS
+from stillflow_export.networks.flow import load_flow_network
+from stillflow_export.networks.generator import load_generator_network
+from stillflow_export.samples import samples
+
+NETWORKS = {"flow": load_flow_network, "generator": load_generator_network}
+
+
+@pytest.fixture(scope="module")
+def edge() -> Bundle:
+    return Bundle.open("edge")
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_graph_is_that_of_the_committed_weights(name: str, edge: Bundle, source_tree: Path) -> None:
+    weights = source_tree / "training" / "weights" / f"{name}.safetensors"
+    (said,) = (entry for entry in edge.manifest.weights if entry.graph == name)
+    assert said.sha256 == hashlib.sha256(weights.read_bytes()).hexdigest(), "run: make bundle"
+    load: Callable[[Path], nn.Module] = NETWORKS[name]
+    found = samples(name, sizes=[(64, 64), (96, 160)])
+    graph = edge.graph_bytes(name)
+    require_passed(gate_a(load(weights), graph, INPUTS[name], OUTPUTS[name], found, name=name))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_receipt_is_that_of_the_committed_weights(name: str, edge: Bundle, source_tree: Path) -> None:
+    receipt = source_tree / "training" / "weights" / f"{name}.receipt.json"
+    assert json.loads(edge.read(f"receipts/{name}-training.json")) == json.loads(receipt.read_bytes()), (
+        "run: make bundle"
+    )
