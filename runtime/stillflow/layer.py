@@ -62,22 +62,49 @@ def nearest_owner(labels: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int32]
     return np.asarray(table[nearest], np.int32)
 
 
-def continue_values(values: FloatArray, known: FloatArray, classes: ByteArray) -> FloatArray:
+def owners(classes: ByteArray, known: FloatArray, speed: FloatArray) -> ByteArray:
+    """Say for every sample which layer goes on there: the one that reaches it first.
+
+    A fall travels far and a cloud hardly: what lies between them, above the lip, is where the fall's water
+    comes from. So distances count in units of each layer's speed.
+
+    Args:
+        classes: (h, w) uint8, class of each known sample.
+        known: (h, w) float32, > 0 where the photo shows a layer.
+        speed: (h, w) float32, any unit.
+
+    Returns:
+        (h, w) uint8, a class everywhere; all 0 when nothing is known.
+    """
+    owner = np.zeros(classes.shape, np.uint8)
+    nearest = np.full(classes.shape, np.inf, np.float32)
+    for label in np.unique(classes[known > 0]):
+        mine = (known > 0) & (classes == label)
+        distance = cv2.distanceTransform((~mine).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+        time = distance / max(float(np.percentile(speed[mine], 90)), 1e-4)
+        owner[time < nearest] = label
+        nearest = np.minimum(nearest, time)
+    return owner
+
+
+def continue_values(
+    values: FloatArray, known: FloatArray, classes: ByteArray, owner: ByteArray
+) -> FloatArray:
     """Push-pull for each class on its own: a cloud's colour and speed must not leak into the fall below.
 
     Args:
         values: (h, w, c) float32.
         known: (h, w) float32 0..1.
         classes: (h, w) uint8, class of each known sample.
+        owner: (h, w) uint8, what ``owners`` returned.
 
     Returns:
-        (h, w, c) float32: every sample continues the values of the class nearest to it.
+        (h, w, c) float32: every sample continues the values of the class that owns it.
     """
-    owner = nearest_owner(np.where(known > 0, classes.astype(np.int32) + 1, 0))
     result = np.zeros_like(values)
     for label in np.unique(owner):
         mine = owner == label
-        own_known = np.where((classes == label - 1) & (known > 0), known, 0).astype(np.float32)
+        own_known = np.where((classes == label) & (known > 0), known, 0).astype(np.float32)
         result[mine] = push_pull(values, own_known)[mine]
     return result
 
@@ -112,33 +139,40 @@ def mirror_sources(region: ByteArray) -> tuple[FloatArray, FloatArray, FloatArra
     return mx.astype(np.float32), my.astype(np.float32), distance.astype(np.float32)
 
 
-def continue_plate(photo: ByteArray, region: ByteArray, fill: FloatArray, reach: float) -> ByteArray:
-    """Continue the moving layer beyond its edge: its own texture mirrored, on the fill's colours.
+def continue_plate(
+    photo: ByteArray, region: ByteArray, owner: ByteArray, fill: FloatArray, reach: float
+) -> ByteArray:
+    """Continue the moving layers beyond their edges: their own texture mirrored, on the fill's colours.
 
     The mirrored texture keeps the grain of water or cloud; its local mean is replaced by the fill's as
     the distance grows, so that a bright crest at the edge does not repeat as a ghost line.
 
     Args:
         photo: (H, W, 3) uint8.
-        region: (H, W) uint8, non-zero where the photo shows the layer.
-        fill: (h, w, 3) float32 0..255, colours of the layer at field size, everywhere.
+        region: (H, W) uint8, the class where the photo shows a layer, 0 elsewhere.
+        owner: (h, w) uint8, class that goes on in each sample (``owners``).
+        fill: (h, w, 3) float32 0..255, colours of the layers at field size, everywhere.
         reach: pixels beyond which only the fill is left.
 
     Returns:
         (H, W, 3) uint8, the photo inside the region.
     """
-    if not region.any():
-        return photo.copy()
+    plate = photo.copy()
     height, width = region.shape
-    mx, my, distance = mirror_sources(region)
-    mirrored = photo[my.astype(np.int32), mx.astype(np.int32)].astype(np.float32)
     smooth = cv2.resize(fill, (width, height), interpolation=cv2.INTER_LINEAR)
-    blur = _masked_blur(photo, region, sigma=8)
-    texture = mirrored - blur[my.astype(np.int32), mx.astype(np.int32)]
-    share = np.clip(distance / max(reach, 1), 0, 1)[..., None]
-    target = blur[my.astype(np.int32), mx.astype(np.int32)] * (1 - share) + smooth * share
-    plate = np.clip(np.rint(target + texture * (1 - share * share)), 0, 255).astype(np.uint8)
-    plate[region > 0] = photo[region > 0]
+    everywhere = cv2.resize(owner, (width, height), interpolation=cv2.INTER_NEAREST)
+    for label in np.unique(region[region > 0]):
+        own = (region == label).astype(np.uint8)
+        where = (everywhere == label) & (region == 0)
+        if not where.any():
+            continue
+        mx, my, distance = mirror_sources(own)
+        sources = my[where].astype(np.int32), mx[where].astype(np.int32)
+        blur = _masked_blur(photo, own, sigma=8)[sources]
+        share = np.clip(distance[where] / max(reach, 1), 0, 1)[:, None]
+        texture = (photo[sources] - blur) * (1 - share * share)
+        target = blur * (1 - share) + smooth[where] * share
+        plate[where] = np.clip(np.rint(target + texture), 0, 255).astype(np.uint8)
     return np.asarray(plate, np.uint8)
 
 

@@ -238,14 +238,16 @@ def build_scene(
     field_size = (w, h)
     known = cv2.resize(flows, field_size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     known = np.where(known > 0.99, known, 0).astype(np.float32) if (known > 0.99).any() else known
-    velocity = layer.continue_values(motion.velocity, known, motion.classes)
+    moving = motion.velocity.astype(np.float32)
+    owner = layer.owners(motion.classes, known, np.hypot(moving[..., 0], moving[..., 1]))
+    velocity = layer.continue_values(moving, known, motion.classes, owner)
     speed = np.hypot(velocity[..., 0], velocity[..., 1])
     cycles, slower = cycle_plan((known > 0).astype(np.uint8), speed, seconds)
     velocity = velocity * slower[..., None] * np.float32(photo.width / 4 / fps)
     flow = _flow_samples(flows, sways, motion.classes)
     inside = _confidence_ramp(flows, sways, flow, unit)
     colours = cv2.resize(photo.pixels, field_size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    fill = layer.continue_values(colours, known, motion.classes) if known.any() else colours
+    fill = layer.continue_values(colours, known, motion.classes, owner) if known.any() else colours
     blend = None
     if generator is not None and flows.any():
         field = generator_field(fill, known, velocity, cycles, inside, frames, flow)
@@ -254,7 +256,7 @@ def build_scene(
             fill = np.ascontiguousarray(np.moveaxis(made, 0, -1) * 255, np.float32)
         if outputs.get("blend") == "network":
             blend = np.ascontiguousarray(np.moveaxis(coefficients, 0, -1), np.float32)
-    matte, plate = _matte_and_plate(photo.pixels, flows, sways, fill, unit)
+    matte, plate = _matte_and_plate(photo.pixels, flows, sways, owner, fill, unit)
     arrays = SceneArrays(
         photo=photo.pixels,
         plate=plate,
@@ -336,14 +338,16 @@ def _flow_samples(flows: ByteArray, sways: ByteArray, classes: ByteArray) -> Byt
 
 
 def _matte_and_plate(
-    photo: ByteArray, flows: ByteArray, sways: ByteArray, fill: FloatArray, unit: float
+    photo: ByteArray, flows: ByteArray, sways: ByteArray, owner: ByteArray, fill: FloatArray, unit: float
 ) -> tuple[ByteArray, ByteArray]:
     """The matte inside both regions, and the plate: the flowing layer continued, the photo under the matte."""
     ramp = MATTE_RAMP * unit
     # The outermost 2 px of a region hold colours mixed with the background: they are no source.
     core = cv2.erode(flows, np.ones((3, 3), np.uint8), iterations=max(1, round(2 * unit)))
     matte = np.maximum(inner_ramp(core, ramp), inner_ramp(sways, ramp))
-    plate = layer.continue_plate(photo, core if core.any() else flows, fill, reach=64 * unit)
+    everywhere = cv2.resize(owner, photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    region = np.where((core if core.any() else flows) > 0, everywhere, 0).astype(np.uint8)
+    plate = layer.continue_plate(photo, region, owner, fill, reach=64 * unit)
     kept = matte > 0
     plate[kept] = photo[kept]
     if sways.any():

@@ -36,9 +36,20 @@ def test_classes_do_not_leak_into_each_other():
     known[:5] = known[15:] = 1
     classes = np.zeros((20, 20), np.uint8)
     classes[:5], classes[15:] = 2, 1
-    filled = layer.continue_values(values, known, classes)[..., 0]
+    owner = layer.owners(classes, known, np.ones((20, 20), np.float32))
+    filled = layer.continue_values(values, known, classes, owner)[..., 0]
     assert np.allclose(filled[:9], 10, atol=1e-3)
     assert np.allclose(filled[11:], 50, atol=1e-3)
+
+
+def test_the_faster_layer_reaches_further():
+    known = np.zeros((20, 20), np.float32)
+    known[:5] = known[15:] = 1
+    classes = np.zeros((20, 20), np.uint8)
+    classes[:5], classes[15:] = 2, 1
+    owner = layer.owners(classes, known, np.where(classes == 1, 4.0, 1.0).astype(np.float32))
+    assert (owner[9:] == 1).all()
+    assert (owner[:6] == 2).all()
 
 
 def test_nearest_owner_spreads_labels():
@@ -61,9 +72,10 @@ def test_the_plate_holds_no_background():
     photo = textured(64, 64)
     photo[:, :32] = (250, 0, 0)
     region = np.zeros((64, 64), np.uint8)
-    region[:, 32:] = 255
+    region[:, 32:] = 1
     photo[:, 32:, 0] = photo[:, 32:, 0] // 4
     fill = np.full((16, 16, 3), 40, np.float32)
-    plate = layer.continue_plate(photo, region, fill, reach=16)
+    owner = np.ones((16, 16), np.uint8)
+    plate = layer.continue_plate(photo, region, owner, fill, reach=16)
     assert np.array_equal(plate[region > 0], photo[region > 0])
     assert plate[:, :32, 0].max() < 150, "the red background came through"

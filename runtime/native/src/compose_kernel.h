@@ -17,6 +17,9 @@
 #define SF_CHUNK_CELLS (2 * SF_CHUNK + 1)
 #define SF_ROOM (SF_CHUNK_CELLS + 15)
 
+/* Rows of a tile. */
+#define SF_BAND 16
+
 /* Planes between two field rows: values at the cells and differences to the next cell. */
 typedef struct sf_chunk {
     float value[6][SF_ROOM], slope[6][SF_ROOM];
@@ -25,7 +28,7 @@ typedef struct sf_chunk {
 
 typedef struct sf_taps {
     int32_t offset[8]; /* of the first tap, bytes into the plate */
-    int32_t across[8], down[8]; /* of the weights, int16 into the table */
+    int32_t across[8], down[8]; /* of the weights, bytes into the table */
 } sf_taps;
 
 static void fill_chunk(const sf_scene *s, const float *planes, int32_t y, int32_t first_cell, int32_t cells,
@@ -66,35 +69,46 @@ SF_INLINE v8f plane_of(const sf_chunk *chunk, int k, int32_t i) {
 }
 
 SF_INLINE void find_taps(const sf_scene *s, v8f x, v8f y, sf_taps *taps) {
-    x = clamp8(x, 0, (float)(s->width - 1));
-    y = clamp8(y, 0, (float)(s->height - 1));
-    v8i xi = __builtin_convertvector(x * (float)SF_FRACTIONS + 0.5f, v8i);
-    v8i yi = __builtin_convertvector(y * (float)SF_FRACTIONS + 0.5f, v8i);
+    x = clamp8(mirror8(x, (float)(s->width - 1)), 0, (float)(s->width - 1));
+    y = clamp8(mirror8(y, (float)(s->height - 1)), 0, (float)(s->height - 1));
+    v8i xi = truncate8(x * (float)SF_FRACTIONS + 0.5f), yi = truncate8(y * (float)SF_FRACTIONS + 0.5f);
     v8i offset = (yi >> SF_FRACTION_BITS) * s->plate_stride + (xi >> SF_FRACTION_BITS) * 4;
-    v8i across = (xi & (SF_FRACTIONS - 1)) * 8, down = (yi & (SF_FRACTIONS - 1)) * 8;
+    v8i across = (xi & (SF_FRACTIONS - 1)) * 16, down = (yi & (SF_FRACTIONS - 1)) * 16;
     memcpy(taps->offset, &offset, sizeof offset);
     memcpy(taps->across, &across, sizeof across);
     memcpy(taps->down, &down, sizeof down);
+    SF_IN_MEMORY(*taps);
 }
 
-SF_INLINE v8h gather_pixel(const sf_scene *s, const sf_taps *taps, int k) {
-    const uint8_t *p = s->plate + taps->offset[k];
-    const size_t stride = (size_t)s->plate_stride;
-    const int16_t *down = s->cubic + taps->down[k];
-    v16h column = scale(load_row(p), load_weight(down, 0));
-    column = add(column, scale(load_row(p + stride), load_weight(down, 1)));
-    column = add(column, scale(load_row(p + 2 * stride), load_weight(down, 2)));
-    column = add(column, scale(load_row(p + 3 * stride), load_weight(down, 3)));
-    return fold(scale(column, load_weights_across(s->cubic + taps->across[k])));
+/* What stays the same for all pixels of a call, so that it stays in registers. */
+typedef struct sf_source {
+    const uint8_t *rows[4]; /* of the plate, for taps -1..2 */
+    const uint8_t *cubic;
+    size_t ahead;           /* bytes from the first tap's row to the row that a later call will be first to read */
+} sf_source;
+
+SF_INLINE v8h gather_pixel(const sf_source *s, const sf_taps *taps, int k) {
+    const ptrdiff_t offset = taps->offset[k];
+    const uint8_t *down = s->cubic + taps->down[k];
+    v16h above = add(scale(load_row(s->rows[0] + offset), load_weight(down, 0)),
+                     scale(load_row(s->rows[1] + offset), load_weight(down, 1)));
+    v16h below = add(scale(load_row(s->rows[2] + offset), load_weight(down, 2)),
+                     scale(load_row(s->rows[3] + offset), load_weight(down, 3)));
+    return fold(scale(add(above, below), load_weights_across(s->cubic + taps->across[k])));
 }
 
 /* 8 pixels of one source, RGBX, 64 times the value less SF_PLATE_BIAS. */
-SF_INLINE void gather(const sf_scene *s, const sf_taps *taps, v8h out[4]) {
-    for (int k = 0; k < 4; k++) out[k] = join_pixels(gather_pixel(s, taps, 2 * k), gather_pixel(s, taps, 2 * k + 1));
+SF_INLINE void gather(const sf_source *s, const sf_taps *taps, v8h out[4]) {
+    /* The rows below are read next, by the groups below this one; fetching them now hides the way from memory. */
+    __builtin_prefetch(s->rows[0] + taps->offset[0] + s->ahead);
+    __builtin_prefetch(s->rows[0] + taps->offset[7] + s->ahead);
+    out[0] = join_pixels(gather_pixel(s, taps, 0), gather_pixel(s, taps, 1));
+    out[1] = join_pixels(gather_pixel(s, taps, 2), gather_pixel(s, taps, 3));
+    out[2] = join_pixels(gather_pixel(s, taps, 4), gather_pixel(s, taps, 5));
+    out[3] = join_pixels(gather_pixel(s, taps, 6), gather_pixel(s, taps, 7));
 }
 
-SF_INLINE int all_zero(v8f v) {
-    v8i bits = (v8i)v;
+SF_INLINE int all_zero(v8i bits) {
 #if defined(__AVX__)
     return _mm256_testz_si256((__m256i)bits, (__m256i)bits);
 #else
@@ -104,93 +118,143 @@ SF_INLINE int all_zero(v8f v) {
 #endif
 }
 
-/* Pixels x..x+7, of which the chunk's cell i is the first block; x may be -2, and x + 7 beyond the last column. */
-static inline void compose_group(const sf_scene *s, const sf_chunk *chunk, int32_t x, int32_t y, int32_t i,
-                                 uint8_t *out) {
+SF_INLINE v8i load_ints(const int32_t *p) {
+    v8i v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+SF_INLINE int same_taps(const sf_taps *a, const sf_taps *b) {
+    return all_zero((load_ints(a->offset) ^ load_ints(b->offset)) | (load_ints(a->across) ^ load_ints(b->across)) |
+                    (load_ints(a->down) ^ load_ints(b->down)));
+}
+
+/* The moving layer at pixels x..x+7, of which the chunk's cell i is the first block, two pixels to a vector. */
+SF_INLINE void blend_group(const sf_scene *s, const sf_source *source, const sf_chunk *chunk, int32_t x, int32_t y,
+                           int32_t i, v8f value[4]) {
     const v8f column = (v8f){0, 1, 2, 3, 4, 5, 6, 7} + (float)x;
     const float line = (float)y;
     sf_taps taps_a, taps_b;
     find_taps(s, column + plane_of(chunk, 0, i), line + plane_of(chunk, 1, i), &taps_a);
     v8f weight = plane_of(chunk, 4, i), gain = plane_of(chunk, 5, i);
     /* v = mu (1 - g) + g (w A + (1 - w) B), all less the bias; both factors also undo the 64 of the gather. */
-    float factor_a[8], factor_b[8], factor_mean[8];
-    v8f fa = weight * gain * (1 / 64.0f), fb = (1 - weight) * gain * (1 / 64.0f), fm = 1 - gain;
-    v8h a[4], b[4] = {{0}, {0}, {0}, {0}};
-    gather(s, &taps_a, a);
-    if (!all_zero(fb)) {
-        find_taps(s, column + plane_of(chunk, 2, i), line + plane_of(chunk, 3, i), &taps_b);
-        if (memcmp(&taps_a, &taps_b, sizeof taps_a) == 0)
-            memcpy(b, a, sizeof b); /* what only sways has one source */
-        else
-            gather(s, &taps_b, b);
-    }
-    memcpy(factor_a, &fa, sizeof fa);
-    memcpy(factor_b, &fb, sizeof fb);
-    memcpy(factor_mean, &fm, sizeof fm);
-    v8f value[4];
+    v8f factor = gain * (1 / 64.0f), factor_a = weight * factor, factor_b = factor - factor_a, factor_mean = 1 - gain;
+    v8h a[4];
+    gather(source, &taps_a, a);
     for (int k = 0; k < 4; k++) {
         const v8f step = k & 1 ? (v8f){0.625f, 0.625f, 0.625f, 0.625f, 0.875f, 0.875f, 0.875f, 0.875f}
                                : (v8f){0.125f, 0.125f, 0.125f, 0.125f, 0.375f, 0.375f, 0.375f, 0.375f};
         v8f mean = load_twice(chunk->mean[i + k / 2]) + load_twice(chunk->mean_slope[i + k / 2]) * step;
-        value[k] = mean * load_quads(factor_mean + 2 * k) + widen_halfwords(a[k]) * load_quads(factor_a + 2 * k) +
-                   widen_halfwords(b[k]) * load_quads(factor_b + 2 * k) + (float)SF_PLATE_BIAS;
+        value[k] = mean * quads_of(factor_mean, k) + widen_halfwords(a[k]) * quads_of(factor_a, k) +
+                   (float)SF_PLATE_BIAS;
     }
-    /* The part of the group that lies in the picture. */
-    int32_t skip = x < 0 ? -x : 0, count = (x + SF_GROUP > s->width ? s->width - x : SF_GROUP) - skip;
-    const uint8_t *matte = s->matte + (size_t)y * (size_t)s->width + x + skip;
-    uint64_t mattes = 0;
-    memcpy((uint8_t *)&mattes + skip, matte, (size_t)count);
-    uint64_t full = ~(uint64_t)0;
-    if (count < SF_GROUP) {
-        full = 0;
-        memset((uint8_t *)&full + skip, 0xff, (size_t)count);
+    if (all_zero((v8i)factor_b)) return;
+    find_taps(s, column + plane_of(chunk, 2, i), line + plane_of(chunk, 3, i), &taps_b);
+    /* What only sways has one source. */
+    if (!same_taps(&taps_a, &taps_b)) gather(source, &taps_b, a);
+    for (int k = 0; k < 4; k++) value[k] = value[k] + widen_halfwords(a[k]) * quads_of(factor_b, k);
+}
+
+/* Let the photo show where the matte is not full. */
+SF_INLINE void show_photo(const uint8_t pixels[32], const uint8_t mattes[8], v8f value[4]) {
+    v8f share = load_bytes(mattes) / 255.0f;
+    for (int k = 0; k < 4; k++) {
+        v8f still = load_bytes(pixels + 8 * k);
+        /* Wide enough never to act on a finite scene; keeps 0 * value a number whatever the planes hold. */
+        v8f moving = clamp8(value[k], -1e6f, 1e6f);
+        value[k] = still + quads_of(share, k) * (moving - still);
     }
-    uint8_t bytes[32];
-    if (mattes != full) {
-        const uint8_t *photo = s->photo + ((size_t)y * (size_t)s->width + (size_t)(x + skip)) * 3;
-        uint8_t pixels[32] = {0};
-        for (int32_t k = 0; k < count; k++) memcpy(pixels + 4 * (k + skip), photo + 3 * k, 3);
-        float part[8];
-        v8f share = load_bytes((const uint8_t *)&mattes) / 255.0f;
-        memcpy(part, &share, sizeof part);
-        for (int k = 0; k < 4; k++) {
-            v8f still = load_bytes(pixels + 8 * k);
-            /* Wide enough never to act on a finite scene; keeps 0 * value a number whatever the planes hold. */
-            v8f moving = clamp8(value[k], -1e6f, 1e6f);
-            value[k] = still + load_quads(part + 2 * k) * (moving - still);
-        }
-    }
+}
+
+SF_INLINE void store_bytes(const v8f value[4], uint8_t bytes[28]) {
     v16b first = drop_fourth(round_to_bytes(value[0], value[1])), last = drop_fourth(round_to_bytes(value[2], value[3]));
     memcpy(bytes, &first, 16);
-    memcpy(bytes + 12, &last, 16);
-    if (count == SF_GROUP) {
-        memcpy(out + 3 * (ptrdiff_t)x, bytes, 24);
-    } else {
-        memcpy(out + 3 * (ptrdiff_t)(x + skip), bytes + 3 * skip, 3 * (size_t)count);
+    memcpy(bytes + 12, &last, 12);
+}
+
+static void compose_group(const sf_scene *s, const sf_source *source, const sf_chunk *chunk, int32_t x, int32_t y,
+                          int32_t i, uint8_t *row) {
+    v8f value[4];
+    blend_group(s, source, chunk, x, y, i, value);
+    const size_t at = (size_t)y * (size_t)s->width + (size_t)x;
+    uint64_t mattes;
+    memcpy(&mattes, s->matte + at, 8);
+    if (mattes != ~(uint64_t)0) {
+        uint8_t pixels[32];
+        load_eight_pixels(s->photo + 3 * at, pixels);
+        show_photo(pixels, s->matte + at, value);
     }
+    store_bytes(value, row + 3 * (size_t)x);
+}
+
+/* The same at the picture's left and right border, where a group lies partly outside. */
+static void compose_border(const sf_scene *s, const sf_source *source, const sf_chunk *chunk, int32_t x, int32_t y,
+                           int32_t i, uint8_t *row) {
+    v8f value[4];
+    blend_group(s, source, chunk, x, y, i, value);
+    const int32_t skip = x < 0 ? -x : 0, count = (x + SF_GROUP > s->width ? s->width - x : SF_GROUP) - skip;
+    const size_t at = (size_t)y * (size_t)s->width + (size_t)(x + skip);
+    uint8_t mattes[8] = {0}, pixels[32] = {0}, bytes[28];
+    memcpy(mattes + skip, s->matte + at, (size_t)count);
+    for (int32_t k = 0; k < count; k++) memcpy(pixels + 4 * (k + skip), s->photo + 3 * (at + (size_t)k), 3);
+    show_photo(pixels, mattes, value);
+    store_bytes(value, bytes);
+    memcpy(row + 3 * (ptrdiff_t)(x + skip), bytes + 3 * skip, 3 * (size_t)count);
+}
+
+/* Groups begin..end-1 (at most SF_CHUNK) of a row. */
+static void compose_chunk(const sf_scene *s, const sf_source *source, const float *planes, int32_t y, int32_t begin,
+                          int32_t end, sf_chunk *chunk, uint8_t *row) {
+    fill_chunk(s, planes, y, 2 * begin - 1, 2 * (end - begin) + 1, chunk);
+    for (int32_t g = begin; g < end; g++) {
+        int32_t x = g * SF_GROUP - SF_GROUP_SHIFT, i = 2 * (g - begin);
+        if (x >= 0 && x + SF_GROUP <= s->width)
+            compose_group(s, source, chunk, x, y, i, row);
+        else
+            compose_border(s, source, chunk, x, y, i, row);
+    }
+}
+
+/* Copy what does not move: all of a row that lies outside its groups. */
+static void copy_still(const sf_scene *s, int32_t y, uint8_t *row) {
+    const uint8_t *photo = s->photo + (size_t)y * (size_t)s->width * 3;
+    int32_t done = 0;
+    for (uint32_t r = s->groups.start[y]; r < s->groups.start[y + 1]; r++) {
+        int32_t left = s->groups.runs[r].begin * SF_GROUP - SF_GROUP_SHIFT;
+        int32_t right = s->groups.runs[r].end * SF_GROUP - SF_GROUP_SHIFT;
+        if (left > done) memcpy(row + 3 * (size_t)done, photo + 3 * (size_t)done, 3 * (size_t)(left - done));
+        done = right < s->width ? right : s->width;
+    }
+    if (done < s->width) memcpy(row + 3 * (size_t)done, photo + 3 * (size_t)done, 3 * (size_t)(s->width - done));
 }
 
 static void compose(const sf_scene *s, const float *planes, int32_t y0, int32_t y1, uint8_t *out,
                     ptrdiff_t out_stride) {
     sf_chunk chunk;
     memset(&chunk, 0, sizeof chunk);
-    for (int32_t y = y0; y < y1; y++) {
-        const uint8_t *photo = s->photo + (size_t)y * (size_t)s->width * 3;
-        uint8_t *row = out + (ptrdiff_t)y * out_stride;
-        int32_t done = 0; /* pixels of the row that are written */
-        for (uint32_t r = s->groups.start[y]; r < s->groups.start[y + 1]; r++) {
-            int32_t begin = s->groups.runs[r].begin, end = s->groups.runs[r].end;
-            int32_t left = begin * SF_GROUP - SF_GROUP_SHIFT, right = end * SF_GROUP - SF_GROUP_SHIFT;
-            if (left > done) memcpy(row + 3 * (size_t)done, photo + 3 * (size_t)done, 3 * (size_t)(left - done));
-            done = right < s->width ? right : s->width;
-            for (int32_t g = begin; g < end; g += SF_CHUNK) {
-                int32_t count = end - g < SF_CHUNK ? end - g : SF_CHUNK;
-                fill_chunk(s, planes, y, 2 * g - 1, 2 * count + 1, &chunk);
-                for (int32_t k = 0; k < count; k++)
-                    compose_group(s, &chunk, (g + k) * SF_GROUP - SF_GROUP_SHIFT, y, 2 * k, row);
+    const size_t stride = (size_t)s->plate_stride;
+    const sf_source source = {{s->plate, s->plate + stride, s->plate + 2 * stride, s->plate + 3 * stride},
+                              (const uint8_t *)s->cubic, 6 * stride};
+    /* Tiles: a few rows of a few hundred pixels, whose sources stay in the first cache from row to row. */
+    for (int32_t top = y0; top < y1; top += SF_BAND) {
+        int32_t bottom = y1 - top < SF_BAND ? y1 : top + SF_BAND, left = INT32_MAX, right = 0;
+        for (int32_t y = top; y < bottom; y++) {
+            copy_still(s, y, out + (ptrdiff_t)y * out_stride);
+            if (s->groups.start[y] == s->groups.start[y + 1]) continue;
+            int32_t first = s->groups.runs[s->groups.start[y]].begin, last = s->groups.runs[s->groups.start[y + 1] - 1].end;
+            left = first < left ? first : left;
+            right = last > right ? last : right;
+        }
+        for (int32_t tile = left; tile < right; tile += SF_CHUNK) {
+            for (int32_t y = top; y < bottom; y++) {
+                for (uint32_t r = s->groups.start[y]; r < s->groups.start[y + 1]; r++) {
+                    int32_t begin = s->groups.runs[r].begin, end = s->groups.runs[r].end;
+                    if (begin < tile) begin = tile;
+                    if (end > tile + SF_CHUNK) end = tile + SF_CHUNK;
+                    if (begin < end) compose_chunk(s, &source, planes, y, begin, end, &chunk, out + (ptrdiff_t)y * out_stride);
+                }
             }
         }
-        if (done < s->width) memcpy(row + 3 * (size_t)done, photo + 3 * (size_t)done, 3 * (size_t)(s->width - done));
     }
 }
 

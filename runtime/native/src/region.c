@@ -192,8 +192,8 @@ static void find_levels(sf_scene *s, const sf_scratch *scratch) {
         memset(table, 0, sizeof table);
         for (int c = 1; c < 256; c++) {
             float time = (float)s->frames / (float)c * (float)m / (float)phases / (1 << SF_DOUBLINGS);
-            table[c].step_a = -time;
-            table[c].step_b = time;
+            table[c].step[0] = table[c].step[1] = -time;
+            table[c].step[2] = table[c].step[3] = time;
         }
         s->kernels->trace(s, table, scratch, s->everywhere, SF_DOUBLINGS);
         for (int32_t y = 0; y < s->h; y++) {

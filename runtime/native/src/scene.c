@@ -91,7 +91,6 @@ static size_t scene_layout(const sf_scene_arrays *a, void *memory, sf_scene **sc
     size_t cells = (size_t)s->cell_stride * ((size_t)s->h + 1);
     s->plate = take(&block, (size_t)s->plate_stride, (size_t)a->height + SF_PLATE_BEFORE + SF_PLATE_AFTER);
     s->velocity = take(&block, cells + 1, 2 * sizeof(float));
-    s->inside = take(&block, cells + 1, sizeof(float));
     s->low = take(&block, cells + 1, 4 * sizeof(float));
     s->cycles = take(&block, cells, 1);
     s->reach = take(&block, cells, 1);
@@ -114,9 +113,9 @@ size_t sf_scratch_layout(const sf_scene_arrays *a, void *memory, sf_scratch *scr
     for (int k = 0; k < 2; k++)
         for (int source = 0; source < 2; source++)
             s->d[k][source] = take(&block, (h + 1) * (w + 1) + 1, 2 * sizeof(float));
-    s->ring_row = (int32_t)((w + 4 * SF_STATISTICS_RADIUS + 15) / 16 * 16);
-    s->ring = take(&block, (size_t)(2 * SF_STATISTICS_RADIUS + 1) * 3 * (size_t)s->ring_row, sizeof(float));
-    s->columns = take(&block, (size_t)3 * (size_t)s->ring_row, sizeof(float));
+    s->ring_row = 4 * (int32_t)(w + 2 * SF_STATISTICS_RADIUS + 4);
+    s->ring = take(&block, (size_t)(2 * SF_STATISTICS_RADIUS + 1) * (size_t)s->ring_row, sizeof(float));
+    s->columns = take(&block, (size_t)2 * (size_t)s->ring_row, sizeof(float));
     for (int k = 0; k < 3; k++) s->marks[k] = take(&block, h * w, 1);
     return block.used;
 }
@@ -179,23 +178,28 @@ static void fill_cubic(int16_t *table) {
 static void pack_fields(sf_scene *s, const sf_scene_arrays *a) {
     size_t cells = (size_t)s->cell_stride * ((size_t)s->h + 1);
     memset(s->velocity, 0, (cells + 1) * 2 * sizeof(float));
-    memset(s->inside, 0, (cells + 1) * sizeof(float));
     memset(s->low, 0, (cells + 1) * 4 * sizeof(float));
     memset(s->cycles, 1, cells);
     memset(s->reach, 0, cells);
     memset(s->layer, 0, cells);
+    uint8_t first = 0;
+    s->many_layers = 0;
     for (int32_t y = 0; y < s->h; y++) {
         size_t from = (size_t)y * (size_t)s->w, to = (size_t)y * (size_t)s->cell_stride;
         memcpy(s->velocity + 2 * to, a->velocity + 2 * from, 2 * (size_t)s->w * sizeof(float));
-        memcpy(s->inside + to, a->inside + from, (size_t)s->w * sizeof(float));
         memcpy(s->cycles + to, a->cycles + from, (size_t)s->w);
         memcpy(s->layer + to, a->flow + from, (size_t)s->w);
         for (int32_t x = 0; x < s->w; x++) {
             const float *rgb = a->low + 3 * (from + (size_t)x);
             float *low = s->low + 4 * (to + (size_t)x);
-            if (a->flow[from + (size_t)x]) s->reach[to + (size_t)x] = SF_FLOWS;
+            uint8_t flow = a->flow[from + (size_t)x];
+            if (flow) {
+                s->reach[to + (size_t)x] = SF_FLOWS;
+                if (!first) first = flow;
+                if (flow != first) s->many_layers = 1;
+            }
             memcpy(low, rgb, 3 * sizeof(float));
-            low[3] = rgb[0] * SF_LUMA_R + rgb[1] * SF_LUMA_G + rgb[2] * SF_LUMA_B;
+            low[3] = a->inside[from + (size_t)x];
             s->cycles_used[s->cycles[to + (size_t)x]] = 1;
         }
     }
@@ -254,9 +258,10 @@ static void fill_phases(const sf_scene *s, double t, sf_phase *phases) {
         double phase = c * (t / s->frames);
         float u = (float)(phase - floor(phase)), period = (float)s->frames / (float)c;
         sf_phase *p = phases + c;
-        p->u = u;
-        p->step_a = -u * period / (1 << SF_DOUBLINGS);
-        p->step_b = (1 - u) * period / (1 << SF_DOUBLINGS);
+        p->step[0] = p->step[1] = -u * period / (1 << SF_DOUBLINGS);
+        p->step[2] = p->step[3] = (1 - u) * period / (1 << SF_DOUBLINGS);
+        p->share[0] = p->share[1] = 1 - u;
+        p->share[2] = p->share[3] = u;
         p->sin1 = p->sin2 = 0;
         if (s->blend) {
             p->sin1 = (float)sin(SF_TAU / 2 * u);

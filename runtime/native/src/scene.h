@@ -52,9 +52,9 @@ typedef struct sf_runs {
 
 /* Time-dependent constants of the cells that share one cycles value. */
 typedef struct sf_phase {
-    float step_a, step_b; /* trace time / 2^SF_DOUBLINGS for the source back and the source forward, frames */
-    float u;              /* phase 0..1 */
-    float sin1, sin2;     /* sin(pi u), sin(2 pi u) */
+    float step[4];    /* trace time / 2^SF_DOUBLINGS in frames: source back twice, source forward twice */
+    float share[4];   /* 1 - u twice, u twice */
+    float sin1, sin2; /* sin(pi u), sin(2 pi u) */
 } sf_phase;
 
 struct sf_kernels;
@@ -70,10 +70,10 @@ struct sf_scene {
     const float *sway, *blend;
     uint8_t *plate;       /* RGBX, biased, borders repeated */
     float *velocity;      /* x, y by cell_stride */
-    float *inside;        /* by cell_stride */
-    float *low;           /* R, G, B, luma by cell_stride */
+    float *low;           /* R, G, B, inside by cell_stride */
     uint8_t *cycles;      /* by cell_stride */
     uint8_t *reach;       /* by cell_stride; bit k: a lookup in this cell is defined at level k; SF_FLOWS */
+    int32_t many_layers;  /* whether more than one layer flows */
     uint8_t *layer;       /* by cell_stride; the array flow: 0 does not flow, else which layer */
     int16_t *cubic;       /* SF_FRACTIONS entries of w0 w0 w1 w1 w2 w2 w3 w3 */
     sf_runs groups;       /* by picture row, in groups: where anything moves */
@@ -90,8 +90,8 @@ struct sf_scene {
 /* Scratch of sf_fields, carved from what the caller gives. */
 typedef struct sf_scratch {
     float *d[2][2];    /* displacement x, y by cell_stride: [even or odd level][source] */
-    float *ring;       /* 3 products of the last 2 radius + 1 rows */
-    float *columns;    /* 3 sums down the window, padded by the radius on both sides */
+    float *ring;       /* products AA, AB, BB, 0 of the last 2 radius + 1 rows */
+    float *columns;    /* their sums down the window, padded by the radius on both sides, then the box sums */
     int32_t ring_row;  /* floats in one row of the ring and of columns */
     uint8_t *marks[3]; /* sf_prepare only: a byte for each cell, dense */
 } sf_scratch;

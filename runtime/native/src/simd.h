@@ -32,6 +32,12 @@ typedef uint8_t v16b __attribute__((vector_size(16)));
 #define SF_SHUFFLE(mask_type, a, b, ...) __builtin_shuffle(a, b, (mask_type){__VA_ARGS__})
 #endif
 
+/*
+ * Make the compiler keep a variable in memory. Without it gcc takes offsets out of vectors one by one, two
+ * operations each on the ports that the filter needs; through memory they cost one load each.
+ */
+#define SF_IN_MEMORY(variable) __asm__("" : "+m"(variable))
+
 SF_INLINE v4f load4(const float *p) {
     v4f v;
     memcpy(&v, p, sizeof v);
@@ -94,15 +100,98 @@ typedef union sf_halves {
     v4f half[2];
 } sf_halves;
 
-SF_INLINE v8f clamp8(v8f v, float low, float high) {
+/* Two vectors as one. */
+SF_INLINE v8f pair8(v4f low, v4f high) {
 #if defined(__AVX__)
-    return (v8f)_mm256_min_ps(_mm256_max_ps((__m256)v, _mm256_set1_ps(low)), _mm256_set1_ps(high));
+    return (v8f)_mm256_insertf128_ps(_mm256_castps128_ps256((__m128)low), (__m128)high, 1);
 #else
-    sf_halves s = {.whole = v};
-    s.half[0] = min4(max4(s.half[0], splat4(low)), splat4(high));
-    s.half[1] = min4(max4(s.half[1], splat4(low)), splat4(high));
+    sf_halves s;
+    s.half[0] = low;
+    s.half[1] = high;
     return s.whole;
 #endif
+}
+
+SF_INLINE v4f low_of(v8f v) {
+#if defined(__AVX__)
+    return (v4f)_mm256_castps256_ps128((__m256)v);
+#else
+    sf_halves s = {.whole = v};
+    return s.half[0];
+#endif
+}
+
+SF_INLINE v4f high_of(v8f v) {
+#if defined(__AVX__)
+    return (v4f)_mm256_extractf128_ps((__m256)v, 1);
+#else
+    sf_halves s = {.whole = v};
+    return s.half[1];
+#endif
+}
+
+/* In each half: two elements of a, then two of b, chosen by the four digits i..l of 0..3. */
+#if defined(__SSE2__)
+#define SF_PICK4(a, b, i, j, k, l) ((v4f)_mm_shuffle_ps((__m128)(a), (__m128)(b), (i) | (j) << 2 | (k) << 4 | (l) << 6))
+#else
+#define SF_PICK4(a, b, i, j, k, l) SF_SHUFFLE(v4i, a, b, i, j, 4 + (k), 4 + (l))
+#endif
+#if defined(__AVX__)
+#define SF_PICK8(a, b, i, j, k, l)                                                                                     \
+    ((v8f)_mm256_shuffle_ps((__m256)(a), (__m256)(b), (i) | (j) << 2 | (k) << 4 | (l) << 6))
+#else
+#define SF_PICK8(a, b, i, j, k, l)                                                                                     \
+    pair8(SF_PICK4(low_of(a), low_of(b), i, j, k, l), SF_PICK4(high_of(a), high_of(b), i, j, k, l))
+#endif
+
+SF_INLINE v8f max8(v8f a, v8f b) {
+#if defined(__AVX__)
+    return (v8f)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+    return pair8(max4(low_of(a), low_of(b)), max4(high_of(a), high_of(b)));
+#endif
+}
+
+SF_INLINE v8f min8(v8f a, v8f b) {
+#if defined(__AVX__)
+    return (v8f)_mm256_min_ps((__m256)a, (__m256)b);
+#else
+    return pair8(min4(low_of(a), low_of(b)), min4(high_of(a), high_of(b)));
+#endif
+}
+
+typedef union sf_int_halves {
+    v8i whole;
+    v4i half[2];
+} sf_int_halves;
+
+/* Towards zero. */
+SF_INLINE v8i truncate8(v8f v) {
+#if defined(__AVX__)
+    return (v8i)_mm256_cvttps_epi32((__m256)v);
+#else
+    sf_int_halves s;
+    s.half[0] = __builtin_convertvector(low_of(v), v4i);
+    s.half[1] = __builtin_convertvector(high_of(v), v4i);
+    return s.whole;
+#endif
+}
+
+SF_INLINE v8f float8(v8i v) {
+#if defined(__AVX__)
+    return (v8f)_mm256_cvtepi32_ps((__m256i)v);
+#else
+    sf_int_halves s = {.whole = v};
+    return pair8(__builtin_convertvector(s.half[0], v4f), __builtin_convertvector(s.half[1], v4f));
+#endif
+}
+
+SF_INLINE v8f clamp8(v8f v, float low, float high) { return min8(max8(v, splat8(low)), splat8(high)); }
+
+/* Positions beyond 0 or last, mirrored there once. */
+SF_INLINE v8f mirror8(v8f v, float last) {
+    v8f past = splat8(last) - max8(v, -v);
+    return splat8(last) - max8(past, -past);
 }
 
 /* p[0] four times, then p[1] four times. */
@@ -115,6 +204,18 @@ SF_INLINE v8f load_quads(const float *p) {
     s.half[0] = splat4(p[0]);
     s.half[1] = splat4(p[1]);
     return s.whole;
+#endif
+}
+
+/* Elements 2 k and 2 k + 1 of v, four times each. */
+SF_INLINE v8f quads_of(v8f v, int k) {
+#if defined(__AVX2__)
+    const __m256i place = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
+    return (v8f)_mm256_permutevar8x32_ps((__m256)v, _mm256_add_epi32(place, _mm256_set1_epi32(2 * k)));
+#else
+    v4f half = k < 2 ? low_of(v) : high_of(v);
+    return k & 1 ? pair8(SF_PICK4(half, half, 2, 2, 2, 2), SF_PICK4(half, half, 3, 3, 3, 3))
+                 : pair8(SF_PICK4(half, half, 0, 0, 0, 0), SF_PICK4(half, half, 1, 1, 1, 1));
 #endif
 }
 
@@ -161,6 +262,24 @@ SF_INLINE v8f load_bytes(const uint8_t *p) {
     v8b b;
     memcpy(&b, p, sizeof b);
     return __builtin_convertvector(b, v8f);
+#endif
+}
+
+/* Two pixels of RGBX, signed bytes, as floats. */
+SF_INLINE v8f load_two_pixels(const uint8_t *p, const uint8_t *q) {
+    int32_t a, b;
+    memcpy(&a, p, 4);
+    memcpy(&b, q, 4);
+#if defined(__AVX2__)
+    __m128i both = _mm_insert_epi32(_mm_cvtsi32_si128(a), b, 1);
+    return (v8f)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(both));
+#elif defined(__SSE2__)
+    __m128i both = _mm_unpacklo_epi32(_mm_cvtsi32_si128(a), _mm_cvtsi32_si128(b));
+    return widen_halfwords((v8h)_mm_srai_epi16(_mm_unpacklo_epi8(both, both), 8));
+#else
+    typedef int8_t v8c __attribute__((vector_size(8)));
+    typedef int32_t v2i __attribute__((vector_size(8)));
+    return __builtin_convertvector((v8c)(v2i){a, b}, v8f);
 #endif
 }
 
@@ -212,6 +331,22 @@ SF_INLINE v16b drop_fourth(v16b v) {
 #endif
 }
 
+/* 24 bytes of RGB to 32 bytes of RGBX; the Xs hold anything. */
+SF_INLINE void load_eight_pixels(const uint8_t *p, uint8_t out[32]) {
+#if defined(__SSSE3__)
+    const __m128i spread = _mm_setr_epi8(0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1);
+    __m128i first = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i last = _mm_srli_si128(_mm_loadu_si128((const __m128i *)(const void *)(p + 8)), 4);
+    _mm_storeu_si128((__m128i *)(void *)out, _mm_shuffle_epi8(first, spread));
+    _mm_storeu_si128((__m128i *)(void *)(out + 16), _mm_shuffle_epi8(last, spread));
+#else
+    for (int k = 0; k < 8; k++) {
+        memcpy(out + 4 * k, p + 3 * k, 3);
+        out[4 * k + 3] = 0;
+    }
+#endif
+}
+
 /* A tap row: 4 pixels of RGBX as 16 int16, and the sums that turn 4 rows into a pixel. */
 #if defined(__AVX2__)
 
@@ -226,14 +361,14 @@ SF_INLINE v16h load_row(const uint8_t *p) {
 }
 
 /* Weight k of a table entry, in all places. */
-SF_INLINE v16h load_weight(const int16_t *entry, int k) {
+SF_INLINE v16h load_weight(const uint8_t *entry, int k) {
     int32_t pair;
-    memcpy(&pair, entry + 2 * k, 4);
+    memcpy(&pair, entry + 4 * k, 4);
     return _mm256_set1_epi32(pair);
 }
 
 /* w0 of the first pixel's channels, w1 of the second's, ... */
-SF_INLINE v16h load_weights_across(const int16_t *entry) {
+SF_INLINE v16h load_weights_across(const uint8_t *entry) {
     const __m256i spread = _mm256_setr_epi8(0, 1, 0, 1, 0, 1, 0, 1, 4, 5, 4, 5, 4, 5, 4, 5, 8, 9, 8, 9, 8, 9, 8, 9,
                                             12, 13, 12, 13, 12, 13, 12, 13);
     __m256i twice = _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i *)(const void *)entry));
@@ -259,19 +394,27 @@ SF_INLINE v16h load_row(const uint8_t *p) {
     v16b b, zero = {0};
     memcpy(&b, p, sizeof b);
     v16h out;
+#if defined(__SSE2__)
+    out.half[0] = (v8h)_mm_unpacklo_epi8((__m128i)zero, (__m128i)b);
+    out.half[1] = (v8h)_mm_unpackhi_epi8((__m128i)zero, (__m128i)b);
+#else
     out.half[0] = (v8h)SF_SHUFFLE(v16b, zero, b, 0, 16, 0, 17, 0, 18, 0, 19, 0, 20, 0, 21, 0, 22, 0, 23);
     out.half[1] = (v8h)SF_SHUFFLE(v16b, zero, b, 0, 24, 0, 25, 0, 26, 0, 27, 0, 28, 0, 29, 0, 30, 0, 31);
+#endif
     return out;
 }
 
-SF_INLINE v16h load_weight(const int16_t *entry, int k) {
-    int16_t x = entry[2 * k];
-    v8h v = {x, x, x, x, x, x, x, x};
+SF_INLINE v16h load_weight(const uint8_t *entry, int k) {
+    int32_t pair;
+    memcpy(&pair, entry + 4 * k, 4);
+    v8h v = (v8h)(v4i){pair, pair, pair, pair};
     return (v16h){{v, v}};
 }
 
-SF_INLINE v16h load_weights_across(const int16_t *e) {
-    return (v16h){{{e[0], e[0], e[0], e[0], e[2], e[2], e[2], e[2]}, {e[4], e[4], e[4], e[4], e[6], e[6], e[6], e[6]}}};
+SF_INLINE v16h load_weights_across(const uint8_t *entry) {
+    v4i e;
+    memcpy(&e, entry, sizeof e);
+    return (v16h){{(v8h)SF_SHUFFLE(v4i, e, e, 0, 0, 1, 1), (v8h)SF_SHUFFLE(v4i, e, e, 2, 2, 3, 3)}};
 }
 
 SF_INLINE v8h scale_half(v8h a, v8h b) {

@@ -8,6 +8,8 @@ default ("left": on the even columns, between two rows), so nothing shifts by ha
 
 from __future__ import annotations
 
+import threading
+
 import av
 import cv2
 import numpy as np
@@ -66,23 +68,43 @@ def video_frame(frame: ByteArray, matte: ByteArray | None = None) -> av.VideoFra
     video = av.VideoFrame(width, height, "yuv420p" if matte is None else "yuva420p")
     video.colorspace = Colorspace.ITU709
     video.color_range = ColorRange.MPEG
-    ycc = cv2.transform(padded_to_even(frame), RGB_TO_YCBCR)
+    even = padded_to_even(frame)
+    ycc, right, left = _SCRATCH.arrays(even.shape[0], even.shape[1])
+    cv2.transform(even, RGB_TO_YCBCR, ycc)
     # Mean over columns 2x and 2x+1, and over 2x-1 and 2x; their mean is the 1-2-1 filter on column 2x.
-    half_size = (ycc.shape[1] // 2, ycc.shape[0] // 2)
-    right = cv2.resize(ycc, half_size, interpolation=cv2.INTER_AREA)
-    chroma = right.copy()
-    if ycc.shape[1] > 2:
-        left = cv2.resize(ycc[:, 1:-1], (half_size[0] - 1, half_size[1]), interpolation=cv2.INTER_AREA)
-        chroma[:, 1:] = cv2.addWeighted(right[:, 1:], 0.5, left, 0.5, 0.0)
+    half_width, half_height = right.shape[1], right.shape[0]
+    cv2.resize(ycc, (half_width, half_height), right, interpolation=cv2.INTER_AREA)
+    if half_width > 1:
+        cv2.resize(ycc[:, 1:-1], (half_width - 1, half_height), left[:, 1:], interpolation=cv2.INTER_AREA)
     edge = ycc[:, 0].astype(np.uint16)  # beyond the left border its column is repeated
-    mean = (edge[0::2] + edge[1::2] + 1) >> 1
-    chroma[:, 0] = (right[:, 0].astype(np.uint16) + mean + 1) >> 1
+    left[:, 0] = (edge[0::2] + edge[1::2] + 1) >> 1
+    chroma = cv2.addWeighted(right, 0.5, left, 0.5, 0.0, right)
     cv2.extractChannel(ycc[:height, :width], 0, _samples(video, 0))
     cv2.extractChannel(chroma, 1, _samples(video, 1))
     cv2.extractChannel(chroma, 2, _samples(video, 2))
     if matte is not None:
         _samples(video, 3)[:] = matte
     return video
+
+
+class _Scratch(threading.local):
+    """Arrays of a thread's last conversion: fresh ones would cost a page fault for every 4 kB."""
+
+    _arrays: tuple[ByteArray, ByteArray, ByteArray] | None = None
+
+    def arrays(self, height: int, width: int) -> tuple[ByteArray, ByteArray, ByteArray]:
+        """Return one (height, width, 3) and two (height / 2, width / 2, 3) uint8 arrays."""
+        if self._arrays is None or self._arrays[0].shape != (height, width, 3):
+            half = (height // 2, width // 2, 3)
+            self._arrays = (
+                np.empty((height, width, 3), np.uint8),
+                np.empty(half, np.uint8),
+                np.empty(half, np.uint8),
+            )
+        return self._arrays
+
+
+_SCRATCH = _Scratch()
 
 
 def _samples(video: av.VideoFrame, plane: int) -> ByteArray:
