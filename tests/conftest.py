@@ -19,7 +19,7 @@ def source_tree() -> Path:
 
 @pytest.fixture(scope="session")
 def sample_photo() -> Path:
-    """The sample waterfall, 1280x960."""
+    """The sample waterfall, 1280x720."""
     return ROOT / "samples" / "waterfall.jpg"
 
 
