@@ -254,3 +254,8 @@ def test_sample_photos_have_credits() -> None:
     for path in folder.glob("*.jpg"):
         assert f"| {path.name} |" in text
         assert path.stat().st_size < 600_000
+
+
+def test_decisions_have_numbers_of_their_own() -> None:
+    numbers = [path.name[:4] for path in sorted((ROOT / "docs" / "adr").glob("*.md"))]
+    assert numbers == [f"{i:04d}" for i in range(1, len(numbers) + 1)]

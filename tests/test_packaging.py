@@ -136,7 +136,11 @@ def test_every_command_is_installed(installed: tuple[Path, Path], tmp_path: Path
     python, _ = installed
     for program in ("stillflow", "stillflow-export", "stillflow-bench"):
         done = subprocess.run(
-            [str(python.parent / program), "--help"], capture_output=True, text=True, check=False, cwd=tmp_path
+            [str(python.parent / program), "--help"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
         )
         assert done.returncode == 0, done.stderr
         assert "Usage" in done.stdout

@@ -57,7 +57,9 @@ def test_blocks_were_found_and_name_what_exists() -> None:
 def test_links_lead_somewhere() -> None:
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")):
         text = page.read_text(encoding="utf-8")
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", text) + re.findall(r'src="(?!https?:)([^"]+)"', text):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", text) + re.findall(
+            r'src="(?!https?:)([^"]+)"', text
+        ):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 

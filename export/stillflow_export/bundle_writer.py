@@ -158,9 +158,7 @@ def write_bundle(
         graphs=tuple(graphs),
         vectors=tuple(vectors),
         receipts=tuple(parts.receipts),
-        sizes=Sizes(
-            flow_long_side=_flow_side(networks), generator_long_side=LONG_SIDE, multiple=MULTIPLE
-        ),
+        sizes=Sizes(flow_long_side=_flow_side(networks), generator_long_side=LONG_SIDE, multiple=MULTIPLE),
         outputs=_chosen(decisions),
         files=tuple(
             File(path=path, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())

@@ -65,7 +65,8 @@ def generator_field(
         shown = (px >= 0) & (px <= x.shape[1] - 1) & (py >= 0) & (py <= x.shape[0] - 1)
         if flow is not None:
             there = flow[
-                np.clip(py, 0, x.shape[0] - 1).astype(np.int32), np.clip(px, 0, x.shape[1] - 1).astype(np.int32)
+                np.clip(py, 0, x.shape[0] - 1).astype(np.int32),
+                np.clip(px, 0, x.shape[1] - 1).astype(np.int32),
             ]
             shown &= (there == 0) | (there == flow)
         valid.append(lookup(inside, px, py) * shown)

@@ -26,7 +26,8 @@ class GeneratorNetwork(nn.Module):
         super().__init__()
         self.stem = conv_block(9, WIDTHS[0])
         self.down = nn.ModuleList(
-            nn.Sequential(conv_block(a, b, stride=2), Residual(b)) for a, b in zip(WIDTHS, WIDTHS[1:], strict=False)
+            nn.Sequential(conv_block(a, b, stride=2), Residual(b))
+            for a, b in zip(WIDTHS, WIDTHS[1:], strict=False)
         )
         self.context = nn.Sequential(Residual(WIDTHS[-1], dilation=2), Residual(WIDTHS[-1]))
         self.lateral = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(WIDTHS, WIDTHS[1:], strict=False))

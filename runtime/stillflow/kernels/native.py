@@ -143,7 +143,9 @@ def best_isa() -> Isa:
 def _check(status: int, what: str) -> None:
     if status:
         why = _library().sf_status_text(status).decode()
-        raise StillflowError(what, why, "build the scene anew with stillflow.scene.build_scene and check its values")
+        raise StillflowError(
+            what, why, "build the scene anew with stillflow.scene.build_scene and check its values"
+        )
 
 
 def _aligned(size: int) -> npt.NDArray[np.uint8]:
@@ -269,7 +271,12 @@ class NativeScene:
         """Write rows y0..y1-1 of the frame to ``out``, (H, W, 3) uint8 whose rows may be apart."""
         self._check_planes(planes)
         shape = (self.height, self.width, 3)
-        if out.shape != shape or out.dtype != np.uint8 or out.strides[1:] != (3, 1) or not out.flags.writeable:
+        if (
+            out.shape != shape
+            or out.dtype != np.uint8
+            or out.strides[1:] != (3, 1)
+            or not out.flags.writeable
+        ):
             raise StillflowError(
                 "cannot write the frame",
                 f"the array is {out.shape} {out.dtype} with strides {out.strides}, the frame is {shape} uint8",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import secrets
@@ -12,7 +13,7 @@ import sys
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stillflow.errors import StillflowError
@@ -90,10 +91,12 @@ class FileDestination(Destination):
         if self._target.exists():
             os.chmod(self.path, stat.S_IMODE(self._target.stat().st_mode))
         os.replace(self.path, self._target)
+        _unfinished.pop(self.path, None)
         return size
 
     def abort(self) -> None:
         self.path.unlink(missing_ok=True)
+        _unfinished.pop(self.path, None)
 
 
 class FolderDestination(Destination):
@@ -123,10 +126,12 @@ class FolderDestination(Destination):
     def commit(self) -> int:
         size = sum(entry.stat().st_size for entry in self.path.iterdir())
         os.replace(self.path, self._target)  # POSIX lets a folder replace an empty one
+        _unfinished.pop(self.path, None)
         return size
 
     def abort(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
+        _unfinished.pop(self.path, None)
 
 
 class PatternDestination(Destination):
@@ -153,10 +158,12 @@ class PatternDestination(Destination):
         for entry in entries:
             os.replace(entry, self._folder / entry.name)
         self.path.rmdir()
+        _unfinished.pop(self.path, None)
         return size
 
     def abort(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
+        _unfinished.pop(self.path, None)
 
 
 class StreamDestination(Destination):
@@ -241,4 +248,23 @@ def refuse_folder(target: Path, name: str) -> None:
 
 def _hidden(target: Path) -> Path:
     """Return an unused hidden name beside a target, short enough wherever the target's own name is."""
-    return target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part")
+    path = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part")
+    _unfinished[path] = os.getpid()
+    return path
+
+
+_unfinished: dict[Path, int] = {}
+"""Hidden names in use, with the process that uses them: a signal may come before anybody else knows a name."""
+
+
+@atexit.register
+def _sweep() -> None:
+    """Remove what an interruption between the creation of a hidden file and its use left behind."""
+    for path, process in _unfinished.items():
+        if process != os.getpid():  # a forked child does not remove its parent's work
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()

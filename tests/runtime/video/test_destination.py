@@ -328,3 +328,26 @@ def test_wrong_frame_is_refused(tmp_path: Path) -> None:
 
 def test_every_format_has_a_name_in_the_tests() -> None:
     assert {format_of(name) for name in NAMES} == set(FORMATS)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("loop.gif", "FileDestination(Path(name))"), ("f", "FolderDestination(Path(name), name)")],
+)
+def test_what_nobody_took_over_is_swept_away_at_exit(name: str, kind: str, tmp_path: Path) -> None:
+    program = f"""
+import os, sys
+from pathlib import Path
+from stillflow.video.destination import FileDestination, FolderDestination
+name = {name!r}
+{kind}
+assert os.listdir(".")
+if os.fork() == 0:
+    sys.exit()  # a child leaves its parent's work alone
+os.wait()
+assert os.listdir(".")
+sys.exit(3)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False)
+    assert done.returncode == 3
+    assert not list(tmp_path.iterdir())
