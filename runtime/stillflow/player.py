@@ -3,8 +3,8 @@
 
 Lanes are whole frames, not row bands of one frame: every lane renders its own frame. Bands need a
 meeting point after each frame, and the fields of a frame (trace and statistics) are not split by
-rows. 120 frames of 720p on two cores (``stillflow-bench encode``): 0.68 s in lanes of frames, 0.81 s in
-bands, 0.90 s in one lane; processor time 0.61 s, 0.68 s, 0.62 s.
+rows. 120 frames of 720p (``stillflow-bench encode``, two cores that did other work as
+well): 0.68 s in lanes of frames, 0.81 s in bands, 0.90 s in one lane; processor time 0.61, 0.68 and 0.62 s.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ByteArray = npt.NDArray[np.uint8]
 T = TypeVar("T")
 
 MAX_LANES = 8
-"""Rendering is bound by memory bandwidth; more threads than this gain nothing on a desktop processor."""
+"""More would only add buffers: the encoder needs cores too."""
 
 
 class PlayableScene(Protocol):

@@ -2,7 +2,7 @@
 """GIF, endless or a number of plays: 255 colours chosen from the photo, ordered dither.
 
 The dither is a fixed pattern, so what stands still in the loop stands still in the GIF, byte for byte;
-error diffusion would make it crawl, and the file three times as large.
+error diffusion would make it crawl, and the file larger.
 """
 
 from __future__ import annotations

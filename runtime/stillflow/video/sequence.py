@@ -21,7 +21,7 @@ ByteArray = npt.NDArray[np.uint8]
 DEFAULT_NAME = "frame_%04d.png"
 PATTERN = re.compile(r"%0?\d*d")
 PNG_LEVEL = 1
-"""zlib level: 63 ms and 1.81 MB a 720p frame; level 3 takes 89 ms for 1.80 MB, level 6 150 ms for 1.83 MB."""
+"""zlib level: on photographs higher ones take longer and save next to nothing."""
 
 
 def png_bytes(frame: ByteArray) -> bytes:

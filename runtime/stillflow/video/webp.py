@@ -16,7 +16,7 @@ from stillflow.video.sink import Sink
 ByteArray = npt.NDArray[np.uint8]
 
 WEBP_OPTIONS: dict[str, str] = {"quality": "80", "compression_level": "2"}
-"""On a 720p waterfall 49 ms and 188 kB a frame; level 4 takes 91 ms for 183 kB, level 0 33 ms for 204 kB."""
+"""More effort (level 4) takes nearly twice the time for files a few percent smaller."""
 
 
 class WebpSink(Sink):
