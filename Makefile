@@ -42,7 +42,7 @@ pictures: $(VENV)/.test ## Draw the README's picture anew with the shipped bundl
 	$(BIN)/stillflow-bench sheet samples/waterfall.jpg -o docs/pictures/waterfall.jpg --no-close-ups
 
 # The network's blend gains 1.2 dB on procedural loops but leans on sources that are not there: on real falls it
-# pulls sky and trees over the lip (docs/adr/0006). So the closed form runs.
+# pulls sky and trees over the lip (docs/adr/0007). So the closed form runs.
 bundle: $(VENV)/.test ## Export the trained weights into the default bundle
 	$(BIN)/stillflow-export bundle --flow training/weights/flow.safetensors \
 		--generator training/weights/generator.safetensors --output blend=variance_preserving \

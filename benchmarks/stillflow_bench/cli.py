@@ -113,7 +113,7 @@ def contact_sheet(photo: Path, out: Path, size: int, close_ups: bool) -> None:
     type=click.Path(path_type=Path),
     default=Path("../shared/data"),
     show_default=True,
-    help="Folder with photos/: eight of them join the sample photos when it is there.",
+    help="Folder with photos/: some of them join the sample photos when it is there.",
 )
 def everything(out: Path, data: Path) -> None:
     """Run every suite and write the report."""

@@ -14,6 +14,7 @@ SAMPLES = ("waterfall", "smoke", "fog", "coffee")
 """Stems in samples/ of the source tree; coffee has nothing that moves."""
 
 DATA_PHOTOS = (
+    "waterfall_rock_garden",
     "waterfall_forest_rapids",
     "water_kamikochi_river",
     "cloud_sunset_mountains",
@@ -22,7 +23,7 @@ DATA_PHOTOS = (
     "painting_lady_agnew",
     "static_casa_mila",
 )
-"""Stems of photos beside the source tree: a waterfall, a river, clouds, the sea, a person, a painting, stone.
+"""Stems of photos beside the source tree: two waterfalls, a river, clouds, the sea, a person, a painting, stone.
 All are held back from training."""
 
 SIZES = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080), "4K": (3840, 2160)}
