@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Random scenes through the whole API, built with the sanitizers: no read or write out of bounds may happen. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stillflow.h"
+
+static uint32_t state = 12345;
+
+static uint32_t next(void) {
+    state = state * 1664525u + 1013904223u;
+    return state >> 8;
+}
+
+static float real(float low, float high) { return low + (high - low) * (float)(next() % 10000) / 9999.0f; }
+
+static void *room(size_t bytes) {
+    void *memory = aligned_alloc(SF_ALIGNMENT, (bytes + SF_ALIGNMENT - 1) / SF_ALIGNMENT * SF_ALIGNMENT);
+    if (!memory) exit(3);
+    return memory;
+}
+
+static uint8_t *bytes_of(size_t count, int sparse) {
+    uint8_t *data = malloc(count);
+    if (!data) exit(3);
+    for (size_t i = 0; i < count; i++) data[i] = (uint8_t)(sparse && next() % 3 == 0 ? 0 : next() % 256);
+    return data;
+}
+
+static float *reals_of(size_t count, float low, float high) {
+    float *data = malloc(count * sizeof(float));
+    if (!data) exit(3);
+    for (size_t i = 0; i < count; i++) data[i] = real(low, high);
+    return data;
+}
+
+static int play(int32_t height, int32_t width, int32_t isa) {
+    size_t pixels = (size_t)height * (size_t)width, cells = (size_t)((height + 3) / 4) * (size_t)((width + 3) / 4);
+    int32_t harmonics = (int32_t)(next() % 3);
+    float reach = next() % 2 ? 1.0f : 300.0f;
+    uint8_t *photo = bytes_of(3 * pixels, 0), *matte = bytes_of(pixels, 1), *flow = bytes_of(cells, 1);
+    uint8_t *cycles = bytes_of(cells, 0);
+    for (size_t i = 0; i < cells; i++) cycles[i] = (uint8_t)(1 + cycles[i] % 3), flow[i] %= 3;
+    float *velocity = reals_of(2 * cells, -reach, reach), *inside = reals_of(cells, 0, 1), *low = reals_of(3 * cells, 0, 255);
+    float *sway = reals_of(4 * cells * (size_t)(harmonics ? harmonics : 1), -2, 2), *blend = reals_of(2 * cells, -3, 3);
+    sf_scene_arrays arrays = {sizeof arrays, height, width, harmonics, 30, isa, photo, photo, matte, velocity, flow,
+                              cycles, inside, harmonics ? sway : 0, next() % 2 ? blend : 0, low};
+    size_t scene_bytes, scratch_bytes;
+    int failed = 1;
+    if (sf_sizes(&arrays, &scene_bytes, &scratch_bytes) == SF_OK) {
+        void *memory = room(scene_bytes), *scratch = room(scratch_bytes);
+        float *planes = malloc(SF_PLANES * cells * sizeof(float));
+        uint8_t *out = malloc(3 * pixels);
+        const sf_scene *scene = 0;
+        if (planes && out) {
+            memset(planes, 0, SF_PLANES * cells * sizeof(float));
+            failed = sf_prepare(&arrays, memory, scene_bytes, scratch, scratch_bytes, &scene) != SF_OK;
+            for (int i = 0; !failed && i < 3; i++)
+                failed = sf_fields(scene, (double)real(-40, 80), planes, scratch, scratch_bytes) != SF_OK ||
+                         sf_compose(scene, planes, 0, height, out, 3 * (ptrdiff_t)width) != SF_OK;
+            velocity[0] = NAN;
+            const sf_scene *refused = scene;
+            if (!failed) failed = sf_prepare(&arrays, memory, scene_bytes, scratch, scratch_bytes, &refused) == SF_OK || refused;
+        }
+        free(memory), free(scratch), free(planes), free(out);
+    }
+    free(photo), free(matte), free(flow), free(cycles), free(velocity), free(inside), free(low), free(sway), free(blend);
+    return failed;
+}
+
+int main(void) {
+    for (int32_t isa = SF_ISA_BEST; isa <= sf_isa_best(); isa++)
+        for (int i = 0; i < 25; i++) {
+            int32_t height = 1 + (int32_t)(next() % 70), width = 1 + (int32_t)(next() % 90);
+            if (play(height, width, isa)) {
+                printf("failed: %dx%d, instruction set %d\n", width, height, isa);
+                return 1;
+            }
+        }
+    sf_scene_arrays absurd = {0};
+    size_t a, b;
+    for (int32_t size = -1; size < 2; size++) {
+        absurd.struct_size = sizeof absurd, absurd.height = absurd.width = size * 70000, absurd.frames = 1;
+        if (sf_sizes(&absurd, &a, &b) == SF_OK) return 2;
+    }
+    return sf_sizes(0, &a, &b) == SF_OK;
+}
