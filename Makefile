@@ -45,7 +45,8 @@ pictures: $(VENV)/.test ## Draw the README's picture anew with the shipped bundl
 # pulls sky and trees over the lip (docs/adr/0007). So the closed form runs.
 bundle: $(VENV)/.test ## Export the trained weights into the default bundle
 	$(BIN)/stillflow-export bundle --flow training/weights/flow.safetensors \
-		--generator training/weights/generator.safetensors --output blend=variance_preserving \
+		--generator training/weights/generator.safetensors \
+		--output "blend=variance_preserving:on real photos the network leans on sources that are not there" \
 		-o engines/stillflow_engines/edge
 
 train: $(VENV)/.test ## Train both networks (hours; goes on where it stopped): runs/

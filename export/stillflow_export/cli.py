@@ -61,8 +61,8 @@ def onnx(graph: str, weights: Path, out: Path, photos: Path | None, as_json: boo
 @click.option("--what", default=EDGE, help="What it is, in one sentence.")
 @click.option("--photos", type=click.Path(path_type=Path), help="Folder of real photos for gate A.  "
               "[default: samples/ when it exists]")  # fmt: skip
-@click.option("--output", "said", multiple=True, metavar="OUTPUT=CHOICE",
-              help="Who makes an output, such as plate=push_pull. Otherwise the training receipts decide.")  # fmt: skip
+@click.option("--output", "said", multiple=True, metavar="OUTPUT=CHOICE[:REASON]",
+              help="Who makes an output, such as plate=push_pull. Else the training receipts decide.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one summary object on stdout.")
 def bundle(
     flow: Path | None,
@@ -135,7 +135,11 @@ def _photos(folder: Path | None) -> list[Path]:
 def _pair(text: str) -> tuple[str, str]:
     output, sign, choice = text.partition("=")
     if not sign:
-        raise StillflowError(f"cannot read --output {text}", "it has no '='", "write it as OUTPUT=CHOICE")
+        raise StillflowError(
+            f"cannot read --output {text}",
+            "it has no '='",
+            "write it as OUTPUT=CHOICE or OUTPUT=CHOICE:REASON",
+        )
     return output, choice
 
 

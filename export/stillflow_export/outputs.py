@@ -38,7 +38,7 @@ def decide_outputs(receipts: Mapping[str, Mapping[str, Any]], said: Mapping[str,
 
     Args:
         receipts: graph name -> its training receipt ({} when there is none); only graphs that exist.
-        said: output -> choice; wins over the receipts.
+        said: output -> choice, or "choice: the reason"; wins over the receipts.
 
     Returns:
         A decision for every output of the manifest.
@@ -46,7 +46,8 @@ def decide_outputs(receipts: Mapping[str, Mapping[str, Any]], said: Mapping[str,
     Raises:
         StillflowError: an unknown output or choice was said, or one whose graph is not there.
     """
-    for output, choice in said.items():
+    split = {output: text.partition(":") for output, text in said.items()}
+    for output, (choice, _, _) in split.items():
         choices = OUTPUT_CHOICES.get(output)
         what = f"cannot let {choice} make the output {output}"
         if choices is None:
@@ -63,8 +64,9 @@ def decide_outputs(receipts: Mapping[str, Mapping[str, Any]], said: Mapping[str,
     }
     for output in _GENERATOR_FIGURES:
         decisions[output] = _of_generator(output, receipts)
-    for output, choice in said.items():
-        decisions[output] = Decision(choice, "said at export", decisions[output].figures)
+    for output, (choice, _, reason) in split.items():
+        why = f"said at export: {reason.strip()}" if reason.strip() else "said at export"
+        decisions[output] = Decision(choice, why, decisions[output].figures)
     return decisions
 
 

@@ -73,6 +73,14 @@ def test_what_is_said_wins_and_is_noted() -> None:
     assert made["plate"].figures
 
 
+def test_a_reason_goes_into_the_receipt() -> None:
+    made = decide_outputs(
+        receipts((0.3, 0.4), (21, 20), (31, 30)), {"blend": "variance_preserving: it leaks"}
+    )
+    assert made["blend"].chosen == "variance_preserving"
+    assert made["blend"].why == "said at export: it leaks"
+
+
 @pytest.mark.parametrize(
     ("said", "why"),
     [
