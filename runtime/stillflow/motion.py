@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import tokenize
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,19 @@ FLOW_CLASSES = (1, 2, 3, 4)
 
 SWAY_CLASSES = (5, 6, 7, 8)
 """Classes that oscillate: foliage, person, animal, cloth."""
+
+# NumPy's parser of a malformed header lets the last four out.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    zipfile.BadZipFile,
+    tokenize.TokenError,
+    SyntaxError,
+    TypeError,
+    RecursionError,
+)
 
 MAX_FILE_BYTES = 1 << 30
 """Largest unpacked motion file that is read: a 16k x 16k picture's motion takes about 400 MB."""
@@ -136,7 +150,7 @@ class Motion:
             raise
         except FileNotFoundError as error:
             raise StillflowError(what, "there is no such file", fix) from error
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+        except UNREADABLE as error:
             raise StillflowError(what, f"it is not a motion file ({error})", fix) from error
 
     def picture(self, photo: ByteArray) -> ByteArray:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -43,3 +45,32 @@ def test_the_picture_tints_only_what_moves():
     assert picture.shape == photo.pixels.shape
     assert np.array_equal(picture[:, :16], photo.pixels[:, :16])
     assert not np.array_equal(picture[:, 40:80], photo.pixels[:, 40:80])
+
+
+def test_it_comes_back_from_its_file(tmp_path):
+    motion = falling_motion(64, 80)
+    motion.save(tmp_path / "m.npz")
+    again = Motion.load(tmp_path / "m.npz")
+    for name in ("velocity", "matte", "classes", "confidence", "sway"):
+        assert np.array_equal(getattr(again, name), getattr(motion, name))
+    assert (again.height, again.width) == (64, 80)
+
+
+@pytest.mark.parametrize("damage", ["empty", "text", "cut", "flipped", "header", "missing"])
+def test_a_damaged_file_is_refused(tmp_path, damage):
+    path = tmp_path / "m.npz"
+    falling_motion(64, 80).save(path)
+    data = bytearray(path.read_bytes())
+    if damage == "header":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("size.npy", b"\x93NUMPY\x01\x00\x10\x00{'descr': (((((((\n")
+    elif damage == "missing":
+        path.unlink()
+    else:
+        middle = len(data) // 2
+        data[middle] ^= 0xFF
+        path.write_bytes(
+            {"empty": b"", "text": b"hello", "cut": data[:middle], "flipped": bytes(data)}[damage]
+        )
+    with pytest.raises(StillflowError, match="cannot read the motion"):
+        Motion.load(path)
