@@ -64,7 +64,14 @@ def as_json(rows: Iterable[Row], provenance: Provenance) -> list[dict[str, Any]]
     """Return rows as plain objects, each with its summary and its provenance."""
     about = asdict(provenance)
     return [
-        {**asdict(row), "parameters": dict(row.parameters), "value": row.value, "holds": row.holds, **about}
+        {
+            **asdict(row),
+            "samples": tuple(float(f"{sample:.7g}") for sample in row.samples),  # more digits are noise
+            "parameters": dict(row.parameters),
+            "value": row.value,
+            "holds": row.holds,
+            **about,
+        }
         for row in rows
     ]
 
@@ -88,8 +95,8 @@ def write_report(folder: Path, rows: Sequence[Row], provenance: Provenance) -> t
         old = json.loads(path.read_text(encoding="utf-8"))
         kept = [row for row in old["rows"] if row["suite"] not in measured]
     every = kept + as_json(rows, provenance)
-    document = {"schema": SCHEMA, "rows": every}
-    _replace(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in every)
+    _replace(path, f'{{"schema": "{SCHEMA}", "rows": [\n{lines}\n]}}\n')
     table = path.with_suffix(".md")
     _replace(table, markdown(every))
     return path, table
