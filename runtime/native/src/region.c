@@ -213,7 +213,7 @@ static void find_levels(sf_scene *s, const sf_scratch *scratch) {
         int last = phases - (phases << k) / (1 << SF_DOUBLINGS);
         for (size_t i = 0; i < cells; i++) mark[i] = label[i] <= last;
         /* Cells of the margin are doubled as well, so each level reaches a little beyond the next. */
-        widen(s->h, s->w, radius + (SF_DOUBLINGS - 1 - k), mark, other);
+        widen(s->h, s->w, radius + 2 * (SF_DOUBLINGS - k), mark, other);
         mark_to_runs(s, mark, SF_APART, &s->levels[k]);
     }
 }
