@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ FLOW_CLASSES = (1, 2, 3, 4)
 SWAY_CLASSES = (5, 6, 7, 8)
 """Classes that oscillate: foliage, person, animal, cloth."""
 
-# NumPy's parser of a malformed header lets the last four out.
+# NumPy's parser of a malformed header and zipfile let more than ValueError out.
 UNREADABLE = (
     OSError,
     ValueError,
@@ -38,6 +39,9 @@ UNREADABLE = (
     SyntaxError,
     TypeError,
     RecursionError,
+    MemoryError,
+    NotImplementedError,
+    zlib.error,
 )
 
 MAX_FILE_BYTES = 1 << 30
