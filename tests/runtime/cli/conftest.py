@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -67,7 +68,10 @@ def start_stillflow() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
     def start(*words: object, **options: Any) -> subprocess.Popen[bytes]:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-        process = subprocess.Popen([sys.executable, "-m", "stillflow", *map(str, words)], **pipes)
+        # In a shell's background jobs the interrupt signal is ignored, and children inherit that.
+        heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        command = [sys.executable, "-m", "stillflow", *map(str, words)]
+        process = subprocess.Popen(command, preexec_fn=heed, **pipes)
         running.append(process)
         return process
 

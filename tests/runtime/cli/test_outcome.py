@@ -122,9 +122,19 @@ sys.exit(run(program, []))
 """
 
 
+def heed_interrupts() -> None:
+    """Undo what a shell does to jobs in the background: there the interrupt signal is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(work: str) -> subprocess.Popen[bytes]:
     code = ENDLESS.format(work=work)
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=heed_interrupts,
+    )
 
 
 def test_closed_pipe_ends_quietly() -> None:
@@ -144,8 +154,8 @@ def test_signals_unwind_the_stack(number: signal.Signals, code: int) -> None:
     assert process.stderr is not None
     assert process.stderr.readline() == b"started\n"
     process.send_signal(number)
-    said = process.stderr.read()
-    assert process.wait(20) == code
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == code
     assert b"cleaned up" in said
     assert b"Traceback" not in said
 
