@@ -129,30 +129,47 @@ SF_INLINE int same_taps(const sf_taps *a, const sf_taps *b) {
                     (load_ints(a->down) ^ load_ints(b->down)));
 }
 
-/* The moving layer at pixels x..x+7, of which the chunk's cell i is the first block, two pixels to a vector. */
-SF_INLINE void blend_group(const sf_scene *s, const sf_source *source, const sf_chunk *chunk, int32_t x, int32_t y,
-                           int32_t i, v8f value[4]) {
+/*
+ * A group between the steps of its way. Each step is done for several groups before the next one begins: a group's
+ * way is long and each step waits for the one before, so a processor would stand still with one group at a time.
+ */
+typedef struct sf_plan {
+    sf_taps taps_a, taps_b;
+    v8f factor_a, factor_b, factor_mean;
+    v8h a[4], b[4];
+    int both; /* whether B is read at all, and not from where A is */
+} sf_plan;
+
+/* Groups on their way at once. */
+#define SF_AHEAD 8
+
+/* Where the sources of pixels x..x+7 lie, of which the chunk's cell i is the first block, and their weights. */
+SF_INLINE void plan_group(const sf_scene *s, const sf_chunk *chunk, int32_t x, int32_t y, int32_t i, sf_plan *plan) {
     const v8f column = (v8f){0, 1, 2, 3, 4, 5, 6, 7} + (float)x;
     const float line = (float)y;
-    sf_taps taps_a, taps_b;
-    find_taps(s, column + plane_of(chunk, 0, i), line + plane_of(chunk, 1, i), &taps_a);
+    find_taps(s, column + plane_of(chunk, 0, i), line + plane_of(chunk, 1, i), &plan->taps_a);
+    find_taps(s, column + plane_of(chunk, 2, i), line + plane_of(chunk, 3, i), &plan->taps_b);
     v8f weight = plane_of(chunk, 4, i), gain = plane_of(chunk, 5, i);
     /* v = mu (1 - g) + g (w A + (1 - w) B), all less the bias; both factors also undo the 64 of the gather. */
-    v8f factor = gain * (1 / 64.0f), factor_a = weight * factor, factor_b = factor - factor_a, factor_mean = 1 - gain;
-    v8h a[4];
-    gather(source, &taps_a, a);
+    v8f factor = gain * (1 / 64.0f);
+    plan->factor_a = weight * factor;
+    plan->factor_b = factor - plan->factor_a;
+    plan->factor_mean = 1 - gain;
+    /* What only sways has one source. */
+    plan->both = !all_zero((v8i)plan->factor_b) && !same_taps(&plan->taps_a, &plan->taps_b);
+}
+
+/* The moving layer at the pixels of a plan, two to a vector. */
+SF_INLINE void blend_group(const sf_chunk *chunk, const sf_plan *plan, int32_t i, v8f value[4]) {
+    const v8h *b = plan->both ? plan->b : plan->a;
     for (int k = 0; k < 4; k++) {
         const v8f step = k & 1 ? (v8f){0.625f, 0.625f, 0.625f, 0.625f, 0.875f, 0.875f, 0.875f, 0.875f}
                                : (v8f){0.125f, 0.125f, 0.125f, 0.125f, 0.375f, 0.375f, 0.375f, 0.375f};
         v8f mean = load_twice(chunk->mean[i + k / 2]) + load_twice(chunk->mean_slope[i + k / 2]) * step;
-        value[k] = mean * quads_of(factor_mean, k) + widen_halfwords(a[k]) * quads_of(factor_a, k) +
+        value[k] = mean * quads_of(plan->factor_mean, k) + widen_halfwords(plan->a[k]) * quads_of(plan->factor_a, k) +
                    (float)SF_PLATE_BIAS;
+        value[k] = value[k] + widen_halfwords(b[k]) * quads_of(plan->factor_b, k);
     }
-    if (all_zero((v8i)factor_b)) return;
-    find_taps(s, column + plane_of(chunk, 2, i), line + plane_of(chunk, 3, i), &taps_b);
-    /* What only sways has one source. */
-    if (!same_taps(&taps_a, &taps_b)) gather(source, &taps_b, a);
-    for (int k = 0; k < 4; k++) value[k] = value[k] + widen_halfwords(a[k]) * quads_of(factor_b, k);
 }
 
 /* Let the photo show where the matte is not full. */
@@ -172,10 +189,10 @@ SF_INLINE void store_bytes(const v8f value[4], uint8_t bytes[28]) {
     memcpy(bytes + 12, &last, 12);
 }
 
-static void compose_group(const sf_scene *s, const sf_source *source, const sf_chunk *chunk, int32_t x, int32_t y,
+static void compose_group(const sf_scene *s, const sf_plan *plan, const sf_chunk *chunk, int32_t x, int32_t y,
                           int32_t i, uint8_t *row) {
     v8f value[4];
-    blend_group(s, source, chunk, x, y, i, value);
+    blend_group(chunk, plan, i, value);
     const size_t at = (size_t)y * (size_t)s->width + (size_t)x;
     uint64_t mattes;
     memcpy(&mattes, s->matte + at, 8);
@@ -188,10 +205,10 @@ static void compose_group(const sf_scene *s, const sf_source *source, const sf_c
 }
 
 /* The same at the picture's left and right border, where a group lies partly outside. */
-static void compose_border(const sf_scene *s, const sf_source *source, const sf_chunk *chunk, int32_t x, int32_t y,
+static void compose_border(const sf_scene *s, const sf_plan *plan, const sf_chunk *chunk, int32_t x, int32_t y,
                            int32_t i, uint8_t *row) {
     v8f value[4];
-    blend_group(s, source, chunk, x, y, i, value);
+    blend_group(chunk, plan, i, value);
     const int32_t skip = x < 0 ? -x : 0, count = (x + SF_GROUP > s->width ? s->width - x : SF_GROUP) - skip;
     const size_t at = (size_t)y * (size_t)s->width + (size_t)(x + skip);
     uint8_t mattes[8] = {0}, pixels[32] = {0}, bytes[28];
@@ -206,12 +223,22 @@ static void compose_border(const sf_scene *s, const sf_source *source, const sf_
 static void compose_chunk(const sf_scene *s, const sf_source *source, const float *planes, int32_t y, int32_t begin,
                           int32_t end, sf_chunk *chunk, uint8_t *row) {
     fill_chunk(s, planes, y, 2 * begin - 1, 2 * (end - begin) + 1, chunk);
-    for (int32_t g = begin; g < end; g++) {
-        int32_t x = g * SF_GROUP - SF_GROUP_SHIFT, i = 2 * (g - begin);
-        if (x >= 0 && x + SF_GROUP <= s->width)
-            compose_group(s, source, chunk, x, y, i, row);
-        else
-            compose_border(s, source, chunk, x, y, i, row);
+    sf_plan plans[SF_AHEAD];
+    for (int32_t from = begin; from < end; from += SF_AHEAD) {
+        const int32_t count = end - from < SF_AHEAD ? end - from : SF_AHEAD;
+        for (int32_t k = 0; k < count; k++)
+            plan_group(s, chunk, (from + k) * SF_GROUP - SF_GROUP_SHIFT, y, 2 * (from + k - begin), &plans[k]);
+        for (int32_t k = 0; k < count; k++) {
+            gather(source, &plans[k].taps_a, plans[k].a);
+            if (plans[k].both) gather(source, &plans[k].taps_b, plans[k].b);
+        }
+        for (int32_t k = 0; k < count; k++) {
+            int32_t x = (from + k) * SF_GROUP - SF_GROUP_SHIFT, i = 2 * (from + k - begin);
+            if (x >= 0 && x + SF_GROUP <= s->width)
+                compose_group(s, &plans[k], chunk, x, y, i, row);
+            else
+                compose_border(s, &plans[k], chunk, x, y, i, row);
+        }
     }
 }
 
