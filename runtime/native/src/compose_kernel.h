@@ -22,7 +22,7 @@
 
 /* Planes between two field rows: values at the cells and differences to the next cell. */
 typedef struct sf_chunk {
-    float value[6][SF_ROOM], slope[6][SF_ROOM];
+    float value[SF_PLANES][SF_ROOM], slope[SF_PLANES][SF_ROOM];
     float mean[SF_ROOM][4], mean_slope[SF_ROOM][4]; /* R, G, B less SF_PLATE_BIAS, 0 */
 } sf_chunk;
 
@@ -45,19 +45,24 @@ static void fill_chunk(const sf_scene *s, const float *planes, int32_t y, int32_
     int32_t lead = first_cell < 0 ? -first_cell : 0;
     int32_t inner = (first_cell + cells > s->w ? s->w - first_cell : cells) - lead;
     for (int k = 0; k < SF_PLANES; k++) {
-        float line[SF_ROOM];
         const float *a = top + (size_t)k * plane + first_cell + lead, *b = bottom + (size_t)k * plane + first_cell + lead;
-        float *l = line + lead;
-        for (int32_t i = 0; i < inner; i++) l[i] = a[i] + (b[i] - a[i]) * fy;
-        for (int32_t i = 0; i < lead; i++) line[i] = l[0];
-        for (int32_t i = lead + inner; i < cells; i++) line[i] = l[inner - 1];
-        if (k < 6) {
-            for (int32_t i = 0; i < cells; i++) chunk->value[k][i] = line[i];
-            for (int32_t i = 0; i + 1 < cells; i++) chunk->slope[k][i] = line[i + 1] - line[i];
-        } else {
-            for (int32_t i = 0; i < cells; i++) chunk->mean[i][k - 6] = line[i] - SF_PLATE_BIAS;
-            for (int32_t i = 0; i + 1 < cells; i++) chunk->mean_slope[i][k - 6] = line[i + 1] - line[i];
+        float *line = chunk->value[k] + lead;
+        for (int32_t i = 0; i < inner; i++) line[i] = a[i] + (b[i] - a[i]) * fy;
+        if (lead) line[-1] = line[0];
+        for (int32_t i = inner; i < cells - lead; i++) line[i] = line[inner - 1];
+    }
+    /* Differences come after all lines: a load across two stores that are still on their way would wait for both. */
+    for (int k = 0; k < SF_PLANES; k++) {
+        const float *line = chunk->value[k];
+        for (int32_t i = 0; i < cells; i += 8) {
+            v8f slope = load8(line + i + 1) - load8(line + i);
+            memcpy(chunk->slope[k] + i, &slope, sizeof slope);
         }
+    }
+    for (int32_t i = 0; i < cells; i++) {
+        const v4f bias = {SF_PLATE_BIAS, SF_PLATE_BIAS, SF_PLATE_BIAS, 0};
+        store4(chunk->mean[i], (v4f){chunk->value[6][i], chunk->value[7][i], chunk->value[8][i], 0} - bias);
+        store4(chunk->mean_slope[i], (v4f){chunk->slope[6][i], chunk->slope[7][i], chunk->slope[8][i], 0});
     }
 }
 
