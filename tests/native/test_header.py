@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stillflow.kernels import native
+from stillflow.kernels.native import library_candidates
 
 NATIVE = Path(__file__).resolve().parents[2] / "runtime" / "native"
 
@@ -33,7 +33,7 @@ def test_the_header_compiles_alone(compiler, flags, tmp_path):
 def test_only_the_headers_functions_are_exported():
     if shutil.which("nm") is None:
         pytest.skip("nm is not installed")
-    library = next(path for path in native.library_candidates() if path.is_file())
+    library = next(path for path in library_candidates() if path.is_file())
     listing = subprocess.run(
         ["nm", "-D", "--defined-only", str(library)], capture_output=True, text=True, check=True
     )
@@ -46,23 +46,14 @@ def test_only_the_headers_functions_are_exported():
     assert exported <= declared
 
 
-def test_a_random_scene_under_address_and_undefined_sanitizers(tmp_path):
-    if shutil.which("gcc") is None:
-        pytest.skip("gcc is not installed")
-    sources = [str(path) for path in sorted((NATIVE / "src").glob("*.c"))]
-    program = tmp_path / "soak"
-    arch = {"kernels_avx2": "-mavx2", "kernels_avx512": "-mavx512f -mavx512bw -mavx512vl -mavx512dq"}
-    objects = []
-    base = ["gcc", "-std=c11", "-O1", "-g", "-ffp-contract=off", "-fsanitize=address,undefined",
-            "-fno-sanitize-recover=all", "-Wno-psabi", f"-I{NATIVE / 'include'}", f"-I{NATIVE / 'src'}"]  # fmt: skip
-    for source in [*sources, str(Path(__file__).with_name("soak.c"))]:
-        target = tmp_path / (Path(source).stem + ".o")
-        extra = arch.get(Path(source).stem, "").split()
-        built = subprocess.run(
-            [*base, *extra, "-c", source, "-o", str(target)], capture_output=True, text=True, check=False
-        )
-        assert built.returncode == 0, built.stderr
-        objects.append(str(target))
-    subprocess.run([*base, *objects, "-lm", "-o", str(program)], check=True)
+def test_random_scenes_under_address_and_undefined_sanitizers(tmp_path):
+    if shutil.which("cmake") is None:
+        pytest.skip("cmake is not installed")
+    options = ["-DSTILLFLOW_TESTS=ON", "-DSTILLFLOW_SANITIZE=ON", "-DCMAKE_BUILD_TYPE=Debug"]
+    for command in (["cmake", "-S", str(NATIVE.parents[1]), "-B", str(tmp_path), *options],
+                    ["cmake", "--build", str(tmp_path), "--target", "stillflow_soak"]):  # fmt: skip
+        built = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert built.returncode == 0, built.stdout + built.stderr
+    program = next(tmp_path.rglob("stillflow_soak"))
     ran = subprocess.run([str(program)], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
