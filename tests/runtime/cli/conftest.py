@@ -67,11 +67,11 @@ def start_stillflow() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     running: list[subprocess.Popen[bytes]] = []
 
     def start(*words: object, **options: Any) -> subprocess.Popen[bytes]:
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
         # In a shell's background jobs the interrupt signal is ignored, and children inherit that.
         heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        defaults = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": heed}
         command = [sys.executable, "-m", "stillflow", *map(str, words)]
-        process = subprocess.Popen(command, preexec_fn=heed, **pipes)
+        process = subprocess.Popen(command, **(defaults | options))
         running.append(process)
         return process
 
