@@ -19,18 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 
-from stillflow.kernels.arrays import ByteArray, field_shape
+from stillflow.kernels.arrays import ByteArray
 from stillflow.kernels.native import NativeScene
-from stillflow.motion import CLASS_NAMES, Motion
 from stillflow.photo import Photo
 from stillflow.player import Player, usable_cores
-from stillflow.scene import Scene, build_scene
+from stillflow.scene import Scene
 from stillflow.video import open_sink, record
 from stillflow.video.packets import X264_OPTIONS
-from stillflow_bench.photos import SIZES, of_size, sample_photos
+from stillflow_bench.photos import SIZES, falling_column, of_size, sample_photos
 from stillflow_bench.report import Row
 
 LIMIT = 1.3
@@ -112,23 +110,8 @@ def run_encode_bench(scene: Scene, *, repeats: int = 5) -> list[dict[str, Any]]:
 
 
 def falling(photo: Photo, *, seconds: float = SECONDS) -> Scene:
-    """Make a scene in which a column in the middle, ``SHARE`` of the picture, falls 0.06 widths a second."""
-    h, w = field_shape(photo.height, photo.width)
-    matte = np.zeros((h, w), np.float32)
-    matte[:, round(w * (1 - SHARE) / 2) : round(w * (1 + SHARE) / 2)] = 1
-    velocity = np.zeros((h, w, 2), np.float32)
-    velocity[..., 1] = 0.06 * matte
-    motion = Motion(
-        velocity=velocity,
-        matte=np.asarray(cv2.GaussianBlur(matte, (0, 0), 1.5), np.float32),
-        classes=(matte * CLASS_NAMES.index("water")).astype(np.uint8),
-        confidence=np.ones((h, w), np.float32),
-        sway=np.zeros((0, h, w, 4), np.float32),
-        height=photo.height,
-        width=photo.width,
-        sources={},
-    )
-    return build_scene(photo, motion, seconds=seconds, fps=FPS)
+    """Make a scene in which ``SHARE`` of the picture falls."""
+    return falling_column(photo, SHARE, seconds=seconds, fps=FPS)
 
 
 def pyav_alone(frames: list[ByteArray], fps: float, target: Path) -> None:

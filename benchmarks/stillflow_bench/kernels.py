@@ -13,15 +13,12 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-import cv2
 import numpy as np
 
-from stillflow.kernels.arrays import SceneArrays, field_shape
+from stillflow.kernels.arrays import SceneArrays
 from stillflow.kernels.native import Isa, NativeScene, best_isa
-from stillflow.motion import CLASS_NAMES, Motion
 from stillflow.photo import Photo
-from stillflow.scene import build_scene
-from stillflow_bench.photos import SIZES, of_size, sample_photos
+from stillflow_bench.photos import SIZES, falling_column, of_size, sample_photos
 from stillflow_bench.report import Row
 
 LIMIT = 40.0
@@ -111,22 +108,8 @@ def measure_scene(
 
 
 def moving(photo: Photo, share: float) -> SceneArrays:
-    """Make a scene in which a column in the middle, a given share of the picture, falls 0.06 widths a second."""
-    h, w = field_shape(photo.height, photo.width)
-    matte = np.zeros((h, w), np.float32)
-    matte[:, round(w * (1 - share) / 2) : round(w * (1 + share) / 2)] = 1
-    velocity = np.zeros((h, w, 2), np.float32)
-    velocity[..., 1] = 0.06 * matte
-    motion = Motion(
-        velocity=velocity,
-        matte=np.asarray(cv2.GaussianBlur(matte, (0, 0), 1.5), np.float32),
-        classes=(matte * CLASS_NAMES.index("water")).astype(np.uint8),
-        confidence=np.ones((h, w), np.float32),
-        sway=np.zeros((0, h, w, 4), np.float32),
-        height=photo.height,
-        width=photo.width,
-    )
-    return build_scene(photo, motion, seconds=4.0, fps=30.0).arrays
+    """Arrays of a scene in which a given share of the picture falls."""
+    return falling_column(photo, share, seconds=4.0, fps=30.0).arrays
 
 
 def _copies(arrays: SceneArrays, out: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:

@@ -8,7 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from stillflow.kernels.arrays import field_shape
+from stillflow.motion import CLASS_NAMES, Motion
 from stillflow.photo import Photo, load_photo
+from stillflow.scene import Scene, build_scene
 
 SAMPLES = ("waterfall", "smoke", "fog", "coffee")
 """Stems in samples/ of the source tree; coffee has nothing that moves."""
@@ -82,3 +85,22 @@ def write_photo(photo: Photo, path: Path) -> Path:
 
     Image.fromarray(photo.pixels).save(path, quality=95)
     return path
+
+
+def falling_column(photo: Photo, share: float, *, seconds: float, fps: float) -> Scene:
+    """Make a scene in which a column in the middle, a given share of the picture, falls 0.06 widths a second."""
+    h, w = field_shape(photo.height, photo.width)
+    matte = np.zeros((h, w), np.float32)
+    matte[:, round(w * (1 - share) / 2) : round(w * (1 + share) / 2)] = 1
+    velocity = np.zeros((h, w, 2), np.float32)
+    velocity[..., 1] = 0.06 * matte
+    motion = Motion(
+        velocity=velocity,
+        matte=np.asarray(cv2.GaussianBlur(matte, (0, 0), 1.5), np.float32),
+        classes=(matte * CLASS_NAMES.index("water")).astype(np.uint8),
+        confidence=np.ones((h, w), np.float32),
+        sway=np.zeros((0, h, w, 4), np.float32),
+        height=photo.height,
+        width=photo.width,
+    )
+    return build_scene(photo, motion, seconds=seconds, fps=fps)

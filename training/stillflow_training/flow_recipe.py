@@ -12,7 +12,6 @@ import click
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -30,7 +29,14 @@ from stillflow_training.flow_samples import draw_cells
 from stillflow_training.flow_sheets import write_sheets
 from stillflow_training.flow_validation import FloatArray, Predict, validate
 from stillflow_training.labels import LabelledPhoto, read_labels
-from stillflow_training.run_folder import Run, open_run, photo_credits, write_curve
+from stillflow_training.run_folder import (
+    Run,
+    open_run,
+    photo_credits,
+    save_weights,
+    update_average,
+    write_curve,
+)
 
 CLASS_WEIGHTS = (0.9, 1.0, 1.0, 1.2, 1.5, 0.9, 1.2, 1.3, 1.3, 1.0)
 """Weight of each class in the cross entropy: rare ones count more."""
@@ -151,24 +157,6 @@ def score(figures: dict[str, Any]) -> float:
         np.mean([figures["iou_class"].get(name, 0.0) for name in ("water", "cloud", "foliage", "static")])
     )
     return float(figures["iou_two_way"] + classes - 0.2 * figures.get("angle_median_unguided", 90.0) / 90)
-
-
-def save_weights(network: nn.Module, path: Path) -> None:
-    """Write a network's weights in one stroke, so that who reads them meanwhile gets the old or the new."""
-    temporary = path.with_suffix(".tmp")
-    save_file(network.state_dict(), temporary)
-    temporary.chmod(0o644)
-    temporary.replace(path)
-
-
-def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Exponential moving average of weights and of batch norm's statistics."""
-    with torch.no_grad():
-        for kept, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-            if kept.dtype.is_floating_point:
-                kept.lerp_(new, 1 - decay)
-            else:
-                kept.copy_(new)
 
 
 @click.command()

@@ -12,14 +12,19 @@ import click
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from stillflow_export.networks.generator import GeneratorNetwork, build_generator_network
-from stillflow_training.flow_recipe import update_average
 from stillflow_training.generator_samples import draw_blends, draw_cuts
 from stillflow_training.labels import LabelledPhoto, read_labels
-from stillflow_training.run_folder import Run, open_run, photo_credits, write_curve
+from stillflow_training.run_folder import (
+    Run,
+    open_run,
+    photo_credits,
+    save_weights,
+    update_average,
+    write_curve,
+)
 
 VALIDATION_SEED = 4321
 """Held-back cuts and moments are the same in every validation."""
@@ -122,7 +127,7 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
             figures = validate(average, check, size) if check else {}
             run.validated(step + 1, figures)
             if run.is_best(figures.get("plate_network", 0.0) + figures.get("blend_network", 0.0)):
-                save_file(average.state_dict(), run.folder / "generator.safetensors")
+                save_weights(average, run.folder / "generator.safetensors")
                 weights = sum(p.numel() for p in network.parameters())
                 run.write_receipt(
                     "generator", config, figures, step + 1, weights, photo_credits(run.data, learn)

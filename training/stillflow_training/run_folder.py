@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
+from torch import nn
 
 from stillflow_training.labels import LabelledPhoto, licence_rows
 
@@ -115,6 +117,24 @@ class Run:
     def _append(self, file: str, row: dict[str, Any]) -> None:
         with (self.folder / file).open("a", encoding="utf-8") as out:
             out.write(json.dumps(row) + "\n")
+
+
+def save_weights(network: nn.Module, path: Path) -> None:
+    """Write a network's weights in one stroke, so that who reads them meanwhile gets the old or the new."""
+    temporary = path.with_suffix(".tmp")
+    save_file(network.state_dict(), temporary)
+    temporary.chmod(0o644)
+    temporary.replace(path)
+
+
+def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Exponential moving average of weights and of batch norm's statistics."""
+    with torch.no_grad():
+        for kept, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+            if kept.dtype.is_floating_point:
+                kept.lerp_(new, 1 - decay)
+            else:
+                kept.copy_(new)
 
 
 def open_run(folder: Path, data: Path) -> Run:
