@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import io
+import math
 import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -44,6 +46,9 @@ UNREADABLE = (
     zlib.error,
 )
 
+LATER_ARRAYS = {"light": np.float32, "order": np.uint8, "doubt": np.float32}
+"""Arrays that the first motion files do not hold."""
+
 MAX_FILE_BYTES = 1 << 30
 """Largest unpacked motion file that is read: a 16k x 16k picture's motion takes about 400 MB."""
 
@@ -62,6 +67,12 @@ class Motion:
         height: of the photo, pixels.
         width: of the photo, pixels.
         sources: for each output, what made it ("network", "rbf", "user", "closed form"...).
+        light: (K, h, w, 2) float32, per harmonic (a, b): brightness at time t of N frames is multiplied by
+            exp(sum_k a_k (cos 2 pi k t/N - 1) + b_k sin 2 pi k t/N). K = 0 where nothing flickers.
+        order: (h, w) uint8, rank of occlusion: 0 is farthest (clear sky), larger is nearer to the viewer.
+        doubt: (h, w) float32 0..1, probability that the true direction is another one.
+        suitability: 0..1, the network's probability that the picture makes a good loop; NaN when it does
+            not say.
     """
 
     velocity: FloatArray
@@ -72,15 +83,34 @@ class Motion:
     height: int
     width: int
     sources: Mapping[str, str] = field(default_factory=dict)
+    light: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 0, 2), np.float32))
+    order: ByteArray = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
+    doubt: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    suitability: float = math.nan
 
     def __post_init__(self) -> None:
         h, w = field_shape(self.height, self.width)
+        for name in ("light", "order", "doubt"):
+            array = getattr(self, name)
+            if not array.size:
+                # The defaults know no size: light becomes (0, h, w, 2), the others a plane of zeros.
+                empty = (0, h, w, 2) if name == "light" else (h, w)
+                object.__setattr__(self, name, np.zeros(empty, array.dtype))
+        if not (math.isnan(self.suitability) or 0 <= self.suitability <= 1):
+            raise StillflowError(
+                "the motion's suitability cannot be used",
+                f"it is {self.suitability}, a probability lies between 0 and 1",
+                "make the motion again with: stillflow motion PHOTO -o motion.npz",
+            )
         shapes = {
             "velocity": (h, w, 2),
             "matte": (h, w),
             "classes": (h, w),
             "confidence": (h, w),
             "sway": (self.sway.shape[0], h, w, 4),
+            "light": (self.light.shape[0], h, w, 2),
+            "order": (h, w),
+            "doubt": (h, w),
         }
         for name, shape in shapes.items():
             array = getattr(self, name)
@@ -108,7 +138,7 @@ class Motion:
         return np.asarray(self.matte * np.isin(self.classes, SWAY_CLASSES), np.float32)
 
     def save(self, path: str | Path) -> None:
-        """Write a .npz file with velocity, matte, classes, class_names, confidence, sway and size."""
+        """Write a .npz file: this class's arrays under their names, class_names and size (height, width)."""
         buffer = io.BytesIO()
         np.savez_compressed(
             buffer,
@@ -118,13 +148,17 @@ class Motion:
             class_names=np.array(CLASS_NAMES),
             confidence=self.confidence,
             sway=self.sway,
+            light=self.light,
+            order=self.order,
+            doubt=self.doubt,
+            suitability=np.float32(self.suitability),
             size=np.array([self.height, self.width], np.int32),
         )
         Path(path).write_bytes(buffer.getvalue())
 
     @classmethod
     def load(cls, path: str | Path) -> Motion:
-        """Read a file that ``save`` wrote.
+        """Read a file that ``save`` wrote, also of a version that knew no light, order, doubt and suitability.
 
         Raises:
             StillflowError: not such a file, an array missing or misshapen, or values not finite.
@@ -140,6 +174,13 @@ class Motion:
                 )
             with np.load(path, allow_pickle=False) as data:
                 height, width = (int(v) for v in data["size"])
+                later: dict[str, Any] = {
+                    name: np.ascontiguousarray(data[name], kind)
+                    for name, kind in LATER_ARRAYS.items()
+                    if name in data
+                }
+                if "suitability" in data:
+                    later["suitability"] = float(data["suitability"])
                 return cls(
                     velocity=np.ascontiguousarray(data["velocity"], np.float32),
                     matte=np.ascontiguousarray(data["matte"], np.float32),
@@ -149,6 +190,7 @@ class Motion:
                     height=height,
                     width=width,
                     sources={"all": "file"},
+                    **later,
                 )
         except StillflowError:
             raise

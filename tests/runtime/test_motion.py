@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 
 import numpy as np
@@ -24,19 +25,53 @@ def test_flow_and_sway_mattes_do_not_overlap():
     assert not (motion.flow_matte * motion.sway_matte).any()
 
 
-@pytest.mark.parametrize("name", ["velocity", "matte", "classes", "confidence", "sway"])
+def complete_motion(height=64, width=80):
+    """A motion whose every array holds something."""
+    plain = vars(falling_motion(height, width))
+    h, w = plain["matte"].shape
+    rng = np.random.default_rng(0)
+    more = {
+        "sway": rng.normal(0, 1e-3, (2, h, w, 4)).astype(np.float32),
+        "light": rng.normal(0, 1e-2, (3, h, w, 2)).astype(np.float32),
+        "order": rng.integers(0, 5, (h, w)).astype(np.uint8),
+        "doubt": rng.random((h, w)).astype(np.float32),
+        "suitability": 0.75,
+    }
+    return Motion(**(plain | more))
+
+
+ARRAYS = ("velocity", "matte", "classes", "confidence", "sway", "light", "order", "doubt")
+
+
+@pytest.mark.parametrize("name", ARRAYS)
 def test_a_wrong_shape_is_refused(name):
-    good = vars(falling_motion(64, 64))
+    good = vars(complete_motion())
     with pytest.raises(StillflowError, match=name):
         Motion(**(good | {name: good[name][..., :3, :]}))
 
 
-def test_not_a_number_is_refused():
-    good = vars(falling_motion(64, 64))
-    velocity = good["velocity"].copy()
-    velocity[0, 0, 0] = np.nan
+@pytest.mark.parametrize("name", ["velocity", "sway", "light", "doubt"])
+def test_not_a_number_is_refused(name):
+    good = vars(complete_motion())
+    bad = good[name].copy()
+    bad.flat[0] = np.nan
     with pytest.raises(StillflowError, match="NaN"):
-        Motion(**(good | {"velocity": velocity}))
+        Motion(**(good | {name: bad}))
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.5, math.inf])
+def test_a_suitability_that_is_no_probability_is_refused(value):
+    with pytest.raises(StillflowError, match="suitability"):
+        Motion(**(vars(falling_motion(64, 64)) | {"suitability": value}))
+
+
+def test_what_is_left_out_says_nothing():
+    motion = falling_motion(64, 80)
+    assert motion.light.shape == (0, 16, 20, 2)
+    assert motion.order.shape == motion.doubt.shape == (16, 20)
+    assert not motion.order.any()
+    assert not motion.doubt.any()
+    assert math.isnan(motion.suitability)
 
 
 def test_the_picture_tints_only_what_moves():
@@ -48,12 +83,23 @@ def test_the_picture_tints_only_what_moves():
 
 
 def test_it_comes_back_from_its_file(tmp_path):
-    motion = falling_motion(64, 80)
+    motion = complete_motion(64, 80)
     motion.save(tmp_path / "m.npz")
     again = Motion.load(tmp_path / "m.npz")
-    for name in ("velocity", "matte", "classes", "confidence", "sway"):
+    for name in ARRAYS:
         assert np.array_equal(getattr(again, name), getattr(motion, name))
-    assert (again.height, again.width) == (64, 80)
+    assert (again.height, again.width, again.suitability) == (64, 80, 0.75)
+
+
+def test_a_file_of_the_first_version_is_read(tmp_path):
+    complete_motion(64, 80).save(tmp_path / "new.npz")
+    with np.load(tmp_path / "new.npz") as new:
+        later = ("light", "order", "doubt", "suitability")
+        np.savez(tmp_path / "old.npz", **{name: new[name] for name in new.files if name not in later})
+    old = Motion.load(tmp_path / "old.npz")
+    assert old.sway.shape[0] == 2
+    assert old.light.shape == (0, 16, 20, 2)
+    assert math.isnan(old.suitability)
 
 
 @pytest.mark.parametrize("damage", ["empty", "text", "cut", "flipped", "header", "missing"])
