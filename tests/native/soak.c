@@ -38,15 +38,16 @@ static float *reals_of(size_t count, float low, float high) {
 
 static int play(int32_t height, int32_t width, int32_t isa) {
     size_t pixels = (size_t)height * (size_t)width, cells = (size_t)((height + 3) / 4) * (size_t)((width + 3) / 4);
-    int32_t harmonics = (int32_t)(next() % 3);
+    int32_t harmonics = (int32_t)(next() % 3), lights = (int32_t)(next() % 3);
     float reach = next() % 2 ? 1.0f : 300.0f;
     uint8_t *photo = bytes_of(3 * pixels, 0), *matte = bytes_of(pixels, 1), *flow = bytes_of(cells, 1);
     uint8_t *cycles = bytes_of(cells, 0);
     for (size_t i = 0; i < cells; i++) cycles[i] = (uint8_t)(1 + cycles[i] % 3), flow[i] %= 3;
     float *velocity = reals_of(2 * cells, -reach, reach), *inside = reals_of(cells, 0, 1), *low = reals_of(3 * cells, 0, 255);
     float *sway = reals_of(4 * cells * (size_t)(harmonics ? harmonics : 1), -2, 2), *blend = reals_of(2 * cells, -3, 3);
+    float *light = reals_of(2 * cells * (size_t)(lights ? lights : 1), -8, 8);
     sf_scene_arrays arrays = {sizeof arrays, height, width, harmonics, 30, isa, photo, photo, matte, velocity, flow,
-                              cycles, inside, harmonics ? sway : 0, next() % 2 ? blend : 0, low};
+                              cycles, inside, harmonics ? sway : 0, next() % 2 ? blend : 0, low, lights ? light : 0, lights};
     size_t scene_bytes, scratch_bytes;
     int failed = 1;
     if (sf_sizes(&arrays, &scene_bytes, &scratch_bytes) == SF_OK) {
@@ -66,7 +67,7 @@ static int play(int32_t height, int32_t width, int32_t isa) {
         }
         free(memory), free(scratch), free(planes), free(out);
     }
-    free(photo), free(matte), free(flow), free(cycles), free(velocity), free(inside), free(low), free(sway), free(blend);
+    free(photo), free(matte), free(flow), free(cycles), free(velocity), free(inside), free(low), free(sway), free(blend), free(light);
     return failed;
 }
 

@@ -47,7 +47,7 @@ def falling_photo(height: int = 96, width: int = 128) -> tuple[Photo, Motion]:
 
 
 def random_arrays(
-    rng: np.random.Generator, height: int, width: int, *, harmonics: int, blend: bool
+    rng: np.random.Generator, height: int, width: int, *, harmonics: int, blend: bool, lights: int = 0
 ) -> SceneArrays:
     """A scene of noise: nothing in it is meaningful, everything is in range."""
     h, w = field_shape(height, width)
@@ -67,4 +67,5 @@ def random_arrays(
         blend=rng.normal(0, 1, (h, w, 2)).astype(np.float32) if blend else None,
         low=low_pass(photo),
         frames=int(rng.integers(1, 90)),
+        light=rng.normal(0, 0.1, (lights, h, w, 2)).astype(np.float32),
     )

@@ -36,17 +36,17 @@ extern "C" {
 #endif
 
 /* Raised by one when a function or a struct changes in a way that old callers cannot bear. */
-#define SF_ABI_VERSION 1
+#define SF_ABI_VERSION 2
 
-/* Planes of a frame, in order: dax day dbx dby weight gain mean_r mean_g mean_b. */
-#define SF_PLANES 9
+/* Planes of a frame, in order: dax day dbx dby weight gain mean_r mean_g mean_b light. */
+#define SF_PLANES 10
 
 typedef enum sf_status {
     SF_OK = 0,
     SF_ERROR_ARGUMENT = 1,   /* a null pointer, a wrong struct_size, rows outside the picture, a time that is no number */
     SF_ERROR_SIZE = 2,       /* a size below 1, above the limits, or a harmonics or frames count out of range */
     SF_ERROR_MEMORY = 3,     /* memory or scratch smaller than sf_sizes asks for, or not aligned to SF_ALIGNMENT */
-    SF_ERROR_VALUE = 4,      /* velocity, inside, sway, blend or low not finite or absurd; a cycles value of 0 */
+    SF_ERROR_VALUE = 4,      /* velocity, inside, sway, blend, low or light not finite or absurd; a cycles value of 0 */
     SF_ERROR_UNSUPPORTED = 5 /* this processor lacks the instruction set that was asked for */
 } sf_status;
 
@@ -63,7 +63,8 @@ typedef enum sf_isa {
 
 /*
  * What a scene is made of; h = ceil(height / 4), w = ceil(width / 4), arrays are dense and row by row.
- * photo, matte, sway and blend are read by every frame and must outlive the scene; the others only by sf_prepare.
+ * photo, matte, sway, blend and light are read by every frame and must outlive the scene; the others only by
+ * sf_prepare.
  */
 typedef struct sf_scene_arrays {
     uint32_t struct_size;    /* sizeof(sf_scene_arrays); later versions append members */
@@ -74,7 +75,7 @@ typedef struct sf_scene_arrays {
     int32_t isa;             /* sf_isa */
     const uint8_t *photo;    /* (height, width, 3) RGB */
     const uint8_t *plate;    /* (height, width, 3) RGB, the moving layer continued beyond its edge */
-    const uint8_t *matte;    /* (height, width), 0 = the photo's bytes exactly */
+    const uint8_t *matte;    /* (height, width), 0 = the photo's bytes exactly, 1 = the photo under light, 255 = moves */
     const float *velocity;   /* (h, w, 2) x, y in field pixels a frame, |v| <= 100000 */
     const uint8_t *flow;     /* (h, w), 0 where a sample is still or only sways, else which layer flows there */
     const uint8_t *cycles;   /* (h, w) >= 1, cross-fade cycles in one loop */
@@ -82,6 +83,8 @@ typedef struct sf_scene_arrays {
     const float *sway;       /* (harmonics, h, w, 4) field pixels, may be null when harmonics is 0 */
     const float *blend;      /* (h, w, 2) logits, or null for the closed form */
     const float *low;        /* (h, w, 3) 0..255, local mean of the plate */
+    const float *light;      /* (lights, h, w, 2) log-gain a, b of each harmonic, |a|, |b| <= 8; null when lights is 0 */
+    int32_t lights;          /* 0..64 */
 } sf_scene_arrays;
 
 typedef struct sf_scene sf_scene;
@@ -106,7 +109,8 @@ SF_API int32_t sf_prepare(const sf_scene_arrays *arrays, void *memory, size_t me
                           size_t scratch_bytes, const sf_scene **scene);
 
 /*
- * Compute the planes, (SF_PLANES, h, w) float, of the frame at time t (frames, any finite number).
+ * Compute the planes, (SF_PLANES, h, w) float, of the frame at time t (frames, any finite number). The last plane,
+ * light, is left as it was when lights is 0.
  * Only the samples that sf_compose reads are defined afterwards; others may hold anything or stay as they were.
  */
 SF_API int32_t sf_fields(const sf_scene *scene, double t, float *planes, void *scratch, size_t scratch_bytes);

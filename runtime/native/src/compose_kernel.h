@@ -44,7 +44,8 @@ static void fill_chunk(const sf_scene *s, const float *planes, int32_t y, int32_
     /* Cells before the first column and after the last repeat it. */
     int32_t lead = first_cell < 0 ? -first_cell : 0;
     int32_t inner = (first_cell + cells > s->w ? s->w - first_cell : cells) - lead;
-    for (int k = 0; k < SF_PLANES; k++) {
+    const int count = s->lights ? SF_PLANES : SF_PLANES - 1;
+    for (int k = 0; k < count; k++) {
         const float *a = top + (size_t)k * plane + first_cell + lead, *b = bottom + (size_t)k * plane + first_cell + lead;
         float *line = chunk->value[k] + lead;
         for (int32_t i = 0; i < inner; i++) line[i] = a[i] + (b[i] - a[i]) * fy;
@@ -52,7 +53,7 @@ static void fill_chunk(const sf_scene *s, const float *planes, int32_t y, int32_
         for (int32_t i = inner; i < cells - lead; i++) line[i] = line[inner - 1];
     }
     /* Differences come after all lines: a load across two stores that are still on their way would wait for both. */
-    for (int k = 0; k < SF_PLANES; k++) {
+    for (int k = 0; k < count; k++) {
         const float *line = chunk->value[k];
         for (int32_t i = 0; i < cells; i += 8) {
             v8f slope = load8(line + i + 1) - load8(line + i);
@@ -177,15 +178,22 @@ SF_INLINE void blend_group(const sf_chunk *chunk, const sf_plan *plan, int32_t i
     }
 }
 
-/* Let the photo show where the matte is not full. */
+/* Let the photo show where the matte is not full; a matte of 1 shows nothing else. */
 SF_INLINE void show_photo(const uint8_t pixels[32], const uint8_t mattes[8], v8f value[4]) {
-    v8f share = load_bytes(mattes) / 255.0f;
+    v8f share = max8(load_bytes(mattes) - 1, splat8(0)) / 254.0f;
     for (int k = 0; k < 4; k++) {
         v8f still = load_bytes(pixels + 8 * k);
         /* Wide enough never to act on a finite scene; keeps 0 * value a number whatever the planes hold. */
         v8f moving = clamp8(value[k], -1e6f, 1e6f);
         value[k] = still + quads_of(share, k) * (moving - still);
     }
+}
+
+/* Brighten or darken a group whose first cell is i, but for pixels that the matte leaves out. */
+SF_INLINE void shine(const sf_chunk *chunk, int32_t i, const uint8_t mattes[8], v8f value[4]) {
+    v8f touched = min8(load_bytes(mattes), splat8(1));
+    v8f light = plane_of(chunk, SF_PLANES - 1, i) * touched + (1 - touched);
+    for (int k = 0; k < 4; k++) value[k] = value[k] * quads_of(light, k);
 }
 
 SF_INLINE void store_bytes(const v8f value[4], uint8_t bytes[28]) {
@@ -206,6 +214,7 @@ static void compose_group(const sf_scene *s, const sf_plan *plan, const sf_chunk
         load_eight_pixels(s->photo + 3 * at, pixels);
         show_photo(pixels, s->matte + at, value);
     }
+    if (s->lights) shine(chunk, i, s->matte + at, value);
     store_bytes(value, row + 3 * (size_t)x);
 }
 
@@ -220,6 +229,7 @@ static void compose_border(const sf_scene *s, const sf_plan *plan, const sf_chun
     memcpy(mattes + skip, s->matte + at, (size_t)count);
     for (int32_t k = 0; k < count; k++) memcpy(pixels + 4 * (k + skip), s->photo + 3 * (at + (size_t)k), 3);
     show_photo(pixels, mattes, value);
+    if (s->lights) shine(chunk, i, mattes, value);
     store_bytes(value, bytes);
     memcpy(row + 3 * (ptrdiff_t)(x + skip), bytes + 3 * skip, 3 * (size_t)count);
 }

@@ -214,6 +214,22 @@ SF_INLINE v8f sway_of(const sf_scene *s, const float *swing, const sf_pair *p, i
     return SF_PICK8(sway, sway, 0, 1, 0, 1);
 }
 
+/* Brightness of the cells of one row: e to the power of the sum of its harmonics. */
+static void light_row(const sf_scene *s, const float *swing, int32_t y, float *planes) {
+    const size_t plane = (size_t)s->h * (size_t)s->w, row = (size_t)y * (size_t)s->w;
+    float *out = planes + (SF_PLANES - 1) * plane + row;
+    const sf_runs *cells = &s->blend_cells;
+    for (uint32_t r = cells->start[y]; r < cells->start[y + 1]; r++) {
+        for (int32_t x = cells->runs[r].begin; x < cells->runs[r].end; x++) {
+            const float *c = s->light + 2 * (row + (size_t)x);
+            float sum = 0;
+            for (int32_t k = 0; k < s->lights; k++, c += 2 * plane)
+                sum = sum + (c[0] * swing[2 * k] + c[1] * swing[2 * k + 1]);
+            out[x] = exponential(smaller(larger(sum, -8), 8));
+        }
+    }
+}
+
 /* Write element 2 i of both cells to one plane and element 2 i + 1 to the next (i = 0 or 1). */
 SF_INLINE void store_planes(float *out, size_t plane, const sf_pair *p, v8f v, int count) {
     v4f a = low_of(v), b = high_of(v);
@@ -379,11 +395,12 @@ static void gain_row(const sf_scene *s, const sf_scratch *scratch, int32_t y, fl
 
 _Static_assert(SF_WINDOW == 9, "gain_row is written out for nine rows and columns");
 
-static uint32_t finish(const sf_scene *s, const sf_phase *phases, const float *swing, const sf_scratch *scratch,
+static uint32_t finish(const sf_scene *s, const sf_phase *phases, const sf_swing *swing, const sf_scratch *scratch,
                        float *planes) {
     uint32_t reached = 0xff;
     for (int32_t y = 0; y < s->h + SF_STATISTICS_RADIUS; y++) {
-        if (y < s->h) reached &= source_row(s, phases, swing, scratch, y, planes);
+        if (y < s->h) reached &= source_row(s, phases, swing->sway, scratch, y, planes);
+        if (y < s->h && s->lights) light_row(s, swing->light, y, planes);
         if (y >= SF_STATISTICS_RADIUS) gain_row(s, scratch, y - SF_STATISTICS_RADIUS, planes);
     }
     return reached | ~(1u << (SF_DOUBLINGS - 1));

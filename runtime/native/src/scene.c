@@ -7,9 +7,9 @@
 
 #define SF_SIDE_MOST 65535
 #define SF_PIXELS_MOST ((int64_t)1 << 27)
-#define SF_HARMONICS_MOST 64
 #define SF_FRAMES_MOST 1000000
 #define SF_SPEED_MOST 1e5f
+#define SF_LIGHT_MOST 8.0f
 #define SF_TAU 6.283185307179586476925286766559
 
 int32_t sf_abi_version(void) { return SF_ABI_VERSION; }
@@ -18,7 +18,7 @@ const char *sf_status_text(int32_t status) {
     switch (status) {
     case SF_OK: return "no error";
     case SF_ERROR_ARGUMENT: return "a pointer is null, a struct_size is wrong, rows lie outside the picture or t is not finite";
-    case SF_ERROR_SIZE: return "height, width, harmonics or frames is out of range";
+    case SF_ERROR_SIZE: return "height, width, harmonics, lights or frames is out of range";
     case SF_ERROR_MEMORY: return "memory or scratch is too small or not aligned";
     case SF_ERROR_VALUE: return "an array holds a value that is not finite or absurdly large, or cycles holds a 0";
     case SF_ERROR_UNSUPPORTED: return "this processor lacks the instruction set that was asked for";
@@ -64,6 +64,7 @@ static int32_t check_arguments(const sf_scene_arrays *a) {
     if (a->height < 1 || a->width < 1 || a->height > SF_SIDE_MOST || a->width > SF_SIDE_MOST) return SF_ERROR_SIZE;
     if ((int64_t)a->height * a->width > SF_PIXELS_MOST) return SF_ERROR_SIZE;
     if (a->harmonics < 0 || a->harmonics > SF_HARMONICS_MOST) return SF_ERROR_SIZE;
+    if (a->lights < 0 || a->lights > SF_HARMONICS_MOST) return SF_ERROR_SIZE;
     if (a->frames < 1 || a->frames > SF_FRAMES_MOST) return SF_ERROR_SIZE;
     return SF_OK;
 }
@@ -84,6 +85,7 @@ static size_t scene_layout(const sf_scene_arrays *a, void *memory, sf_scene **sc
     s->w = field_size(a->width);
     s->cell_stride = s->w + 1;
     s->harmonics = a->harmonics;
+    s->lights = a->lights;
     s->frames = a->frames;
     /* An odd number of cache lines, so that the four rows of taps never share a set of the cache. */
     int32_t lines = (4 * (a->width + SF_PLATE_BEFORE + SF_PLATE_AFTER) + 63) / 64 | 1;
@@ -141,6 +143,7 @@ static int32_t check_values(const sf_scene_arrays *a) {
         !all_within(a->low, 3 * cells, 1e5f))
         return SF_ERROR_VALUE;
     if (a->harmonics && !all_within(a->sway, (size_t)a->harmonics * cells * 4, SF_SPEED_MOST)) return SF_ERROR_VALUE;
+    if (a->lights && !all_within(a->light, (size_t)a->lights * cells * 2, SF_LIGHT_MOST)) return SF_ERROR_VALUE;
     if (a->blend && !all_within(a->blend, 2 * cells, 1e5f)) return SF_ERROR_VALUE;
     for (size_t i = 0; i < cells; i++)
         if (a->cycles[i] == 0) return SF_ERROR_VALUE;
@@ -225,7 +228,7 @@ int32_t sf_prepare(const sf_scene_arrays *a, void *memory, size_t memory_bytes, 
     int32_t status = check_arguments(a);
     if (status != SF_OK) return status;
     if (!memory || !a->photo || !a->plate || !a->matte || !a->velocity || !a->flow || !a->cycles || !a->inside || !a->low ||
-        (a->harmonics && !a->sway))
+        (a->harmonics && !a->sway) || (a->lights && !a->light))
         return SF_ERROR_ARGUMENT;
     const sf_kernels *kernels = kernels_for(a->isa);
     if (!kernels) return SF_ERROR_UNSUPPORTED;
@@ -242,6 +245,7 @@ int32_t sf_prepare(const sf_scene_arrays *a, void *memory, size_t memory_bytes, 
     s->matte = a->matte;
     s->sway = a->sway;
     s->blend = a->blend;
+    s->light = a->light;
     pack_plate(s, a->plate);
     pack_fields(s, a);
     fill_cubic(s->cubic);
@@ -270,6 +274,14 @@ static void fill_phases(const sf_scene *s, double t, sf_phase *phases) {
     }
 }
 
+static void fill_swing(const sf_scene *s, double t, int32_t harmonics, float *swing) {
+    for (int32_t k = 0; k < harmonics; k++) {
+        double theta = SF_TAU * (k + 1) * t / s->frames;
+        swing[2 * k] = (float)cos(theta) - 1.0f;
+        swing[2 * k + 1] = (float)sin(theta);
+    }
+}
+
 int32_t sf_fields(const sf_scene *s, double t, float *planes, void *scratch, size_t scratch_bytes) {
     if (!s || !planes || !isfinite(t)) return SF_ERROR_ARGUMENT;
     sf_scene_arrays sizes = {.height = s->height, .width = s->width};
@@ -278,24 +290,21 @@ int32_t sf_fields(const sf_scene *s, double t, float *planes, void *scratch, siz
     if (status != SF_OK) return status;
     clear_padding(s, &pieces);
     sf_phase phases[256];
-    float swing[2 * SF_HARMONICS_MOST];
+    sf_swing swing;
     fill_phases(s, t, phases);
-    for (int32_t k = 0; k < s->harmonics; k++) {
-        double theta = SF_TAU * (k + 1) * t / s->frames;
-        swing[2 * k] = (float)cos(theta) - 1.0f;
-        swing[2 * k + 1] = (float)sin(theta);
-    }
+    fill_swing(s, t, s->harmonics, swing.sway);
+    fill_swing(s, t, s->lights, swing.light);
     const sf_kernels *kernels = s->kernels;
     if (!s->flows) {
-        kernels->finish(s, phases, swing, &pieces, planes);
+        kernels->finish(s, phases, &swing, &pieces, planes);
         return SF_OK;
     }
     const uint32_t good = (1u << SF_DOUBLINGS) - 1;
     uint32_t reached = kernels->trace(s, phases, &pieces, s->levels, SF_DOUBLINGS - 1);
-    if ((reached & good) == good) reached &= kernels->finish(s, phases, swing, &pieces, planes);
+    if ((reached & good) == good) reached &= kernels->finish(s, phases, &swing, &pieces, planes);
     if ((reached & good) != good) {
         kernels->trace(s, phases, &pieces, s->everywhere, SF_DOUBLINGS - 1);
-        kernels->finish(s, phases, swing, &pieces, planes);
+        kernels->finish(s, phases, &swing, &pieces, planes);
     }
     return SF_OK;
 }

@@ -36,6 +36,8 @@
 /* The plate's bytes are stored less 128, so that a byte moved to the high half of an int16 keeps its meaning. */
 #define SF_PLATE_BIAS 128
 
+#define SF_HARMONICS_MOST 64
+
 /* Set in reach where the sample flows; below it are the bits of the levels. */
 #define SF_FLOWS 0x80
 
@@ -62,12 +64,12 @@ struct sf_kernels;
 struct sf_scene {
     int32_t height, width, h, w;
     int32_t cell_stride; /* w + 1: fields are padded by a column and a row that are read with weight 0 only */
-    int32_t harmonics, frames;
+    int32_t harmonics, frames, lights;
     int32_t plate_stride; /* bytes */
     int32_t flows;        /* 0 when no cell that matters has a velocity: nothing needs tracing */
     const struct sf_kernels *kernels;
     const uint8_t *photo, *matte;
-    const float *sway, *blend;
+    const float *sway, *blend, *light;
     uint8_t *plate;       /* RGBX, biased, borders repeated */
     float *velocity;      /* x, y by cell_stride */
     float *low;           /* R, G, B, inside by cell_stride */
@@ -96,6 +98,11 @@ typedef struct sf_scratch {
     uint8_t *marks[3]; /* sf_prepare only: a byte for each cell, dense */
 } sf_scratch;
 
+/* What the harmonics are multiplied by at one time: cos - 1 and sin of each, of the sway and of the light. */
+typedef struct sf_swing {
+    float sway[2 * SF_HARMONICS_MOST], light[2 * SF_HARMONICS_MOST];
+} sf_swing;
+
 typedef struct sf_kernels {
     /*
      * Both traces up to level top, the result in scratch->d[top & 1]. Returns the bits of reach that every lookup
@@ -103,8 +110,8 @@ typedef struct sf_kernels {
      */
     uint32_t (*trace)(const sf_scene *scene, const sf_phase *phases, const sf_scratch *scratch,
                       const sf_runs *levels, int top);
-    /* The last doubling and everything after it; swing holds cos - 1 and sin of each harmonic. */
-    uint32_t (*finish)(const sf_scene *scene, const sf_phase *phases, const float *swing,
+    /* The last doubling and everything after it. */
+    uint32_t (*finish)(const sf_scene *scene, const sf_phase *phases, const sf_swing *swing,
                        const sf_scratch *scratch, float *planes);
     void (*compose)(const sf_scene *scene, const float *planes, int32_t y0, int32_t y1, uint8_t *out,
                     ptrdiff_t out_stride);

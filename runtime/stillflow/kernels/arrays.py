@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,8 @@ class SceneArrays:
         photo: (H, W, 3) uint8 RGB. Where the matte is 0 a frame holds exactly these bytes.
         plate: (H, W, 3) uint8 RGB, the moving layer: the photo wherever matte > 0, and the layer
             continued beyond its edge elsewhere, so that a trace that leaves the layer still lands on it.
-        matte: (H, W) uint8, how much of a pixel belongs to the moving layer (0 = the photo, 255 = all).
+        matte: (H, W) uint8, how much of a pixel belongs to the moving layer: 0 = the photo's bytes, 1 = the
+            photo, but under the light, 255 = all of it moves.
         velocity: (h, w, 2) float32, x and y, field pixels a frame; extended beyond the moving region.
         flow: (h, w) uint8, 0 where the sample is still or only sways, else which layer flows there (water,
             cloud...): content of another layer is never a source.
@@ -44,6 +45,8 @@ class SceneArrays:
         blend: (h, w, 2) float32 logits (the generator's coefficients), or None for the closed form.
         low: (h, w, 3) float32 0..255, local mean of the plate.
         frames: N, frames in one loop, >= 1.
+        light: (K, h, w, 2) float32, harmonics k = 1..K of the logarithm of the brightness as (a, b); K may
+            be 0, as it is by default.
     """
 
     photo: ByteArray
@@ -57,10 +60,13 @@ class SceneArrays:
     blend: FloatArray | None
     low: FloatArray
     frames: int
+    light: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 0, 2), np.float32))
 
     def __post_init__(self) -> None:
         height, width = self.matte.shape
         h, w = field_shape(height, width)
+        if not self.light.size:
+            object.__setattr__(self, "light", np.zeros((0, h, w, 2), np.float32))
         expected: dict[str, tuple[tuple[int, ...], type[Any]]] = {
             "photo": ((height, width, 3), np.uint8),
             "plate": ((height, width, 3), np.uint8),
@@ -71,6 +77,7 @@ class SceneArrays:
             "inside": ((h, w), np.float32),
             "sway": ((self.sway.shape[0], h, w, 4), np.float32),
             "low": ((h, w, 3), np.float32),
+            "light": ((self.light.shape[0], h, w, 2), np.float32),
         }
         if self.blend is not None:
             expected["blend"] = ((h, w, 2), np.float32)

@@ -22,7 +22,7 @@ from stillflow.errors import StillflowError
 from stillflow.kernels.arrays import ByteArray, FloatArray, SceneArrays
 from stillflow.kernels.reference import PLANES
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 """The version of stillflow.h that this module speaks."""
 
 ALIGNMENT = 64
@@ -61,6 +61,8 @@ class _SceneArrays(ctypes.Structure):
         ("sway", ctypes.c_void_p),
         ("blend", ctypes.c_void_p),
         ("low", ctypes.c_void_p),
+        ("light", ctypes.c_void_p),
+        ("lights", ctypes.c_int32),
     )
 
 
@@ -172,7 +174,7 @@ class NativeScene:
     def __init__(self, arrays: SceneArrays, isa: Isa = Isa.BEST) -> None:
         self._library = _library()
         self.arrays = arrays
-        harmonics = int(arrays.sway.shape[0])
+        harmonics, lights = int(arrays.sway.shape[0]), int(arrays.light.shape[0])
         self._described = _SceneArrays(
             struct_size=ctypes.sizeof(_SceneArrays),
             height=arrays.height,
@@ -190,6 +192,8 @@ class NativeScene:
             sway=arrays.sway.ctypes.data if harmonics else None,
             blend=None if arrays.blend is None else arrays.blend.ctypes.data,
             low=arrays.low.ctypes.data,
+            light=arrays.light.ctypes.data if lights else None,
+            lights=lights,
         )
         what = "cannot prepare the scene for the native kernels"
         scene_bytes, scratch_bytes = ctypes.c_size_t(), ctypes.c_size_t()
@@ -243,7 +247,7 @@ class NativeScene:
         return planes
 
     def empty_planes(self) -> FloatArray:
-        """Return (9, h, w) float32 zeros for ``fields``."""
+        """Return (10, h, w) float32 zeros for ``fields``."""
         return np.zeros((len(PLANES), *self.arrays.inside.shape), np.float32)
 
     def fields(self, t: float, planes: FloatArray | None = None) -> FloatArray:
@@ -251,11 +255,11 @@ class NativeScene:
 
         Args:
             t: time in frames, any finite number.
-            planes: (9, h, w) float32 to write to; a new array of zeros without it.
+            planes: (10, h, w) float32 to write to; a new array of zeros without it.
 
         Returns:
-            The planes as ``reference.fields`` orders them. Samples that no pixel with matte > 0 reads are
-            left as they were or hold anything.
+            The planes as ``reference.fields`` orders them. Samples that no pixel with matte > 0 reads, and the
+            light of a scene without light, are left as they were or hold anything.
         """
         if planes is None:
             planes = self.empty_planes()

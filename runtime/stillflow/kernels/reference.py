@@ -32,8 +32,11 @@ CONFIDENCE_FLOOR = 0.02
 VARIANCE_FLOOR = 1.0
 """Squared grey levels added to the variances: below one level of texture the sources count as equal."""
 
-PLANES = ("dax", "day", "dbx", "dby", "weight", "gain", "mean_r", "mean_g", "mean_b")
-"""Names of the nine planes that ``fields`` returns, in order."""
+LIGHT_LIMIT = 8.0
+"""The logarithm of the brightness is clamped to this either way."""
+
+PLANES = ("dax", "day", "dbx", "dby", "weight", "gain", "mean_r", "mean_g", "mean_b", "light")
+"""Names of the ten planes that ``fields`` returns, in order."""
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of R, G, B in the luma that the statistics are taken of."""
@@ -105,6 +108,17 @@ def sway_displacement(sway: FloatArray, t: float, frames: int) -> FloatArray:
     return d
 
 
+def brightness(light: FloatArray, t: float, frames: int) -> FloatArray:
+    """Evaluate the light (whole periods a loop, 1 at t = 0), (h, w) float32 > 0."""
+    total = np.zeros(light.shape[1:3], np.float32)
+    for k in range(light.shape[0]):
+        theta = 2 * np.pi * (k + 1) * t / frames
+        total += light[k, ..., 0] * np.float32(np.cos(theta) - 1) + light[k, ..., 1] * np.float32(
+            np.sin(theta)
+        )
+    return np.exp(np.clip(total, -LIGHT_LIMIT, LIGHT_LIMIT))
+
+
 def box_mean(field: FloatArray, radius: int) -> FloatArray:
     """Mean over a (2 radius + 1)² box, border samples repeated; (h, w) float32."""
     padded = np.pad(field, radius, mode="edge").astype(np.float64)
@@ -153,7 +167,8 @@ def fields(arrays: SceneArrays, t: float) -> FloatArray:
         t: time in frames, any real number; the loop has period ``arrays.frames``.
 
     Returns:
-        (9, h, w) float32 in the order of ``PLANES``; displacements in full-size pixels, means 0..255.
+        (10, h, w) float32 in the order of ``PLANES``; displacements in full-size pixels, means 0..255, light
+        as a factor.
     """
     h, w_ = arrays.velocity.shape[:2]
     x, y = grid(h, w_)
@@ -181,7 +196,8 @@ def fields(arrays: SceneArrays, t: float) -> FloatArray:
     mean = w[..., None] * low_a + (1 - w)[..., None] * low_b
     scale = np.float32(FIELD_SCALE)
     planes = [da[..., 0] * scale, da[..., 1] * scale, db[..., 0] * scale, db[..., 1] * scale, w, gain]
-    return np.stack([*planes, mean[..., 0], mean[..., 1], mean[..., 2]]).astype(np.float32)
+    light = brightness(arrays.light, t, arrays.frames)
+    return np.stack([*planes, mean[..., 0], mean[..., 1], mean[..., 2], light]).astype(np.float32)
 
 
 def _confidence(arrays: SceneArrays, x: FloatArray, y: FloatArray, d: FloatArray) -> FloatArray:
@@ -256,11 +272,12 @@ def compose(arrays: SceneArrays, planes: FloatArray, y0: int, y1: int, out: Byte
     p = lookup(np.ascontiguousarray(np.moveaxis(planes, 0, -1)), fx, fy)
     a = bicubic(arrays.plate, xs + p[:, 0], ys + p[:, 1])
     b = bicubic(arrays.plate, xs + p[:, 2], ys + p[:, 3])
-    w, gain, mean = p[:, 4:5], p[:, 5:6], p[:, 6:9]
+    w, gain, mean, light = p[:, 4:5], p[:, 5:6], p[:, 6:9], p[:, 9:10]
     value = np.where(w == 1, a, mean + (w * a + (1 - w) * b - mean) * gain)
     photo = arrays.photo[ys, xs].astype(np.float32)
-    matte = arrays.matte[ys, xs].astype(np.float32)[:, None] / 255
-    out[ys, xs] = np.clip(np.rint(photo + matte * (value - photo)), 0, 255).astype(np.uint8)
+    # A matte of 1 shows the photo alone: light reaches further than motion.
+    share = (np.maximum(arrays.matte[ys, xs], 1).astype(np.float32)[:, None] - 1) / 254
+    out[ys, xs] = np.clip(np.rint((photo + share * (value - photo)) * light), 0, 255).astype(np.uint8)
 
 
 def low_pass(plate: ByteArray) -> FloatArray:

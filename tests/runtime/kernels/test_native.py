@@ -31,11 +31,13 @@ def reference_frame(arrays, t):
     height=sizes,
     width=sizes,
     harmonics=st.integers(0, 3),
+    lights=st.integers(0, 4),
     blend=st.booleans(),
     share=st.floats(0, 1),
 )
-def test_it_agrees_with_the_reference(seed, height, width, harmonics, blend, share):
-    arrays = random_arrays(np.random.default_rng(seed), height, width, harmonics=harmonics, blend=blend)
+def test_it_agrees_with_the_reference(seed, height, width, harmonics, lights, blend, share):
+    rng = np.random.default_rng(seed)
+    arrays = random_arrays(rng, height, width, harmonics=harmonics, lights=lights, blend=blend)
     t = share * arrays.frames
     difference = np.abs(native.NativeScene(arrays).frame(t).astype(int) - reference_frame(arrays, t))
     assert difference.max() <= 1
@@ -75,7 +77,7 @@ def test_far_traces_agree_too(seed, scale):
 
 @pytest.mark.parametrize("isa", [i for i in native.Isa if i <= native.best_isa()])
 def test_every_instruction_set_agrees(isa):
-    arrays = random_arrays(np.random.default_rng(3), 70, 83, harmonics=2, blend=True)
+    arrays = random_arrays(np.random.default_rng(3), 70, 83, harmonics=2, lights=2, blend=True)
     difference = np.abs(
         native.NativeScene(arrays, isa).frame(11.5).astype(int) - reference_frame(arrays, 11.5)
     )
@@ -85,7 +87,7 @@ def test_every_instruction_set_agrees(isa):
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 10_000), lanes=st.integers(2, 7))
 def test_threads_and_runs_give_the_same_bytes(seed, lanes):
-    arrays = random_arrays(np.random.default_rng(seed), 61, 47, harmonics=1, blend=True)
+    arrays = random_arrays(np.random.default_rng(seed), 61, 47, harmonics=1, lights=1, blend=True)
     scene = native.NativeScene(arrays)
     once = scene.frame(7.7)
     assert np.array_equal(once, scene.frame(7.7))
@@ -96,12 +98,29 @@ def test_threads_and_runs_give_the_same_bytes(seed, lanes):
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 10_000), t=st.floats(-300, 300))
 def test_frame_zero_and_still_pixels_are_the_photo(seed, t):
-    arrays = random_arrays(np.random.default_rng(seed), 50, 66, harmonics=0, blend=True)
+    arrays = random_arrays(np.random.default_rng(seed), 50, 66, harmonics=0, lights=2, blend=True)
     scene = native.NativeScene(arrays)
     assert np.array_equal(scene.frame(0), arrays.photo)
     assert np.array_equal(scene.frame(arrays.frames), arrays.photo)
     still = arrays.matte == 0
     assert np.array_equal(scene.frame(t)[still], arrays.photo[still])
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 10_000), lights=st.integers(1, 3))
+def test_every_instruction_set_lights_to_the_same_bytes(seed, lights):
+    arrays = random_arrays(np.random.default_rng(seed), 37, 53, harmonics=1, lights=lights, blend=False)
+    frames = [native.NativeScene(arrays, isa).frame(3.3) for isa in native.Isa if isa <= native.best_isa()]
+    assert all(np.array_equal(frame, frames[0]) for frame in frames)
+
+
+@pytest.mark.parametrize("value", [np.nan, 9.0])
+def test_absurd_light_is_refused(value):
+    arrays = random_arrays(np.random.default_rng(1), 32, 32, harmonics=0, lights=2, blend=False)
+    light = arrays.light.copy()
+    light[1, 3, 3, 1] = value
+    with pytest.raises(StillflowError, match="native kernels"):
+        native.NativeScene(dataclasses.replace(arrays, light=light))
 
 
 @pytest.mark.parametrize("name", ["velocity", "inside", "low"])

@@ -68,11 +68,11 @@ def test_cubic_weights_are_symmetric():
     height=st.integers(16, 41),
     width=st.integers(16, 45),
     harmonics=st.integers(0, 2),
+    lights=st.integers(0, 3),
 )
-def test_frame_zero_is_the_photo_and_the_loop_closes(seed, height, width, harmonics):
-    arrays = random_arrays(
-        np.random.default_rng(seed), height, width, harmonics=harmonics, blend=seed % 2 == 0
-    )
+def test_frame_zero_is_the_photo_and_the_loop_closes(seed, height, width, harmonics, lights):
+    rng = np.random.default_rng(seed)
+    arrays = random_arrays(rng, height, width, harmonics=harmonics, lights=lights, blend=seed % 2 == 0)
     assert np.array_equal(whole_frame(arrays, 0), arrays.photo)
     closed = whole_frame(arrays, arrays.frames)
     # Sine and cosine of whole turns are not exact in floating point: sway may round to the next level.
@@ -85,6 +85,25 @@ def test_what_the_matte_leaves_out_is_the_photo(seed, t):
     arrays = random_arrays(np.random.default_rng(seed), 33, 37, harmonics=1, blend=True)
     still = arrays.matte == 0
     assert np.array_equal(whole_frame(arrays, t)[still], arrays.photo[still])
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000), t=st.floats(0, 90))
+def test_light_multiplies_all_channels_alike(seed, t):
+    arrays = random_arrays(np.random.default_rng(seed), 33, 37, harmonics=0, lights=2, blend=False)
+    gray = np.repeat(arrays.photo[..., :1], 3, axis=2)
+    where = np.ones_like(arrays.matte)
+    lit = type(arrays)(**(vars(arrays) | {"photo": gray, "plate": gray[::-1].copy(), "matte": where}))
+    frame = whole_frame(lit, t)
+    assert np.array_equal(frame[..., 0], frame[..., 1])
+    assert np.array_equal(frame[..., 0], frame[..., 2])
+    factor = ref.brightness(lit.light, t, lit.frames)
+    y, x = np.mgrid[0:33, 0:37].astype(np.float32)
+    factor = ref.lookup(factor, (x - 1.5) / 4, (y - 1.5) / 4)
+    expected = np.clip(np.rint(gray[..., 0] * factor), 0, 255)
+    assert np.array_equal(frame[..., 0], expected.astype(np.uint8)), (
+        "a matte of 1 shows the photo under the light"
+    )
 
 
 def test_rows_are_independent():
