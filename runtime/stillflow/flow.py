@@ -12,6 +12,7 @@ import numpy.typing as npt
 from stillflow.guidance import Arrow, Hints
 from stillflow.kernels.arrays import ByteArray, FloatArray, field_shape
 from stillflow.motion import FLOW_CLASSES, SWAY_CLASSES, Motion
+from stillflow.order import occlusion_order
 from stillflow.photo import Photo
 from stillflow.sway import sway_coefficients
 
@@ -145,6 +146,7 @@ def predict_motion(
         height=photo.height,
         width=photo.width,
         sources=sources | {"sway": "closed form"},
+        order=occlusion_order(classes),
     )
 
 
