@@ -46,8 +46,17 @@ UNREADABLE = (
     zlib.error,
 )
 
-LATER_ARRAYS = {"light": np.float32, "order": np.uint8, "doubt": np.float32}
+LATER_ARRAYS = {
+    "light": np.float32,
+    "order": np.uint8,
+    "doubt": np.float32,
+    "sway_hz": np.float32,
+    "light_hz": np.float32,
+}
 """Arrays that the first motion files do not hold."""
+
+BASE_HZ = 0.25
+"""Oscillations without a frequency are harmonics of this: the first motions were made for loops of 4 s."""
 
 MAX_FILE_BYTES = 1 << 30
 """Largest unpacked motion file that is read: a 16k x 16k picture's motion takes about 400 MB."""
@@ -63,16 +72,19 @@ class Motion:
         matte: (h, w) float32 0..1, how much of the sample moves.
         classes: (h, w) uint8, index into ``CLASS_NAMES``.
         confidence: (h, w) float32 0..1, how sure the network is of the velocity.
-        sway: (K, h, w, 4) float32 picture widths, per harmonic (ax, ay, bx, by).
+        sway: (K, h, w, 4) float32 picture widths, per oscillation (ax, ay, bx, by): a sample is displaced by
+            sum_k a_k (cos 2 pi f_k t - 1) + b_k sin 2 pi f_k t, t in seconds.
         height: of the photo, pixels.
         width: of the photo, pixels.
         sources: for each output, what made it ("network", "rbf", "user", "closed form"...).
-        light: (K, h, w, 2) float32, per harmonic (a, b): brightness at time t of N frames is multiplied by
-            exp(sum_k a_k (cos 2 pi k t/N - 1) + b_k sin 2 pi k t/N). K = 0 where nothing flickers.
+        light: (L, h, w, 2) float32, per oscillation (a, b): brightness is multiplied by
+            exp(sum_k a_k (cos 2 pi f_k t - 1) + b_k sin 2 pi f_k t). L = 0 where nothing flickers.
         order: (h, w) uint8, rank of occlusion: 0 is farthest (clear sky), larger is nearer to the viewer.
         doubt: (h, w) float32 0..1, probability that the true direction is another one.
         suitability: 0..1, the network's probability that the picture makes a good loop; NaN when it does
             not say.
+        sway_hz: (K,) float32 > 0, frequency of each oscillation; a loop takes the nearest whole periods.
+        light_hz: (L,) float32 > 0, likewise.
     """
 
     velocity: FloatArray
@@ -87,6 +99,8 @@ class Motion:
     order: ByteArray = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
     doubt: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     suitability: float = math.nan
+    sway_hz: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+    light_hz: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def __post_init__(self) -> None:
         h, w = field_shape(self.height, self.width)
@@ -96,6 +110,10 @@ class Motion:
                 # The defaults know no size: light becomes (0, h, w, 2), the others a plane of zeros.
                 empty = (0, h, w, 2) if name == "light" else (h, w)
                 object.__setattr__(self, name, np.zeros(empty, array.dtype))
+        for name, oscillations in (("sway_hz", self.sway), ("light_hz", self.light)):
+            if not getattr(self, name).size:
+                steps = np.arange(1, oscillations.shape[0] + 1, dtype=np.float32)
+                object.__setattr__(self, name, steps * np.float32(BASE_HZ))
         if not (math.isnan(self.suitability) or 0 <= self.suitability <= 1):
             raise StillflowError(
                 "the motion's suitability cannot be used",
@@ -111,6 +129,8 @@ class Motion:
             "light": (self.light.shape[0], h, w, 2),
             "order": (h, w),
             "doubt": (h, w),
+            "sway_hz": (self.sway.shape[0],),
+            "light_hz": (self.light.shape[0],),
         }
         for name, shape in shapes.items():
             array = getattr(self, name)
@@ -119,6 +139,12 @@ class Motion:
                     f"the motion's {name} does not fit its photo",
                     f"it is {array.shape}, a {self.width}x{self.height} photo needs {shape}",
                     "make the motion from this very photo with: stillflow motion PHOTO -o motion.npz",
+                )
+            if name.endswith("_hz") and (array <= 0).any():
+                raise StillflowError(
+                    f"the motion's {name} cannot be played",
+                    "a frequency is not above 0",
+                    "make the motion again with: stillflow motion PHOTO -o motion.npz",
                 )
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise StillflowError(
@@ -151,6 +177,8 @@ class Motion:
             light=self.light,
             order=self.order,
             doubt=self.doubt,
+            sway_hz=self.sway_hz,
+            light_hz=self.light_hz,
             suitability=np.float32(self.suitability),
             size=np.array([self.height, self.width], np.int32),
         )
@@ -158,7 +186,7 @@ class Motion:
 
     @classmethod
     def load(cls, path: str | Path) -> Motion:
-        """Read a file that ``save`` wrote, also of a version that knew no light, order, doubt and suitability.
+        """Read a file that ``save`` wrote, also of a version that knew only velocity, matte, classes and sway.
 
         Raises:
             StillflowError: not such a file, an array missing or misshapen, or values not finite.

@@ -45,9 +45,10 @@ static int play(int32_t height, int32_t width, int32_t isa) {
     for (size_t i = 0; i < cells; i++) cycles[i] = (uint8_t)(1 + cycles[i] % 3), flow[i] %= 3;
     float *velocity = reals_of(2 * cells, -reach, reach), *inside = reals_of(cells, 0, 1), *low = reals_of(3 * cells, 0, 255);
     float *sway = reals_of(4 * cells * (size_t)(harmonics ? harmonics : 1), -2, 2), *blend = reals_of(2 * cells, -3, 3);
+    const int32_t periods[2] = {3, 7};
     float *light = reals_of(2 * cells * (size_t)(lights ? lights : 1), -8, 8);
     sf_scene_arrays arrays = {sizeof arrays, height, width, harmonics, 30, isa, photo, photo, matte, velocity, flow,
-                              cycles, inside, harmonics ? sway : 0, next() % 2 ? blend : 0, low, lights ? light : 0, lights};
+                              cycles, inside, harmonics ? sway : 0, next() % 2 ? blend : 0, low, lights ? light : 0, lights, next() % 2 ? periods : 0, next() % 2 ? periods : 0};
     size_t scene_bytes, scratch_bytes;
     int failed = 1;
     if (sf_sizes(&arrays, &scene_bytes, &scratch_bytes) == SF_OK) {

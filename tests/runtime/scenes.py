@@ -68,4 +68,6 @@ def random_arrays(
         low=low_pass(photo),
         frames=int(rng.integers(1, 90)),
         light=rng.normal(0, 0.1, (lights, h, w, 2)).astype(np.float32),
+        sway_periods=rng.integers(1, 9, harmonics).astype(np.int32),
+        light_periods=rng.integers(1, 9, lights).astype(np.int32),
     )

@@ -36,18 +36,37 @@ def complete_motion(height=64, width=80):
         "order": rng.integers(0, 5, (h, w)).astype(np.uint8),
         "doubt": rng.random((h, w)).astype(np.float32),
         "suitability": 0.75,
+        "sway_hz": np.array([0.3, 0.8], np.float32),
+        "light_hz": np.array([1, 2.5, 3], np.float32),
     }
     return Motion(**(plain | more))
 
 
-ARRAYS = ("velocity", "matte", "classes", "confidence", "sway", "light", "order", "doubt")
+ARRAYS = (
+    "velocity",
+    "matte",
+    "classes",
+    "confidence",
+    "sway",
+    "light",
+    "order",
+    "doubt",
+    "sway_hz",
+    "light_hz",
+)
 
 
 @pytest.mark.parametrize("name", ARRAYS)
 def test_a_wrong_shape_is_refused(name):
     good = vars(complete_motion())
+    bad = good[name][..., :3, :] if good[name].ndim > 1 else good[name][:1]
     with pytest.raises(StillflowError, match=name):
-        Motion(**(good | {name: good[name][..., :3, :]}))
+        Motion(**(good | {name: bad}))
+
+
+def test_a_frequency_of_zero_is_refused():
+    with pytest.raises(StillflowError, match="light_hz"):
+        Motion(**(vars(complete_motion()) | {"light_hz": np.array([1, 0, 3], np.float32)}))
 
 
 @pytest.mark.parametrize("name", ["velocity", "sway", "light", "doubt"])
@@ -94,10 +113,10 @@ def test_it_comes_back_from_its_file(tmp_path):
 def test_a_file_of_the_first_version_is_read(tmp_path):
     complete_motion(64, 80).save(tmp_path / "new.npz")
     with np.load(tmp_path / "new.npz") as new:
-        later = ("light", "order", "doubt", "suitability")
+        later = ("light", "order", "doubt", "suitability", "sway_hz", "light_hz")
         np.savez(tmp_path / "old.npz", **{name: new[name] for name in new.files if name not in later})
     old = Motion.load(tmp_path / "old.npz")
-    assert old.sway.shape[0] == 2
+    assert old.sway_hz.tolist() == [0.25, 0.5]
     assert old.light.shape == (0, 16, 20, 2)
     assert math.isnan(old.suitability)
 

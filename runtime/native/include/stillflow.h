@@ -46,7 +46,7 @@ typedef enum sf_status {
     SF_ERROR_ARGUMENT = 1,   /* a null pointer, a wrong struct_size, rows outside the picture, a time that is no number */
     SF_ERROR_SIZE = 2,       /* a size below 1, above the limits, or a harmonics or frames count out of range */
     SF_ERROR_MEMORY = 3,     /* memory or scratch smaller than sf_sizes asks for, or not aligned to SF_ALIGNMENT */
-    SF_ERROR_VALUE = 4,      /* velocity, inside, sway, blend, low or light not finite or absurd; a cycles value of 0 */
+    SF_ERROR_VALUE = 4,      /* velocity, inside, sway, blend, low or light not finite or absurd; a cycles or periods value of 0 */
     SF_ERROR_UNSUPPORTED = 5 /* this processor lacks the instruction set that was asked for */
 } sf_status;
 
@@ -85,6 +85,8 @@ typedef struct sf_scene_arrays {
     const float *low;        /* (h, w, 3) 0..255, local mean of the plate */
     const float *light;      /* (lights, h, w, 2) log-gain a, b of each harmonic, |a|, |b| <= 8; null when lights is 0 */
     int32_t lights;          /* 0..64 */
+    const int32_t *sway_periods;  /* (harmonics) whole periods of each harmonic in one loop, 1..1000000; null for 1, 2, 3... */
+    const int32_t *light_periods; /* (lights), likewise */
 } sf_scene_arrays;
 
 typedef struct sf_scene sf_scene;

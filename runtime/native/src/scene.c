@@ -20,7 +20,7 @@ const char *sf_status_text(int32_t status) {
     case SF_ERROR_ARGUMENT: return "a pointer is null, a struct_size is wrong, rows lie outside the picture or t is not finite";
     case SF_ERROR_SIZE: return "height, width, harmonics, lights or frames is out of range";
     case SF_ERROR_MEMORY: return "memory or scratch is too small or not aligned";
-    case SF_ERROR_VALUE: return "an array holds a value that is not finite or absurdly large, or cycles holds a 0";
+    case SF_ERROR_VALUE: return "an array holds a value that is not finite or absurdly large, or cycles or periods hold a 0";
     case SF_ERROR_UNSUPPORTED: return "this processor lacks the instruction set that was asked for";
     default: return "unknown status";
     }
@@ -137,6 +137,13 @@ static int all_within(const float *values, size_t count, float most) {
     return good;
 }
 
+/* Whole periods: only they close the loop. */
+static int periods_good(const int32_t *periods, int32_t count) {
+    int good = 1;
+    for (int32_t k = 0; periods && k < count; k++) good &= periods[k] >= 1 && periods[k] <= SF_FRAMES_MOST;
+    return good;
+}
+
 static int32_t check_values(const sf_scene_arrays *a) {
     size_t cells = (size_t)field_size(a->height) * (size_t)field_size(a->width);
     if (!all_within(a->velocity, 2 * cells, SF_SPEED_MOST) || !all_within(a->inside, cells, 1e3f) ||
@@ -145,6 +152,7 @@ static int32_t check_values(const sf_scene_arrays *a) {
     if (a->harmonics && !all_within(a->sway, (size_t)a->harmonics * cells * 4, SF_SPEED_MOST)) return SF_ERROR_VALUE;
     if (a->lights && !all_within(a->light, (size_t)a->lights * cells * 2, SF_LIGHT_MOST)) return SF_ERROR_VALUE;
     if (a->blend && !all_within(a->blend, 2 * cells, 1e5f)) return SF_ERROR_VALUE;
+    if (!periods_good(a->sway_periods, a->harmonics) || !periods_good(a->light_periods, a->lights)) return SF_ERROR_VALUE;
     for (size_t i = 0; i < cells; i++)
         if (a->cycles[i] == 0) return SF_ERROR_VALUE;
     return SF_OK;
@@ -246,6 +254,8 @@ int32_t sf_prepare(const sf_scene_arrays *a, void *memory, size_t memory_bytes, 
     s->sway = a->sway;
     s->blend = a->blend;
     s->light = a->light;
+    for (int32_t k = 0; k < a->harmonics; k++) s->sway_periods[k] = a->sway_periods ? a->sway_periods[k] : k + 1;
+    for (int32_t k = 0; k < a->lights; k++) s->light_periods[k] = a->light_periods ? a->light_periods[k] : k + 1;
     pack_plate(s, a->plate);
     pack_fields(s, a);
     fill_cubic(s->cubic);
@@ -274,9 +284,9 @@ static void fill_phases(const sf_scene *s, double t, sf_phase *phases) {
     }
 }
 
-static void fill_swing(const sf_scene *s, double t, int32_t harmonics, float *swing) {
+static void fill_swing(const sf_scene *s, double t, const int32_t *periods, int32_t harmonics, float *swing) {
     for (int32_t k = 0; k < harmonics; k++) {
-        double theta = SF_TAU * (k + 1) * t / s->frames;
+        double theta = SF_TAU * periods[k] * t / s->frames;
         swing[2 * k] = (float)cos(theta) - 1.0f;
         swing[2 * k + 1] = (float)sin(theta);
     }
@@ -292,8 +302,8 @@ int32_t sf_fields(const sf_scene *s, double t, float *planes, void *scratch, siz
     sf_phase phases[256];
     sf_swing swing;
     fill_phases(s, t, phases);
-    fill_swing(s, t, s->harmonics, swing.sway);
-    fill_swing(s, t, s->lights, swing.light);
+    fill_swing(s, t, s->sway_periods, s->harmonics, swing.sway);
+    fill_swing(s, t, s->light_periods, s->lights, swing.light);
     const sf_kernels *kernels = s->kernels;
     if (!s->flows) {
         kernels->finish(s, phases, &swing, &pieces, planes);

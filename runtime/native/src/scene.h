@@ -70,6 +70,7 @@ struct sf_scene {
     const struct sf_kernels *kernels;
     const uint8_t *photo, *matte;
     const float *sway, *blend, *light;
+    int32_t sway_periods[SF_HARMONICS_MOST], light_periods[SF_HARMONICS_MOST];
     uint8_t *plate;       /* RGBX, biased, borders repeated */
     float *velocity;      /* x, y by cell_stride */
     float *low;           /* R, G, B, inside by cell_stride */

@@ -19,6 +19,7 @@ FIELD_OFFSET = 1.5
 
 FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.uint8]
+IntArray = npt.NDArray[np.int32]
 
 
 def field_shape(height: int, width: int) -> tuple[int, int]:
@@ -41,12 +42,14 @@ class SceneArrays:
             cloud...): content of another layer is never a source.
         cycles: (h, w) uint8 >= 1, cross-fade cycles in one loop; constant over a connected moving region.
         inside: (h, w) float32 0..1, confidence that content there belongs to the moving layer.
-        sway: (K, h, w, 4) float32 field pixels, harmonics k = 1..K as (ax, ay, bx, by); K may be 0.
+        sway: (K, h, w, 4) float32 field pixels, (ax, ay, bx, by) of each harmonic; K may be 0.
         blend: (h, w, 2) float32 logits (the generator's coefficients), or None for the closed form.
         low: (h, w, 3) float32 0..255, local mean of the plate.
         frames: N, frames in one loop, >= 1.
-        light: (K, h, w, 2) float32, harmonics k = 1..K of the logarithm of the brightness as (a, b); K may
-            be 0, as it is by default.
+        light: (L, h, w, 2) float32, (a, b) of each harmonic of the logarithm of the brightness; L may be 0, as
+            it is by default.
+        sway_periods: (K,) int32 >= 1, whole periods of each harmonic in one loop; 1, 2, 3... by default.
+        light_periods: (L,) int32 >= 1, likewise.
     """
 
     photo: ByteArray
@@ -61,12 +64,18 @@ class SceneArrays:
     low: FloatArray
     frames: int
     light: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 0, 2), np.float32))
+    sway_periods: IntArray = field(default_factory=lambda: np.zeros(0, np.int32))
+    light_periods: IntArray = field(default_factory=lambda: np.zeros(0, np.int32))
 
     def __post_init__(self) -> None:
         height, width = self.matte.shape
         h, w = field_shape(height, width)
         if not self.light.size:
             object.__setattr__(self, "light", np.zeros((0, h, w, 2), np.float32))
+        for name, harmonics in (("sway", self.sway), ("light", self.light)):
+            if not getattr(self, f"{name}_periods").size:
+                counted = np.arange(1, harmonics.shape[0] + 1, dtype=np.int32)
+                object.__setattr__(self, f"{name}_periods", counted)
         expected: dict[str, tuple[tuple[int, ...], type[Any]]] = {
             "photo": ((height, width, 3), np.uint8),
             "plate": ((height, width, 3), np.uint8),
@@ -78,6 +87,8 @@ class SceneArrays:
             "sway": ((self.sway.shape[0], h, w, 4), np.float32),
             "low": ((h, w, 3), np.float32),
             "light": ((self.light.shape[0], h, w, 2), np.float32),
+            "sway_periods": ((self.sway.shape[0],), np.int32),
+            "light_periods": ((self.light.shape[0],), np.int32),
         }
         if self.blend is not None:
             expected["blend"] = ((h, w, 2), np.float32)
@@ -93,10 +104,14 @@ class SceneArrays:
             raise StillflowError(
                 "the loop has no frames", f"frames is {self.frames}", "ask for at least one frame"
             )
-        if int(self.cycles.min()) < 1:
-            raise StillflowError(
-                "the scene's cycles array does not fit", "it holds a 0", "use 1 or more cycles everywhere"
-            )
+        for name in ("cycles", "sway_periods", "light_periods"):
+            array = getattr(self, name)
+            if array.size and int(array.min()) < 1:
+                raise StillflowError(
+                    f"the scene's {name} array does not fit",
+                    f"it holds {int(array.min())}",
+                    "use whole numbers of at least 1 everywhere",
+                )
 
     @property
     def height(self) -> int:

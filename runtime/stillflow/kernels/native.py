@@ -63,6 +63,8 @@ class _SceneArrays(ctypes.Structure):
         ("low", ctypes.c_void_p),
         ("light", ctypes.c_void_p),
         ("lights", ctypes.c_int32),
+        ("sway_periods", ctypes.c_void_p),
+        ("light_periods", ctypes.c_void_p),
     )
 
 
@@ -194,6 +196,8 @@ class NativeScene:
             low=arrays.low.ctypes.data,
             light=arrays.light.ctypes.data if lights else None,
             lights=lights,
+            sway_periods=arrays.sway_periods.ctypes.data if harmonics else None,
+            light_periods=arrays.light_periods.ctypes.data if lights else None,
         )
         what = "cannot prepare the scene for the native kernels"
         scene_bytes, scratch_bytes = ctypes.c_size_t(), ctypes.c_size_t()

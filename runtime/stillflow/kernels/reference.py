@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stillflow.kernels.arrays import FIELD_OFFSET, FIELD_SCALE, ByteArray, FloatArray, SceneArrays
+from stillflow.kernels.arrays import FIELD_OFFSET, FIELD_SCALE, ByteArray, FloatArray, IntArray, SceneArrays
 
 DOUBLINGS = 4
 """K: a trace is one RK2 step over time/16, then four doublings. Six lookups; 60 Euler steps are 20x worse."""
@@ -99,20 +99,20 @@ def trace(velocity: FloatArray, time: FloatArray | float) -> FloatArray:
     return np.asarray(d, np.float32)
 
 
-def sway_displacement(sway: FloatArray, t: float, frames: int) -> FloatArray:
+def sway_displacement(sway: FloatArray, t: float, frames: int, periods: IntArray | None = None) -> FloatArray:
     """Evaluate the sway (whole periods a loop, 0 at t = 0) in field pixels, (h, w, 2) float32."""
     d = np.zeros((*sway.shape[1:3], 2), np.float32)
     for k in range(sway.shape[0]):
-        theta = 2 * np.pi * (k + 1) * t / frames
+        theta = 2 * np.pi * (k + 1 if periods is None else int(periods[k])) * t / frames
         d += sway[k, ..., 0:2] * np.float32(np.cos(theta) - 1) + sway[k, ..., 2:4] * np.float32(np.sin(theta))
     return d
 
 
-def brightness(light: FloatArray, t: float, frames: int) -> FloatArray:
+def brightness(light: FloatArray, t: float, frames: int, periods: IntArray | None = None) -> FloatArray:
     """Evaluate the light (whole periods a loop, 1 at t = 0), (h, w) float32 > 0."""
     total = np.zeros(light.shape[1:3], np.float32)
     for k in range(light.shape[0]):
-        theta = 2 * np.pi * (k + 1) * t / frames
+        theta = 2 * np.pi * (k + 1 if periods is None else int(periods[k])) * t / frames
         total += light[k, ..., 0] * np.float32(np.cos(theta) - 1) + light[k, ..., 1] * np.float32(
             np.sin(theta)
         )
@@ -182,7 +182,7 @@ def fields(arrays: SceneArrays, t: float) -> FloatArray:
     # What does not flow may still sway; the velocity there only carries the traces of its neighbours on.
     still = arrays.flow == 0
     da[still], db[still], w[still] = 0, 0, 1
-    ds = sway_displacement(arrays.sway, t, arrays.frames)
+    ds = sway_displacement(arrays.sway, t, arrays.frames, arrays.sway_periods)
     da, db = da + ds, db + ds
     low_a = lookup(arrays.low, x + da[..., 0], y + da[..., 1])
     low_b = lookup(arrays.low, x + db[..., 0], y + db[..., 1])
@@ -196,7 +196,7 @@ def fields(arrays: SceneArrays, t: float) -> FloatArray:
     mean = w[..., None] * low_a + (1 - w)[..., None] * low_b
     scale = np.float32(FIELD_SCALE)
     planes = [da[..., 0] * scale, da[..., 1] * scale, db[..., 0] * scale, db[..., 1] * scale, w, gain]
-    light = brightness(arrays.light, t, arrays.frames)
+    light = brightness(arrays.light, t, arrays.frames, arrays.light_periods)
     return np.stack([*planes, mean[..., 0], mean[..., 1], mean[..., 2], light]).astype(np.float32)
 
 

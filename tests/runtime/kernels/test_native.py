@@ -114,6 +114,13 @@ def test_every_instruction_set_lights_to_the_same_bytes(seed, lights):
     assert all(np.array_equal(frame, frames[0]) for frame in frames)
 
 
+@pytest.mark.parametrize("name", ["sway_periods", "light_periods"])
+def test_half_a_period_is_refused(name):
+    arrays = random_arrays(np.random.default_rng(1), 32, 32, harmonics=2, lights=2, blend=False)
+    with pytest.raises(StillflowError, match=name):
+        dataclasses.replace(arrays, **{name: np.array([1, 0], np.int32)})
+
+
 @pytest.mark.parametrize("value", [np.nan, 9.0])
 def test_absurd_light_is_refused(value):
     arrays = random_arrays(np.random.default_rng(1), 32, 32, harmonics=0, lights=2, blend=False)

@@ -97,7 +97,7 @@ def test_light_multiplies_all_channels_alike(seed, t):
     frame = whole_frame(lit, t)
     assert np.array_equal(frame[..., 0], frame[..., 1])
     assert np.array_equal(frame[..., 0], frame[..., 2])
-    factor = ref.brightness(lit.light, t, lit.frames)
+    factor = ref.brightness(lit.light, t, lit.frames, lit.light_periods)
     y, x = np.mgrid[0:33, 0:37].astype(np.float32)
     factor = ref.lookup(factor, (x - 1.5) / 4, (y - 1.5) / 4)
     expected = np.clip(np.rint(gray[..., 0] * factor), 0, 255)
