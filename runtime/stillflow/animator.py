@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from stillflow.errors import StillflowError
@@ -19,6 +19,7 @@ from stillflow.photo import ByteArray, Photo, load_photo
 if TYPE_CHECKING:
     from stillflow.assess import Suitability
     from stillflow.bundle import Bundle
+    from stillflow.flow import Run
     from stillflow.generator import Generator
     from stillflow.motion import Motion
     from stillflow.scene import Scene
@@ -45,8 +46,12 @@ class Loop:
         motion: what the networks and the user say about how it moves.
         scene: the geometry that frames are made of.
         suitability: how well this photo lends itself to a loop.
-        seconds: time each stage took: read, motion, assess, scene; and video once saved.
+        seconds: time each stage took: read, motion, assess, scene; and video once saved. What several
+            futures share counts for the first.
         runs: what ran: engine, provider, and per output "network" or the baseline's name.
+        seed: which future of the photo this is.
+        strength: factor on every speed that was used.
+        strength_why: "given", "natural", or in plain words why it was lowered.
     """
 
     photo: Photo
@@ -55,6 +60,9 @@ class Loop:
     suitability: Suitability
     seconds: dict[str, float] = field(default_factory=dict)
     runs: dict[str, str] = field(default_factory=dict)
+    seed: int = 0
+    strength: float = 1.0
+    strength_why: str = "natural"
 
     def __len__(self) -> int:
         return self.scene.frames
@@ -158,6 +166,7 @@ class Animator:
         seconds: float = 4.0,
         fps: float = 30.0,
         size: int | None = None,
+        strict: bool = False,
     ) -> Loop:
         """Make a loop of a photo.
 
@@ -167,6 +176,7 @@ class Animator:
             seconds: length of the loop, > 0 and <= 60.
             fps: frames a second, 1..240.
             size: longest side of the loop in pixels; None keeps the photo's size.
+            strict: refuse a photo that will not work; otherwise ``loop.suitability`` says so.
 
         Returns:
             The loop. Its frames are not rendered yet.
@@ -174,23 +184,90 @@ class Animator:
         Raises:
             StillflowError: something about the photo, the guidance or the numbers; it says how to fix it.
         """
+        futures = self.futures(photo, guidance, 1, seconds=seconds, fps=fps, size=size, strict=strict)
+        return next(futures)
+
+    def futures(
+        self,
+        photo: Photo | str | os.PathLike[str],
+        guidance: Guidance | None = None,
+        count: int = 4,
+        *,
+        seconds: float = 4.0,
+        fps: float = 30.0,
+        size: int | None = None,
+        strict: bool = False,
+    ) -> Iterator[Loop]:
+        """Make several loops of a photo, each another way it could move.
+
+        The photo is read once and the flow network runs once. Loops are made when the iterator is asked
+        for them, so that only those in use take memory.
+
+        Args:
+            photo: a Photo or the path of a picture file.
+            guidance: as for ``animate``. Its seed is the first future's; the others count up from there.
+            count: how many, 1..64.
+            seconds: length of the loop, > 0 and <= 60.
+            fps: frames a second, 1..240.
+            size: longest side of the loops in pixels; None keeps the photo's size.
+            strict: refuse a photo that will not work; otherwise ``loop.suitability`` says so.
+
+        Returns:
+            The loops, one by one.
+
+        Raises:
+            StillflowError: as ``animate``, and a count or a last seed out of range.
+        """
+        from stillflow.futures import asked_once, check_futures
+
         check_timing(seconds, fps)
+        seed = guidance.seed if guidance is not None else 0
+        check_futures(count, seed)
         watch: dict[str, float] = {}
         with _stage(watch, "read"):
             picture, hints = self._read(photo, guidance, size)
+
+        def one_by_one() -> Iterator[Loop]:
+            ask = asked_once(self.session("flow").run)
+            for seed in range(hints.seed, hints.seed + count):
+                stages = dict(watch) if seed == hints.seed else {"read": 0.0}
+                drawn = replace(hints, seed=seed)
+                yield self._loop(picture, drawn, ask, stages, seconds=seconds, fps=fps, strict=strict)
+
+        return one_by_one()
+
+    def _loop(
+        self,
+        picture: Photo,
+        hints: Hints,
+        ask: Run,
+        watch: dict[str, float],
+        *,
+        seconds: float,
+        fps: float,
+        strict: bool,
+    ) -> Loop:
+        """Make one future: its motion, the verdict on it, a safer strength where that is open, the scene."""
         with _stage(watch, "motion"):
-            motion = self._motion(picture, hints)
+            motion = self._motion(picture, hints, ask)
         from stillflow.assess import assess
         from stillflow.scene import build_scene
 
         with _stage(watch, "assess"):
-            suitability = assess(picture, motion)
+            suitability = assess(picture, motion, placed=hints.placed, seconds=seconds)
+            if strict:
+                suitability.refuse(picture.source.name if picture.source else "this photo")
+            strength, why = hints.strength, "natural" if hints.adaptive else "given"
+            if hints.adaptive and suitability.strength < 1:
+                strength, why = suitability.strength, suitability.strength_why
+                motion = self._motion(picture, replace(hints, strength=strength), ask)
         with _stage(watch, "scene"):
             outputs = self.bundle.manifest.outputs
             scene = build_scene(
                 picture, motion, seconds=seconds, fps=fps, generator=self._generator(), outputs=outputs
             )
-        return Loop(picture, motion, scene, suitability, watch, self._runs(motion, scene))
+        runs = self._runs(motion, scene)
+        return Loop(picture, motion, scene, suitability, watch, runs, hints.seed, strength, why)
 
     def motion(
         self,
@@ -206,14 +283,15 @@ class Animator:
             guidance: where it moves and which way; None lets the network decide.
             size: longest side in pixels; None keeps the photo's size.
         """
-        return self._motion(*self._read(photo, guidance, size))
+        picture, hints = self._read(photo, guidance, size)
+        return self._motion(picture, hints, self.session("flow").run)
 
     def assess(self, photo: Photo | str | os.PathLike[str], guidance: Guidance | None = None) -> Suitability:
         """Say how well a photo lends itself to a loop, and why not."""
         from stillflow.assess import assess
 
         picture, hints = self._read(photo, guidance, None)
-        return assess(picture, self._motion(picture, hints))
+        return assess(picture, self._motion(picture, hints, self.session("flow").run), placed=hints.placed)
 
     def _read(
         self, photo: Photo | str | os.PathLike[str], guidance: Guidance | None, size: int | None
@@ -222,13 +300,13 @@ class Animator:
         picture = whole.fitted(size)
         return picture, (guidance or Guidance()).resolve(picture.height, picture.width)
 
-    def _motion(self, picture: Photo, hints: Hints) -> Motion:
+    def _motion(self, picture: Photo, hints: Hints, ask: Run) -> Motion:
         from stillflow.flow import predict_motion
+        from stillflow.futures import draw_future
 
         manifest = self.bundle.manifest
-        return predict_motion(
-            picture, hints, self.session("flow").run, manifest.outputs, manifest.sizes.flow_long_side
-        )
+        motion = predict_motion(picture, hints, ask, manifest.outputs, manifest.sizes.flow_long_side)
+        return draw_future(motion, hints)
 
     def _generator(self) -> Generator | None:
         """Return the generator network, None when the bundle plays the closed forms instead."""

@@ -17,6 +17,9 @@ from stillflow.errors import StillflowError
 MAX_STRENGTH = 3.0
 """Three times the natural speed; beyond it traces leave the picture within one loop."""
 
+MAX_SEED = 2**32 - 1
+"""What 32 bits hold: callers in C pass it as such."""
+
 MAX_SPEED = 4.0
 """Picture widths a second. Anything faster than that is a blur, and more likely a typing error."""
 
@@ -141,7 +144,8 @@ class Hints:
         still: (H, W) float32 0..1, 1 = never moves; None when the user gave none.
         arrows: the strokes, still in fractions.
         strength: factor on every speed, 0..3.
-        seed: for whatever is drawn at random.
+        seed: which future: 0 is the most probable motion, other numbers are other plausible ones.
+        adaptive: the user left the strength open, so it may be lowered where the loop would show artefacts.
     """
 
     mask: FloatArray | None = None
@@ -149,6 +153,12 @@ class Hints:
     arrows: tuple[Arrow, ...] = ()
     strength: float = 1.0
     seed: int = 0
+    adaptive: bool = False
+
+    @property
+    def placed(self) -> bool:
+        """Whether the user said what moves: then the question is no longer if something does."""
+        return self.mask is not None or bool(self.arrows)
 
     @property
     def guided(self) -> bool:
@@ -164,8 +174,10 @@ class Guidance:
         mask: a picture file or an array (H, W[, C]) of bool, uint8 or float 0..1: white moves.
         still: likewise: white never moves. It wins over the mask.
         arrows: which way it flows.
-        strength: factor on every speed, 0 (frozen) to 3.
-        seed: for whatever is drawn at random, 0 to 2^32 - 1.
+        strength: factor on every speed, 0 (frozen) to 3; None is 1, or less where a loop would show
+            artefacts (``stillflow.artefacts``).
+        seed: which future: 0 is the most probable motion, any other number up to 2^32 - 1 is another
+            plausible one (``stillflow.futures``).
 
     Raises:
         StillflowError: strength or seed out of range.
@@ -174,21 +186,21 @@ class Guidance:
     mask: MapSource | None = None
     still: MapSource | None = None
     arrows: tuple[Arrow, ...] = ()
-    strength: float = 1.0
+    strength: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "arrows", tuple(self.arrows))
-        if not math.isfinite(self.strength) or not 0 <= self.strength <= MAX_STRENGTH:
+        if self.strength is not None and not 0 <= self.strength <= MAX_STRENGTH:
             raise StillflowError(
                 f"cannot use the strength {self.strength:g}",
                 f"it must lie between 0 and {MAX_STRENGTH:g}",
                 "give 1 for the natural speed, 0.5 for half, 2 for twice",
             )
-        if not 0 <= self.seed < 2**32:
+        if not 0 <= self.seed <= MAX_SEED:
             raise StillflowError(
                 f"cannot use the seed {self.seed}",
-                "it must lie between 0 and 4294967295",
+                f"it must lie between 0 and {MAX_SEED}",
                 "give 0, for example",
             )
 
@@ -222,7 +234,8 @@ class Guidance:
                     "it covers everything that could move",
                     "leave black what may move",
                 )
-        return Hints(mask, still, self.arrows, self.strength, self.seed)
+        strength = 1.0 if self.strength is None else self.strength
+        return Hints(mask, still, self.arrows, strength, self.seed, adaptive=self.strength is None)
 
 
 def _name(source: MapSource | None, kind: str) -> str:
