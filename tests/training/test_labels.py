@@ -22,6 +22,11 @@ def test_labels_become_arrays(labelled: Path) -> None:
     assert not photos["stone_val"].moves.any()
 
 
+def test_one_split_can_be_read_alone(labelled: Path) -> None:
+    held_back = read_labels(labelled, long_side=96, only="val")
+    assert [photo.name for photo in held_back] == ["fall_val", "sky_val", "stone_val"]
+
+
 def test_velocity_follows_the_arrows_where_the_class_is(labelled: Path) -> None:
     fall = next(photo for photo in read_labels(labelled, long_side=96) if photo.name == "fall_val")
     inside = fall.classes == 1

@@ -12,28 +12,10 @@ import numpy.typing as npt
 from stillflow.flow import VELOCITY_UNIT, hint_planes
 from stillflow.motion import FLOW_CLASSES
 from stillflow_training.flow_validation import NO_HINTS, Predict, network_size, shrink
-from stillflow_training.labels import LabelledPhoto
+from stillflow_training.labels import CLASS_COLOURS, LabelledPhoto
 
 ByteArray = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
-
-CLASS_COLOURS = np.array(
-    [
-        (60, 60, 60),
-        (40, 90, 255),
-        (235, 235, 255),
-        (200, 180, 120),
-        (255, 120, 0),
-        (30, 160, 40),
-        (255, 80, 160),
-        (150, 90, 40),
-        (160, 40, 200),
-        (120, 200, 255),
-    ],
-    np.uint8,
-)
-"""Colour of each class: static gray, water blue, cloud white, smoke sand, fire orange, foliage green,
-person pink, animal brown, cloth violet, sky light blue."""
 
 TILE_HEIGHT = 160
 """Pixels; tiles are as wide as their photo asks for, at most twice that."""

@@ -16,6 +16,24 @@ import numpy.typing as npt
 from stillflow.errors import StillflowError
 from stillflow.motion import CLASS_NAMES, FLOW_CLASSES
 
+CLASS_COLOURS = np.array(
+    [
+        (60, 60, 60),
+        (40, 90, 255),
+        (235, 235, 255),
+        (200, 180, 120),
+        (255, 120, 0),
+        (30, 160, 40),
+        (255, 80, 160),
+        (150, 90, 40),
+        (160, 40, 200),
+        (120, 200, 255),
+    ],
+    np.uint8,
+)
+"""Colour of each class on sheets: static gray, water blue, cloud white, smoke sand, fire orange, foliage green,
+person pink, animal brown, cloth violet, sky light blue."""
+
 ARROW_REACH = 0.08
 """Picture widths within which one arrow outweighs the others when a region's arrows are spread."""
 
@@ -57,14 +75,14 @@ def licence_rows(data: Path | None) -> list[dict[str, str]]:
     """
     if data is None:
         raise StillflowError(
-            "cannot train",
+            "cannot read labelled photos",
             "no labelled photos were given, and none come with the package",
             "give the folder that holds photos/, labels/ and LICENCES.csv with --data",
         )
     path = data / "LICENCES.csv"
     if not path.is_file():
         raise StillflowError(
-            f"cannot train on {data}",
+            f"cannot read labelled photos of {data}",
             "it has no LICENCES.csv, so neither the split nor the licences are known",
             "give the folder that holds photos/, labels/ and LICENCES.csv with --data",
         )
@@ -72,12 +90,13 @@ def licence_rows(data: Path | None) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def read_labels(data: Path | None, long_side: int = 352) -> list[LabelledPhoto]:
+def read_labels(data: Path | None, long_side: int = 352, *, only: str | None = None) -> list[LabelledPhoto]:
     """Read every labelled photo.
 
     Args:
         data: folder with photos/, labels/ and LICENCES.csv.
         long_side: size that photos are brought to.
+        only: a split, "train" or "val"; None reads all.
 
     Returns:
         Photos in the order of the label files' names.
@@ -90,11 +109,15 @@ def read_labels(data: Path | None, long_side: int = 352) -> list[LabelledPhoto]:
     labels = sorted((data / "labels").glob("*.json"))
     if not labels:
         raise StillflowError(
-            f"cannot train on {data}",
+            f"cannot read labelled photos of {data}",
             "its labels/ folder holds no .json file",
             "give another folder with --data",
         )
-    return [_read_one(path, data, split.get(path.stem, "train"), long_side) for path in labels]
+    return [
+        _read_one(path, data, split.get(path.stem, "train"), long_side)
+        for path in labels
+        if only in (None, split.get(path.stem, "train"))
+    ]
 
 
 def _read_one(path: Path, data: Path, split: str, long_side: int) -> LabelledPhoto:
