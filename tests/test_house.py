@@ -64,6 +64,21 @@ WITHOUT_TEST: dict[str, str] = {
     "training/stillflow_training/flow_samples.py": "tests/training/test_flow_recipe.py draws them",
     "training/stillflow_training/flow_sheets.py": "tests/training/test_flow_recipe.py draws them",
     "training/stillflow_training/flow_validation.py": "tests/training/test_flow_recipe.py asks for its figures",
+    "training/stillflow_training/procedural/batch.py": "tests/training/test_procedural.py draws every kind",
+    "training/stillflow_training/procedural/clouds.py": "tests/training/test_procedural.py draws every kind",
+    "training/stillflow_training/procedural/dice.py": "tests/training/test_procedural.py draws every kind",
+    "training/stillflow_training/procedural/falls.py": "tests/training/test_procedural.py draws every kind",
+    "training/stillflow_training/procedural/pictures.py": "tests/training/test_procedural.py draws every kind",
+    "training/stillflow_training/procedural/plane.py": "tests/training/test_procedural.py draws every kind",
+    "training/stillflow_training/procedural/rivers.py": "tests/training/test_procedural.py draws every kind",
+    "training/stillflow_training/procedural/seas.py": "tests/training/test_procedural.py draws every kind",
+    "training/stillflow_training/procedural/single.py": "tests/training/test_procedural.py draws every kind",
+    "training/stillflow_training/procedural/smoke.py": "tests/training/test_procedural.py draws every kind",
+    "training/stillflow_training/procedural/streams.py": "tests/training/test_procedural.py draws every kind",
+    "training/stillflow_training/procedural/surface.py": "tests/training/test_procedural.py draws every kind",
+    "training/stillflow_training/procedural/sways.py": "tests/training/test_procedural.py draws every kind",
+    "training/stillflow_training/procedural/texture.py": "tests/training/test_procedural.py draws every kind",
+    "training/stillflow_training/procedural/water.py": "tests/training/test_procedural.py draws every kind",
 }
 """Modules without a test file of their name, with the reason."""
 
