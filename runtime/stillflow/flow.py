@@ -14,7 +14,7 @@ from stillflow.kernels.arrays import ByteArray, FloatArray, field_shape
 from stillflow.motion import FLOW_CLASSES, SWAY_CLASSES, Motion
 from stillflow.order import occlusion_order
 from stillflow.photo import Photo
-from stillflow.sway import sway_coefficients
+from stillflow.sway import predict_sway
 
 Run = Callable[[Mapping[str, npt.NDArray[np.float32]]], Mapping[str, npt.NDArray[np.float32]]]
 """A session's ``run``: {"photo", "hints"} to {"classes", "moves", "velocity", "spread"}."""
@@ -136,17 +136,19 @@ def predict_motion(
     if hints.mask is not None:
         sources["matte"] = "user"
     velocity = np.ascontiguousarray(velocity * np.float32(hints.strength), np.float32)
-    swaying = np.asarray(matte * np.isin(classes, SWAY_CLASSES), np.float32)
+    order = occlusion_order(classes)
+    sway = predict_sway(photo.pixels, matte, classes, order, strength=hints.strength, seed=hints.seed)
     return Motion(
         velocity=velocity,
         matte=matte,
         classes=classes,
         confidence=np.ascontiguousarray(confidence, np.float32),
-        sway=sway_coefficients(swaying, classes, strength=hints.strength, seed=hints.seed),
+        sway=sway.coefficients,
+        sway_hz=sway.hz,
         height=photo.height,
         width=photo.width,
         sources=sources | {"sway": "closed form"},
-        order=occlusion_order(classes),
+        order=order,
     )
 
 

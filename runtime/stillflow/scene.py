@@ -15,6 +15,8 @@ from stillflow.generator import Generator, generator_field
 from stillflow.kernels.arrays import ByteArray, FloatArray, SceneArrays
 from stillflow.kernels.reference import CONFIDENCE_FLOOR, STATISTICS_RADIUS
 from stillflow.motion import FLOW_CLASSES, Motion
+from stillflow.oscillation import in_loop
+from stillflow.outline import bend_outlines
 from stillflow.photo import Photo
 
 MATTE_RAMP = 6.0
@@ -233,7 +235,8 @@ def build_scene(
         )
     outputs = outputs or {}
     unit = photo.width / 1280
-    flows, sways = flow_region(motion, photo.pixels)
+    flows, sways, swaying = bend_outlines(motion, *flow_region(motion, photo.pixels))
+    sway, sway_periods = in_loop(swaying, seconds, frames)
     h, w = motion.matte.shape
     field_size = (w, h)
     known = cv2.resize(flows, field_size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
@@ -265,7 +268,8 @@ def build_scene(
         flow=flow,
         cycles=cycles,
         inside=inside,
-        sway=_sway_in_field(motion, sways, photo.width),
+        sway=sway,
+        sway_periods=sway_periods,
         blend=blend,
         low=local_mean(plate),
         frames=frames,
@@ -357,14 +361,3 @@ def _matte_and_plate(
         )
         plate[near > 0] = photo[near > 0]
     return matte, plate
-
-
-def _sway_in_field(motion: Motion, sways: ByteArray, width: int) -> FloatArray:
-    """Sway coefficients in field pixels, zero where nothing sways."""
-    h, w = motion.matte.shape
-    if not motion.sway.size or not sways.any():
-        return np.zeros((0, h, w, 4), np.float32)
-    where = cv2.GaussianBlur(
-        cv2.resize(sways, (w, h), interpolation=cv2.INTER_AREA).astype(np.float32) / 255, (0, 0), 2
-    )
-    return np.ascontiguousarray(motion.sway * where[None, ..., None] * np.float32(width / 4), np.float32)
