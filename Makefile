@@ -21,7 +21,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 loop: $(VENV)/.runtime ## Animate the sample photo with the shipped bundle: PHOTO=samples/waterfall.jpg LOOP=loop.mp4
-	$(BIN)/stillflow animate $(PHOTO) -o $(LOOP) --force
+	$(BIN)/stillflow animate $(PHOTO) -o $(LOOP) --overwrite
 
 test: $(VENV)/.test ## Run the whole suite
 	$(BIN)/python -m pytest $(TESTFLAGS)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from stillflow.motion import Motion
     from stillflow.scene import Scene
     from stillflow.sessions import Session
+    from stillflow.video import Batch
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +97,7 @@ class Loop:
         format: str | None = None,
         alpha: bool = False,
         progress: Progress | None = None,
+        batch: Batch | None = None,
     ) -> int:
         """Write the loop to a file, a numbered sequence, or standard output.
 
@@ -109,6 +111,7 @@ class Loop:
             format: one of the formats above, when the name does not say it.
             alpha: keep only the moving layer, transparent elsewhere (webm).
             progress: called with (frames done, frames in all) after every frame.
+            batch: outputs that appear together (``stillflow.video.Batch``); this one waits for its commit.
 
         Returns:
             Bytes written.
@@ -128,6 +131,8 @@ class Loop:
             loops=loops,
             matte=self.scene.matte if alpha else None,
         )
+        if batch is not None:
+            batch.hold(sink)
         written = record(self.scene, sink, progress=progress)
         self.seconds["video"] = time.perf_counter() - started
         return written

@@ -24,7 +24,7 @@ from stillflow.photo import Photo
 
 FOLIAGE = CLASS_NAMES.index("foliage")
 
-WEIGHTS = {"flow_share": 8.0, "foliage_share": 6.0, "life_share": -2.0, "visible_motion": 5.0}
+WEIGHTS = {"flow_share": 4.7, "foliage_share": 1.9, "life_share": -2.8, "visible_motion": 14.7}
 """Of the logistic model, on the square roots of these measures."""
 
 BIAS = -2.0
@@ -129,7 +129,7 @@ def assess(photo: Photo, motion: Motion, *, placed: bool = False, seconds: float
     score = 0 if chance <= REFUSED else 1 if chance <= POOR else 2 if chance < IDEAL else 3
     if faults:
         score = min(score, 2)
-    if measures["long_side"] < SMALL_SIDE or measures["sharpness"] < BLUR_LIMIT:
+    if measures["sharpness"] < BLUR_LIMIT:
         score = min(score, 1)
     return Suitability(score, (*reasons, *faults), measures, chance, strength, why)
 

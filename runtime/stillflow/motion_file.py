@@ -18,14 +18,14 @@ SUFFIXES = (".npz", ".png")
 
 
 def check_motion_target(
-    path: str | os.PathLike[str], source: str | os.PathLike[str] | None = None, *, force: bool = False
+    path: str | os.PathLike[str], source: str | os.PathLike[str] | None = None, *, overwrite: bool = False
 ) -> Path:
     """Refuse an output name before the network runs for it.
 
     Args:
         path: motion.npz or motion.png.
         source: the photo, which is never overwritten.
-        force: whether an existing file may be replaced.
+        overwrite: whether an existing file may be replaced.
 
     Returns:
         The path.
@@ -40,7 +40,7 @@ def check_motion_target(
             f"its extension is {target.suffix or 'missing'}, which says neither arrays nor picture",
             "name it .npz for arrays, or .png for a picture",
         )
-    check_file(target, source=source, force=force)
+    check_file(target, source=source, overwrite=overwrite)
     return target
 
 

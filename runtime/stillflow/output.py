@@ -10,13 +10,45 @@ from pathlib import Path
 
 from stillflow.errors import StillflowError
 
+PLACE = re.compile(r"%0?\d*d")
+"""Where a number goes in a pattern."""
+
+
+def check_loop_targets(
+    output: str,
+    count: int = 1,
+    *,
+    format: str | None = None,
+    source: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+) -> list[str]:
+    """Name the outputs of so many loops, and refuse them all if one cannot be written.
+
+    Args:
+        output: of one loop, or what the outputs of several are named after (``future_names``).
+        count: how many loops.
+        format: a name that overrules the output's ending.
+        source: the photo, which is never overwritten.
+        overwrite: whether existing files may be replaced.
+
+    Returns:
+        One name for each loop.
+
+    Raises:
+        StillflowError: one of the reasons of ``check_loop_target`` and ``future_names``.
+    """
+    names = future_names(output, count, format=format)
+    for name in names:
+        check_loop_target(name, format=format, source=source, overwrite=overwrite)
+    return names
+
 
 def check_loop_target(
     output: str,
     *,
     format: str | None = None,
     source: str | os.PathLike[str] | None = None,
-    force: bool = False,
+    overwrite: bool = False,
 ) -> None:
     """Refuse the output of a loop before the photo is read.
 
@@ -24,7 +56,7 @@ def check_loop_target(
         output: a file, a folder, a pattern like frames/%04d.png, or "-" for standard output.
         format: a name that overrules the output's ending.
         source: the photo, which is never overwritten.
-        force: whether existing files may be replaced.
+        overwrite: whether existing files may be replaced.
 
     Raises:
         StillflowError: the format is unknown or contradicts the name's ending, standard output is a
@@ -50,15 +82,62 @@ def check_loop_target(
         return
     path = Path(output)
     if kind != "png":
-        check_file(path, source=source, force=force)
+        check_file(path, source=source, overwrite=overwrite)
     elif "%" not in output:
         check_folder(path.parent, f"cannot write {output}")
     elif path.parent.exists():
         # The pattern itself is judged by the sink; here only the first of the numbered names matters.
-        first = re.sub(r"%0?\d*d", lambda number: number[0] % 0, path.name)
-        check_file(path.with_name(first), source=source, force=force)
+        first = PLACE.sub(lambda place: place[0] % 0, path.name)
+        check_file(path.with_name(first), source=source, overwrite=overwrite)
     else:
         check_folder(path.parent.parent, f"cannot write {output}")
+
+
+def future_names(output: str, count: int, *, format: str | None = None) -> list[str]:
+    """Name the outputs of several futures after the one that the user gave.
+
+    loop.mp4 becomes loop-1.mp4, loop-2.mp4...; loop_%02d.mp4 becomes loop_01.mp4...; frames/ and frames/%04d.png
+    become the folders frames-1/...
+
+    Args:
+        output: as for ``check_loop_target``.
+        count: how many; with 1 the name stays as it is.
+        format: a name that overrules the output's ending.
+
+    Returns:
+        One name for each.
+
+    Raises:
+        StillflowError: a stream, which carries one loop only, or a pattern without a folder of its own.
+    """
+    from stillflow.video import format_of
+
+    kind = format_of(output, format)
+    if count == 1:
+        return [output]
+    if is_stream(output):
+        raise StillflowError(
+            f"cannot write {count} futures to {'standard output' if output == '-' else output}",
+            "a stream carries one loop only",
+            "name a file such as loop.mp4, or take one of them with --seed",
+        )
+    numbers = [f"{number:0{len(str(count))}d}" for number in range(1, count + 1)]
+    head, tail = os.path.split(output.rstrip(os.sep) if kind == "png" else output)
+    if kind == "png" and "%" in tail:
+        if not head:
+            raise StillflowError(
+                f"cannot write {count} futures like {output}",
+                "their pictures would all lie in one folder",
+                f"give them folders: {os.path.join('frames', tail)}",
+            )
+        return [os.path.join(f"{head}-{number}", tail) for number in numbers]
+    if kind == "png":
+        return [os.path.join(head, f"{tail}-{number}", "") for number in numbers]
+    places = PLACE.findall(tail)
+    if len(places) == 1:
+        return [os.path.join(head, tail.replace(places[0], places[0] % int(number))) for number in numbers]
+    stem, ending = os.path.splitext(tail)
+    return [os.path.join(head, f"{stem}-{number}{ending}") for number in numbers]
 
 
 def _check_name_and_format(output: str, kind: str, format: str | None) -> None:
@@ -79,17 +158,17 @@ def _check_name_and_format(output: str, kind: str, format: str | None) -> None:
         )
 
 
-def check_file(path: Path, *, source: str | os.PathLike[str] | None = None, force: bool = False) -> None:
+def check_file(path: Path, *, source: str | os.PathLike[str] | None = None, overwrite: bool = False) -> None:
     """Refuse a file that cannot be written, or must not be replaced.
 
     Args:
         path: the file to be written.
         source: the photo, which is never overwritten.
-        force: whether an existing file may be replaced.
+        overwrite: whether an existing file may be replaced.
 
     Raises:
         StillflowError: the folder is missing, is a file or may not be written to; the name is a folder;
-            the file exists and force is False; or it is the photo itself.
+            the file exists and overwrite is False; or it is the photo itself.
     """
     what = f"cannot write {path}"
     check_folder(path.parent, what)
@@ -104,8 +183,10 @@ def check_file(path: Path, *, source: str | os.PathLike[str] | None = None, forc
             raise StillflowError(what, "it is the photo itself", "choose another name")
     except (OSError, ValueError) as error:
         raise StillflowError(what, _reason(error), "choose another name") from error
-    if not force:
-        raise StillflowError(what, "it exists already", "add --force to replace it, or choose another name")
+    if not overwrite:
+        raise StillflowError(
+            what, "it exists already", "add --overwrite to replace it, or choose another name"
+        )
 
 
 def check_folder(folder: Path, what: str) -> None:

@@ -88,6 +88,61 @@ def test_nothing_is_printed(
     assert capfd.readouterr() == ("", "")
 
 
+def test_futures_share_the_network_and_differ(
+    animator: Animator, scenery: ByteArray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = animator.session("flow")
+    runs = []
+    monkeypatch.setitem(animator._sessions, "flow", _Counted(session, runs))
+    guidance = Guidance(mask=MOVING, seed=2)
+    loops = list(animator.futures(Photo.from_array(scenery), guidance, 3, seconds=1, fps=8))
+    assert len(runs) == 1
+    assert [loop.seed for loop in loops] == [2, 3, 4]
+    middles = [loop.frame(3) for loop in loops]
+    assert not np.array_equal(middles[0], middles[1])
+    assert not np.array_equal(middles[1], middles[2])
+    alone = animator.animate(Photo.from_array(scenery), Guidance(mask=MOVING, seed=4), seconds=1, fps=8)
+    assert all(np.array_equal(alone.frame(i), loops[2].frame(i)) for i in range(8))
+
+
+class _Counted:
+    """A session that notes each run."""
+
+    def __init__(self, session, runs: list) -> None:
+        self.engine, self.provider = session.engine, session.provider
+        self.run = lambda inputs: runs.append(inputs) or session.run(inputs)
+
+
+def test_futures_are_checked_before_the_first_is_made(animator: Animator, photo_file: Path) -> None:
+    for count, guidance in ((0, None), (65, None), (2, Guidance(seed=2**32 - 1))):
+        with pytest.raises(StillflowError, match="futures"):
+            animator.futures(photo_file, guidance, count)
+
+
+def test_unsuitable_is_a_verdict_unless_strict(animator: Animator) -> None:
+    flat = Photo.from_array(np.full((128, 128, 3), 128, np.uint8))
+    assert animator.animate(flat, seconds=0.5, fps=8).suitability.verdict == "unsuitable"
+    with pytest.raises(StillflowError, match="nothing"):
+        animator.animate(flat, seconds=0.5, fps=8, strict=True)
+
+
+def test_strength_is_lowered_only_where_it_was_left_open(animator: Animator) -> None:
+    noise = np.random.default_rng(3).integers(0, 256, (240, 320, 3), np.uint8)
+    band = np.zeros((240, 320), bool)
+    band[40:200, 144:176] = True
+    across = {"mask": band, "arrows": (Arrow(0.46, 0.5, 0.54, 0.5, 0.3),)}
+    slowed = animator.animate(Photo.from_array(noise), Guidance(**across), seconds=1, fps=8)
+    assert 0.25 <= slowed.strength < 1
+    assert slowed.suitability.verdict == "risky"
+    assert slowed.strength_why in slowed.suitability.warnings
+    told = animator.animate(Photo.from_array(noise), Guidance(**across, strength=1), seconds=1, fps=8)
+    assert (told.strength, told.strength_why) == (1, "given")
+    flows = slowed.motion.flow_matte > 0.5
+    assert np.allclose(
+        slowed.motion.velocity[flows], told.motion.velocity[flows] * slowed.strength, atol=1e-6
+    )
+
+
 def test_strength_zero_stands_still(animator: Animator, scenery: ByteArray) -> None:
     frozen = Guidance(mask=MOVING, arrows=STREAM.arrows, strength=0)
     loop = animator.animate(Photo.from_array(scenery), frozen, seconds=1, fps=8)

@@ -74,6 +74,6 @@ def test_extension_decides(tmp_path: Path) -> None:
 
 def test_existing_file_needs_force(tmp_path: Path) -> None:
     (tmp_path / "motion.npz").touch()
-    with pytest.raises(StillflowError, match="--force"):
+    with pytest.raises(StillflowError, match="--overwrite"):
         check_motion_target(tmp_path / "motion.npz")
-    check_motion_target(tmp_path / "motion.npz", force=True)
+    check_motion_target(tmp_path / "motion.npz", overwrite=True)

@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``stillflow animate``: a photo becomes a loop."""
+"""``stillflow animate``: a photo becomes a loop, or several that could be."""
 
 from __future__ import annotations
 
 import click
 
-from stillflow.cli.options import guidance_options, network_options, progress_bar, to_guidance
+from stillflow.cli.options import guidance_options, network_options, overwrite_option, to_guidance
 
 EPILOG = """\b
 Examples:
   stillflow animate waterfall.jpg -o loop.mp4
   stillflow animate lake.jpg -o loop.webm --mask water.png --arrow 0.2,0.6,0.5,0.6,3
-  stillflow animate sea.jpg -o loop.gif --size 480 --seconds 3 --fps 15
-  stillflow animate sea.jpg -o frames/%04d.png --force
+  stillflow animate sky.jpg -o loop.mp4 --futures 4        loop-1.mp4 ... loop-4.mp4
+  stillflow animate sky.jpg -o best.mp4 --seed 2           what loop-3.mp4 shows
+  stillflow animate sea.jpg -o loop.gif --size 480 --seconds 3 --fps 15 --overwrite
   stillflow animate sea.jpg -o - --size 640 > frames.rgb
+
+\b
+Exit codes: 0 done, 2 the photo will not make a good loop or something else that you can fix.
 """
 
 
@@ -28,6 +32,14 @@ Examples:
     "numbered pictures, .rgb or - for raw RGB on a file or stdout.",
 )
 @guidance_options
+@click.option(
+    "--futures",
+    default=1,
+    show_default=True,
+    metavar="COUNT",
+    help="Write so many loops, each another way the photo could move: --seed and the seeds after it. OUT is numbered: "
+    "loop-1.mp4, or where it says %d; folders likewise.",
+)
 @click.option("--seconds", default=4.0, show_default=True, help="Length of one loop.")
 @click.option("--fps", default=30.0, show_default=True, help="Frames a second.")
 @click.option(
@@ -47,9 +59,14 @@ Examples:
 )
 @click.option("--alpha", is_flag=True, help="Only the moving layer, transparent elsewhere (webm).")
 @network_options
-@click.option("--force", is_flag=True, help="Replace OUT if it exists.")
+@overwrite_option
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Make the loop whatever the verdict on the photo, at full strength, and replace OUT if it exists.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one summary object on stdout.")
-@click.option("-q", "--quiet", is_flag=True, help="No summary, no progress bar.")
+@click.option("-q", "--quiet", is_flag=True, help="No summary, no warnings, no progress bar.")
 def animate(
     *,
     photo: str,
@@ -57,8 +74,9 @@ def animate(
     mask: str | None,
     still: str | None,
     arrows: tuple[str, ...],
-    strength: float,
+    strength: float | None,
     seed: int,
+    futures: int,
     seconds: float,
     fps: float,
     size: int,
@@ -67,6 +85,7 @@ def animate(
     alpha: bool,
     bundle: str | None,
     engine: str,
+    overwrite: bool,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -74,16 +93,18 @@ def animate(
     """Turn PHOTO into a seamless loop.
 
     With nothing else said the network decides what moves and which way. A mask, a still map and arrows
-    overrule it.
+    overrule it. A photo that will not work is refused with the reason, unless --force is given; where the
+    loop would show artefacts it is slowed down, unless --strength says how fast it should be.
     """
-    guidance = to_guidance(mask, still, arrows, strength, seed)
+    guidance = to_guidance(mask, still, arrows, 1.0 if force and strength is None else strength, seed)
     from stillflow.animator import Animator, check_timing
-    from stillflow.cli.summary import print_summary
-    from stillflow.output import check_loop_target
+    from stillflow.cli.summary import Report
+    from stillflow.output import check_loop_targets
 
     check_timing(seconds, fps)
-    check_loop_target(output, format=format_, source=photo, force=force)
-    loop = Animator(bundle, engine).animate(photo, guidance, seconds=seconds, fps=fps, size=size)
-    with progress_bar(shown=not quiet and not as_json) as progress:
-        written = loop.save(output, loops=loops, format=format_, alpha=alpha, progress=progress)
-    print_summary(loop, output, loops, written, as_json=as_json, quiet=quiet)
+    names = check_loop_targets(output, futures, format=format_, source=photo, overwrite=overwrite or force)
+    found = Animator(bundle, engine).futures(
+        photo, guidance, futures, seconds=seconds, fps=fps, size=size, strict=not force
+    )
+    report = Report(names, loops, as_json=as_json, quiet=quiet)
+    report.save(found, format=format_, alpha=alpha)

@@ -9,24 +9,39 @@ import click
 
 from stillflow.cli.options import guidance_options, network_options, to_guidance
 
-VERDICTS = ("unsuitable", "doubtful", "good", "very good")
+EPILOG = """\b
+Examples:
+  stillflow assess waterfall.jpg
+  stillflow assess lake.jpg --mask water.png --json
+  for f in *.jpg; do stillflow assess "$f" >/dev/null && stillflow animate "$f" -o "${f%.jpg}.mp4"; done
+
+\b
+Exit codes: 0 for a good or a risky photo, 2 for one that will not work (0 with --force), 2 also for
+a mistake, with a message on stderr.
+"""
+
+WORDS = ("unsuitable", "poor", "good", "very good")
 
 
-@click.command()
+@click.command(epilog=EPILOG)
 @click.argument("photo")
 @guidance_options
 @network_options
+@click.option("--force", is_flag=True, help="Exit with 0 whatever the verdict.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object on stdout.")
+@click.pass_context
 def assess(
+    context: click.Context,
     *,
     photo: str,
     mask: str | None,
     still: str | None,
     arrows: tuple[str, ...],
-    strength: float,
+    strength: float | None,
     seed: int,
     bundle: str | None,
     engine: str,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Say how well PHOTO lends itself to a loop, from 0 (unsuitable) to 3 (very good), and why not."""
@@ -35,14 +50,17 @@ def assess(
 
     found = Animator(bundle, engine).assess(photo, guidance)
     if as_json:
-        summary = {
-            "photo": photo,
-            "score": found.score,
-            "reasons": list(found.reasons),
-            "measures": found.measures,
-        }
-        click.echo(json.dumps(summary))
-        return
-    click.echo(f"{found.score} of 3, {VERDICTS[round(found.score)]}")
-    for reason in found.reasons:
-        click.echo(f"  - {reason}")
+        from stillflow.cli.summary import verdict
+
+        click.echo(json.dumps({"photo": photo, **verdict(found), "measures": found.measures}))
+    else:
+        click.echo(
+            f"{found.score} of 3, {WORDS[found.score]} (chance of a good loop: {100 * found.chance:.0f} %)"
+        )
+        for reason in found.reasons:
+            click.echo(f"  - {reason}")
+        if found.strength < 1:
+            click.echo(
+                f"  strength {found.strength:g} would look clean; animate takes it unless told otherwise"
+            )
+    context.exit(2 if found.verdict == "unsuitable" and not force else 0)

@@ -26,7 +26,7 @@ The .npz file holds
 @guidance_options
 @click.option("--size", type=int, metavar="LONG_SIDE", help="Longest side in pixels. Never enlarges.")
 @network_options
-@click.option("--force", is_flag=True, help="Replace OUT if it exists.")
+@click.option("--overwrite", "--force", is_flag=True, help="Replace OUT if it exists.")
 def motion(
     *,
     photo: str,
@@ -34,12 +34,12 @@ def motion(
     mask: str | None,
     still: str | None,
     arrows: tuple[str, ...],
-    strength: float,
+    strength: float | None,
     seed: int,
     size: int | None,
     bundle: str | None,
     engine: str,
-    force: bool,
+    overwrite: bool,
 ) -> None:
     """Write how PHOTO would move: its velocity, matte, classes and confidence.
 
@@ -50,7 +50,7 @@ def motion(
     from stillflow.motion_file import check_motion_target, write_motion
     from stillflow.photo import load_photo
 
-    path = check_motion_target(output, photo, force=force)
+    path = check_motion_target(output, photo, overwrite=overwrite)
     picture = load_photo(photo).fitted(size)
     found = Animator(bundle, engine).motion(picture, guidance)
     write_motion(path, picture, found)

@@ -32,8 +32,17 @@ def guidance_options(command: Command) -> Command:
                 help="What lies at the tail moves to the head in SECONDS (2). Fractions of width and height. "
                 "May be given several times.",
             ),
-            click.option("--strength", default=1.0, show_default=True, help="Factor on every speed, 0 to 3."),
-            click.option("--seed", default=0, show_default=True, help="For whatever is drawn at random."),
+            click.option(
+                "--strength",
+                type=float,
+                help="Factor on every speed, 0 to 3.  [default: 1, or less where the loop would show artefacts]",
+            ),
+            click.option(
+                "--seed",
+                default=0,
+                show_default=True,
+                help="Which future: 0 is the most probable motion, others are other plausible ones.",
+            ),
         )
     ):
         command = option(command)
@@ -56,8 +65,13 @@ def network_options(command: Command) -> Command:
     return command
 
 
+def overwrite_option(command: Command) -> Command:
+    """Add --overwrite."""
+    return click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")(command)
+
+
 def to_guidance(
-    mask: str | None, still: str | None, arrows: tuple[str, ...], strength: float, seed: int
+    mask: str | None, still: str | None, arrows: tuple[str, ...], strength: float | None, seed: int
 ) -> Guidance:
     """Build the Guidance of the five options."""
     # Imported here: NumPy comes with it, and --help must not wait for that.

@@ -236,13 +236,17 @@ def test_output_folder_read_only(
     assert leftovers() == set()
 
 
-def test_existing_output_is_kept_without_force(stillflow: Callable, photo_file: Path, tmp_path: Path) -> None:
+def test_existing_output_is_kept_unless_told_otherwise(
+    stillflow: Callable, photo_file: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "loop.mp4"
     out.write_bytes(b"precious")
-    stillflow("animate", photo_file, "-o", out, *SHORT).refused("exists", "--force")
+    stillflow("animate", photo_file, "-o", out, *SHORT).refused("exists", "--overwrite")
     assert out.read_bytes() == b"precious"
-    assert stillflow("animate", photo_file, "-o", out, *SHORT, "--force").code == 0
-    assert out.read_bytes() != b"precious"
+    for option in ("--overwrite", "--force"):
+        out.write_bytes(b"precious")
+        assert stillflow("animate", photo_file, "-o", out, *SHORT, option).code == 0
+        assert out.read_bytes() != b"precious"
 
 
 def test_photo_is_never_the_output(stillflow: Callable, photo_file: Path) -> None:

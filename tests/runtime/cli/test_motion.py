@@ -42,12 +42,13 @@ def test_bad_output(
     assert leftovers() == set()
 
 
-def test_existing_file_needs_force(stillflow: Callable, photo_file: Path, tmp_path: Path) -> None:
+def test_existing_file_needs_overwrite(stillflow: Callable, photo_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "motion.npz"
     out.write_bytes(b"precious")
-    stillflow("motion", photo_file, "-o", out).refused("--force")
+    stillflow("motion", photo_file, "-o", out).refused("--overwrite")
     assert out.read_bytes() == b"precious"
-    assert stillflow("motion", photo_file, "-o", out, "--force").code == 0
+    for option in ("--overwrite", "--force"):
+        assert stillflow("motion", photo_file, "-o", out, option).code == 0
 
 
 def test_bad_photo(

@@ -1,38 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The summary of a loop, on a loop made by hand."""
+"""What is said of loops, on loops made by hand."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from stillflow.animator import Loop
-from stillflow.cli.summary import print_summary
+from stillflow.assess import Suitability
+from stillflow.cli.summary import Report, warnings
+
+GOOD = Suitability(2, ("the picture is blurred",), {})
+POOR = Suitability(1, ("the picture is small",), {}, chance=0.4)
+FAST = Suitability(2, ("too fast",), {}, strength=0.5, strength_why="too fast")
 
 
 class MadeUp:
-    """What the summary reads of a Loop."""
+    """What is read of a Loop; saving it writes nothing."""
 
-    def __init__(self, share: float) -> None:
-        self.fps, self.moving_share = 30.0, share
+    def __init__(self, suitability: Suitability = GOOD, share: float = 0.3) -> None:
+        self.fps, self.moving_share, self.suitability = 30.0, share, suitability
         self.scene = SimpleNamespace(width=640, height=360, speed_scale=1.0)
         self.seconds = {"read": 0.25, "video": 1.0}
         self.runs = {"bundle": "edge", "engine": "onnxruntime", "provider": "CPU", "velocity": "rbf"}
-        self.suitability = SimpleNamespace(score=1, reasons=("the picture is blurred",))
+        self.seed, self.strength = 5, suitability.strength
+        self.strength_why = suitability.strength_why or "natural"
 
     def __len__(self) -> int:
         return 120
 
+    def save(self, name: str, **options: Any) -> int:
+        for done in range(1, 4):
+            options["progress"](done, 3)
+        return 1_234_567
+
 
 def said(
-    capsys: pytest.CaptureFixture[str], output: str = "loop.mp4", share: float = 0.3, **how: Any
+    capsys: pytest.CaptureFixture[str], *loops: MadeUp, output: str = "loop.mp4", **how: Any
 ) -> tuple[str, str]:
-    print_summary(
-        cast("Loop", MadeUp(share)), output, 2, 1_234_567, **({"as_json": False, "quiet": False} | how)
-    )
+    found = loops or (MadeUp(),)
+    names = [output] if len(found) == 1 else [f"loop-{i + 1}.mp4" for i in range(len(found))]
+    report = Report(names, 2, **({"as_json": False, "quiet": False} | how))
+    report.save(iter(cast("tuple[Loop, ...]", found)), format=None, alpha=False)
     return capsys.readouterr()
 
 
@@ -40,28 +53,51 @@ def test_words(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = said(capsys)
     assert err == ""
     assert "loop.mp4: 120 frames at 30 fps, 640x360, 8.0 s, 1.2 MB" in out
-    assert "30 % of the picture" in out
+    assert "30 % of the picture, seed 5, strength 1" in out
     assert "parts: velocity by rbf" in out
-    assert "1 of 3" in out
+    assert "2 of 3" in out
     assert "- the picture is blurred" in out
     assert "took 1.25 s: read 0.25, video 1.00" in out
 
 
 def test_nothing_moves_gets_advice(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "--mask" in said(capsys, share=0.0)[0]
+    assert "--mask" in said(capsys, MadeUp(share=0.0))[0]
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(said(capsys, as_json=True)[0])
     assert (found["bytes"], found["loops"], found["frames"]) == (1_234_567, 2, 120)
+    assert (found["seed"], found["strength"], found["strength_why"]) == (5, 1.0, "natural")
+    assert found["suitability"]["verdict"] == "good"
+    assert found["warnings"] == []
+
+
+def test_risks_are_told_on_stderr_and_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    out, err = said(capsys, MadeUp(POOR))
+    assert err == "stillflow: warning: the picture is small\n"
+    out, err = said(capsys, MadeUp(FAST), as_json=True)
+    assert err.count("\n") == 1 and "strength of 0.5: too fast" in err
+    assert json.loads(out)["warnings"] == warnings(cast("Loop", MadeUp(FAST)))
+
+
+def test_futures_in_lines_and_in_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    out, err = said(capsys, MadeUp(), MadeUp(POOR))
+    assert [line for line in out.splitlines() if not line.startswith(" ")] == [
+        f"{Path(name)}: 120 frames at 30 fps, 640x360, 8.0 s, 1.2 MB" for name in ("loop-1.mp4", "loop-2.mp4")
+    ]
+    assert err == "stillflow: warning: loop-2.mp4: the picture is small\n"
+    found = json.loads(said(capsys, MadeUp(), MadeUp(POOR), as_json=True)[0])
+    assert [one["output"] for one in found["futures"]] == ["loop-1.mp4", "loop-2.mp4"]
 
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_aside_when_stdout_carries_frames(capsys: pytest.CaptureFixture[str], as_json: bool) -> None:
-    out, err = said(capsys, output="-", as_json=as_json)
+    out, err = said(capsys, MadeUp(POOR), output="-", as_json=as_json)
     assert out == ""
     assert "120" in err
+    if as_json:
+        assert json.loads(err)["warnings"] == ["the picture is small"]
 
 
 def test_quiet(capsys: pytest.CaptureFixture[str]) -> None:
-    assert said(capsys, quiet=True) == ("", "")
+    assert said(capsys, MadeUp(POOR), quiet=True) == ("", "")
