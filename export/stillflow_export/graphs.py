@@ -46,6 +46,14 @@ FLOW_OUTPUTS = (
     _half("moves", "logit of whether it moves", ("moves",)),
     _half("velocity", "picture widths a second, times 10; x right, y down", ("x", "y")),
     _half("spread", "natural logarithm of the expected error of the velocity, in its unit", ("spread",)),
+    _half("either", "logit of whether the opposite direction would be as true", ("either",)),
+    Tensor(
+        name="suited",
+        dtype="float32",
+        shape=(1, 1, 1, 1),
+        meaning="logit of whether a loop of the photo can look right",
+        channels=("suited",),
+    ),
 )
 GENERATOR_INPUTS = (
     _image(

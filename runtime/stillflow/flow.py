@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import cv2
@@ -11,16 +12,17 @@ import numpy.typing as npt
 
 from stillflow.guidance import Arrow, Hints
 from stillflow.kernels.arrays import ByteArray, FloatArray, field_shape
-from stillflow.motion import FLOW_CLASSES, SWAY_CLASSES, Motion
+from stillflow.motion import FLOW_CLASSES, STILL_CLASSES, SWAY_CLASSES, Motion
 from stillflow.order import occlusion_order
 from stillflow.photo import Photo
 from stillflow.sway import predict_sway
 
 Run = Callable[[Mapping[str, npt.NDArray[np.float32]]], Mapping[str, npt.NDArray[np.float32]]]
-"""A session's ``run``: {"photo", "hints"} to {"classes", "moves", "velocity", "spread"}."""
+"""A session's ``run``: {"photo", "hints"} to {"classes", "moves", "velocity", "spread"}, and, in bundles made
+since 0.1, {"either", "suited"}."""
 
-LONG_SIDE = 320
-"""Long side in pixels at which the network sees the photo."""
+LONG_SIDE = 192
+"""Long side in pixels at which the network sees the photo, unless the bundle says another."""
 
 MULTIPLE = 32
 """Both sides are brought to a multiple of this: the network halves five times."""
@@ -33,6 +35,9 @@ ARROW_SIGMA = 0.03
 
 ARROW_FLOOR = 0.1
 """Value of arrow_known far from every stroke."""
+
+SLOWEST = 0.002
+"""Widths a second: slower is as good as still."""
 
 RBF_SIGMA = 0.15
 """Width of the Gaussian in ``rbf_velocity``, in picture widths."""
@@ -125,14 +130,16 @@ def predict_motion(
     planes = hint_planes(hints, size[1], size[0])
     out = run({"photo": np.ascontiguousarray(small.transpose(2, 0, 1)[None]), "hints": planes[None]})
     logits = np.stack([_to_field(p, h, w) for p in out["classes"][0]])
-    moves = 1 / (1 + np.exp(-_to_field(out["moves"][0, 0], h, w)))
+    moves = _sigmoid(_to_field(out["moves"][0, 0], h, w))
     velocity = np.stack([_to_field(p, h, w) for p in out["velocity"][0]], -1) / np.float32(VELOCITY_UNIT)
-    confidence = 1 / (1 + np.exp(np.clip(_to_field(out["spread"][0, 0], h, w), -20, 20)))
+    # The expected error relative to the speed: an error of the speed's size leaves one half.
+    error = np.exp(np.clip(_to_field(out["spread"][0, 0], h, w), -20, 20)) / np.float32(VELOCITY_UNIT)
+    confidence = 1 / (1 + error / (np.hypot(velocity[..., 0], velocity[..., 1]) + SLOWEST))
     sources = {"velocity": "network", "matte": "network"}
     if hints.arrows and outputs.get("velocity_guided", "rbf") == "rbf":
         velocity = rbf_velocity(hints.arrows, h, w, photo.height / photo.width)
         sources["velocity"] = "rbf"
-    matte, classes = _matte_and_classes(np.asarray(moves, np.float32), logits, hints, h, w)
+    matte, classes = _matte_and_classes(moves, logits, hints, h, w)
     if hints.mask is not None:
         sources["matte"] = "user"
     velocity = np.ascontiguousarray(velocity * np.float32(hints.strength), np.float32)
@@ -149,7 +156,20 @@ def predict_motion(
         width=photo.width,
         sources=sources | {"sway": "closed form"},
         order=order,
+        doubt=_doubt(out, hints, h, w),
+        suitability=float(_sigmoid(out["suited"].reshape(-1)[0])) if "suited" in out else math.nan,
     )
+
+
+def _doubt(out: Mapping[str, npt.NDArray[np.float32]], hints: Hints, h: int, w: int) -> FloatArray:
+    """Probability that the opposite direction is the true one: half of "either would do"; none under arrows."""
+    if "either" not in out or hints.arrows:
+        return np.zeros((h, w), np.float32)
+    return np.asarray(0.5 * _sigmoid(_to_field(out["either"][0, 0], h, w)), np.float32)
+
+
+def _sigmoid(x: npt.ArrayLike) -> FloatArray:
+    return np.asarray(1 / (1 + np.exp(-np.clip(x, -30, 30))), np.float32)
 
 
 def _network_size(height: int, width: int, long_side: int) -> tuple[int, int]:
@@ -170,24 +190,20 @@ def _matte_and_classes(
     moves: FloatArray, logits: FloatArray, hints: Hints, h: int, w: int
 ) -> tuple[FloatArray, ByteArray]:
     """Apply the user's maps: a mask says what moves, and arrows alone say that their region flows."""
-    classes = logits.argmax(0).astype(np.uint8)
-    matte = np.asarray(moves, np.float32)
+    matte, moving = moves, np.array(FLOW_CLASSES + SWAY_CLASSES)
+    # "moves" decides what moves; the classes only say how. Several moving classes may share what none of them has.
+    likely = moving[logits[moving].argmax(0)]
+    classes = np.where(matte > 0.5, likely, np.array(STILL_CLASSES)[logits[list(STILL_CLASSES)].argmax(0)])
     flow = np.array(FLOW_CLASSES)
-    best_flow = flow[logits[flow].argmax(0)].astype(np.uint8)
+    best_flow = flow[logits[flow].argmax(0)]
     if hints.mask is not None:
         matte = cv2.resize(hints.mask, (w, h), interpolation=cv2.INTER_AREA)
-        moving = np.isin(classes, FLOW_CLASSES + SWAY_CLASSES)
-        # What the user says moves but the network calls still gets the most likely moving class; with
-        # arrows beside the mask that is a flowing one.
-        order = np.array(FLOW_CLASSES if hints.arrows else FLOW_CLASSES + SWAY_CLASSES)
-        likely = order[logits[order].argmax(0)].astype(np.uint8)
-        classes = np.where(moving & ~np.array(bool(hints.arrows)), classes, likely)
+        # With arrows beside the mask, what is white flows.
+        classes = best_flow if hints.arrows else likely
     elif hints.arrows:
         bump = np.max([_arrow_bump(arrow, h, w) for arrow in hints.arrows], axis=0)
         classes = np.where(bump > 0.5, best_flow, classes)
         matte = np.maximum(matte, np.where(bump > 0.5, bump, 0))
-    else:
-        matte = np.where(np.isin(classes, (0, 9)), np.minimum(matte, 0.49), matte)
     if hints.still is not None:
         matte = matte * (1 - cv2.resize(hints.still, (w, h), interpolation=cv2.INTER_AREA))
     return np.ascontiguousarray(matte, np.float32), np.ascontiguousarray(classes, np.uint8)

@@ -20,9 +20,9 @@ class TinyFlow(nn.Module):
         super().__init__()
         self.first = nn.Sequential(nn.Conv2d(9, 6, 3, 2, 1), nn.BatchNorm2d(6), nn.ReLU())
         self.second = nn.Sequential(nn.Conv2d(6, 6, 3, 2, 1), nn.ReLU())
-        self.heads = nn.Conv2d(6, 14, 3, padding=1)
+        self.heads = nn.Conv2d(6, 15, 3, padding=1)
 
-    def forward(self, photo: Tensor, hints: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, photo: Tensor, hints: Tensor) -> tuple[Tensor, ...]:
         x = self.first(torch.cat([photo - 0.5, hints], 1))
         x = x + nn.functional.interpolate(self.second(x), scale_factor=2.0, mode="nearest")
         out = self.heads(x)
@@ -33,6 +33,8 @@ class TinyFlow(nn.Module):
             out[:, 10:11] * (hints[:, :1, ::2, ::2] / length + 1),
             out[:, 11:13],
             out[:, 13:14],
+            out[:, 14:15],
+            x.mean((1, 2, 3), keepdim=True),
         )
 
 

@@ -12,16 +12,13 @@ torch = pytest.importorskip("torch", reason="export needs the extra: pip install
 from safetensors.torch import save_file  # noqa: E402
 
 from stillflow.errors import StillflowError  # noqa: E402
+from stillflow_export.graphs import FLOW_OUTPUTS  # noqa: E402
 from stillflow_export.networks.flow import (  # noqa: E402
-    AROUND,
-    BASE,
-    COLOURS,
-    LOCAL,
     FlowNetwork,
     build_flow_network,
-    join_velocity,
     load_flow_network,
 )
+from stillflow_export.networks.velocity import OUTPUTS, velocity_of  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -31,24 +28,14 @@ def network() -> FlowNetwork:
 
 
 @pytest.mark.parametrize("size", [(32, 32), (64, 160), (192, 96)])
-def test_outputs_have_half_the_size(network: FlowNetwork, size: tuple[int, int]) -> None:
+def test_outputs_are_those_that_the_manifest_describes(network: FlowNetwork, size: tuple[int, int]) -> None:
     with torch.no_grad():
         out = network(torch.rand(2, 3, *size), torch.zeros(2, 6, *size))
-    half = (size[0] // 2, size[1] // 2)
-    assert [tuple(o.shape) for o in out] == [(2, channels, *half) for channels in (10, 1, 2, 1)]
+    known = {"height/2": size[0] // 2, "width/2": size[1] // 2}
+    assert [tuple(o.shape[1:]) for o in out] == [
+        tuple(known.get(str(n), n) for n in tensor.shape[1:]) for tensor in FLOW_OUTPUTS
+    ]
     assert all(bool(torch.isfinite(o).all()) for o in out)
-
-
-def test_measures_have_the_channels_they_say_and_see_up_and_down(network: FlowNetwork) -> None:
-    photo = torch.zeros(1, 3, 128, 64)
-    photo[:, :, :32] = 1.0
-    row = torch.linspace(0, 1, 128)[None, None, :, None].expand(1, 1, 128, 64)
-    place, line, whole = network.measures(photo, row)
-    assert (place.shape[1], line.shape[1], whole.shape[1]) == (LOCAL, AROUND, BASE + COLOURS)
-    # Luma of what is above and below, 48 pixels away: the white quarter lies above the picture's middle.
-    above = place[0, 4 * BASE + COLOURS]
-    below = place[0, 4 * BASE + COLOURS + AROUND]
-    assert above[16, 8] > 0.4 > below[16, 8]
 
 
 def test_arrows_are_followed_and_masks_outweigh(network: FlowNetwork) -> None:
@@ -61,20 +48,40 @@ def test_arrows_are_followed_and_masks_outweigh(network: FlowNetwork) -> None:
         hints[:, 2] = 0.1
         hints[:, 3] = 0.7
         guided = network(photo, hints)
+    # An untrained network neither turns nor stretches what the arrows say.
     assert torch.allclose(guided[2][:, 0], torch.full((1, 32, 32), 0.7), atol=1e-4)
     assert torch.allclose(guided[2][:, 1], torch.zeros(1, 32, 32), atol=1e-4)
-    assert bool((guided[1][..., 16:] > free[1][..., 16:] + 7).all())
-    assert bool((guided[1][..., :16] < free[1][..., :16] - 7).all())
+    assert bool((guided[1][..., 18:] > free[1][..., 18:] + 11).all())
+    assert bool((guided[1][..., :14] < free[1][..., :14] - 11).all())
     assert torch.equal(guided[0], free[0])
+    assert torch.equal(guided[5], free[5])
 
 
 def test_velocity_is_direction_times_speed_and_small_without_a_direction() -> None:
-    direction = torch.tensor([[3.0, 4.0]])[:, :, None, None]
-    velocity = join_velocity(direction, torch.full((1, 1, 1, 1), -1.0))
-    assert torch.allclose(
-        velocity.flatten(), torch.exp(torch.tensor(-1.0)) * torch.tensor([0.6, 0.8]), rtol=1e-3
-    )
-    assert float(join_velocity(direction * 0.0, torch.zeros(1, 1, 1, 1)).abs().max()) == 0.0
+    out, hints = torch.zeros(1, OUTPUTS, 1, 1), torch.zeros(1, 6, 1, 1)
+    out[0, :3, 0, 0] = torch.tensor([3.0, 4.0, 1.0])
+    expected = torch.exp(torch.tensor(-1.0)) * torch.tensor([0.6, 0.8])
+    assert torch.allclose(velocity_of(out, hints).flatten(), expected, rtol=1e-3)
+    out[0, :2] = 0
+    assert float(velocity_of(out, hints).abs().max()) == 0.0
+
+
+def test_a_bend_turns_and_stretches_the_closed_form() -> None:
+    out, hints = torch.zeros(1, OUTPUTS, 1, 1), torch.zeros(1, 6, 1, 1)
+    hints[0, 2:5, 0, 0] = torch.tensor([0.1, 0.5, 0.0])
+    out[0, 3:5, 0, 0] = torch.tensor([1.0, 0.5])
+    assert torch.allclose(velocity_of(out, hints).flatten(), torch.tensor([1.0, 0.25]), atol=1e-5)
+
+
+def test_the_whole_picture_is_seen(network: FlowNetwork) -> None:
+    # What happens at one end of a picture reaches the other, by way of the mean over it.
+    photo = torch.rand(1, 3, 64, 512)
+    other = photo.clone()
+    other[..., 480:] = 0
+    hints = torch.zeros(1, 6, 64, 512)
+    with torch.no_grad():
+        first, second = network(photo, hints), network(other, hints)
+    assert float((first[0][..., :8] - second[0][..., :8]).abs().max()) > 0
 
 
 def test_weights_return_the_same_network(network: FlowNetwork, tmp_path: Path) -> None:
@@ -101,4 +108,5 @@ def test_shipped_weights_load(source_tree: Path) -> None:
     path = source_tree / "training" / "weights" / "flow.safetensors"
     network = load_flow_network(path)
     assert all(bool(torch.isfinite(v).all()) for v in network.state_dict().values())
+    assert all(v.dtype == torch.float32 for v in network.parameters())
     assert not network.training

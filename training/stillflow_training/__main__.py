@@ -11,9 +11,12 @@ import click
 from stillflow.errors import StillflowError
 
 RECIPES = {
+    "classes": "stillflow_training.classes_recipe:classes",
     "flow": "stillflow_training.flow_recipe:flow",
     "flow-check": "stillflow_training.flow_check:flow_check",
+    "velocity": "stillflow_training.velocity_recipe:velocity",
     "generator": "stillflow_training.generator_recipe:generator",
+    "verdict-check": "stillflow_training.verdict_check:verdict_check",
 }
 
 

@@ -29,7 +29,7 @@ from stillflow_training.labels import read_labels
     "--out", type=click.Path(path_type=Path), required=True, help="Folder for figures.json and sheets."
 )
 @click.option("--split", default="val", show_default=True, help="Photos to measure on: val or train.")
-@click.option("--long-side", default=320, show_default=True, help="Size the network sees photos at.")
+@click.option("--long-side", default=192, show_default=True, help="Size the network sees photos at.")
 @click.option("--scenes", default=60, show_default=True, help="Procedural scenes for the velocity error.")
 @click.option("--threads", default=1, show_default=True, help="CPU threads.")
 def flow_check(

@@ -54,7 +54,8 @@ def write_sheets(
 
 def _strip(predict: Predict, item: LabelledPhoto, long_side: int) -> ByteArray:
     h, w = network_size(*item.classes.shape, long_side)
-    classes, moves, velocity = predict(shrink(item.photo, h, w), hint_planes(NO_HINTS, h, w))
+    answer = predict(shrink(item.photo, h, w), hint_planes(NO_HINTS, h, w))
+    classes, moves = answer["classes"], answer["moves"][0]
     size = (min(2 * TILE_HEIGHT, round(TILE_HEIGHT * w / h)), TILE_HEIGHT)
     photo = cv2.resize(item.photo, size, interpolation=cv2.INTER_AREA)
     chosen = classes.argmax(0).astype(np.uint8)
@@ -65,7 +66,7 @@ def _strip(predict: Predict, item: LabelledPhoto, long_side: int) -> ByteArray:
         np.asarray(tint, np.uint8),
         CLASS_COLOURS[cv2.resize(chosen, size, interpolation=cv2.INTER_NEAREST)],
         CLASS_COLOURS[cv2.resize(item.classes, size, interpolation=cv2.INTER_NEAREST)],
-        _arrows(photo, velocity, np.isin(chosen, FLOW_CLASSES) & (moves > 0)),
+        _arrows(photo, answer["velocity"], np.isin(chosen, FLOW_CLASSES) & (moves > 0)),
     ]
     return np.hstack([cv2.copyMakeBorder(t, 0, 0, 0, 2, cv2.BORDER_CONSTANT) for t in tiles])
 

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The recipe of the class network, one half of the flow network: labelled photos in, weights out."""
+
+from __future__ import annotations
+
+import json
+import math
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stillflow.motion import CLASS_NAMES
+from stillflow_export.networks.classes import STRIDE, ClassNetwork
+from stillflow_training.flow_validation import ClassFigures, network_size, shrink
+from stillflow_training.labels import LabelledPhoto, read_labels
+from stillflow_training.photo_bank import PhotoBank, Views
+from stillflow_training.run_folder import (
+    Run,
+    open_run,
+    photo_credits,
+    save_weights,
+    update_average,
+    write_curve,
+)
+
+CLASS_WEIGHTS = (0.9, 1.0, 1.0, 1.2, 1.5, 0.9, 1.2, 1.4, 1.4, 1.0)
+"""Weight of each class in the cross entropy: rare ones count more."""
+
+TERMS = {"classes": 1.0, "moves": 0.5, "overlap": 0.5, "picture": 0.3}
+"""Weight of each term of the loss."""
+
+PRESENT = 0.02
+"""Share of a view above which a class counts as present in it."""
+
+
+def losses(classes: Tensor, moves: Tensor, picture: Tensor, views: Views) -> dict[str, Tensor]:
+    """The terms of the loss, before ``TERMS``.
+
+    classes: weighted cross entropy. moves: binary cross entropy. overlap: 1 - soft IoU of what moves, a view at a
+    time, since that is what counts in the end. picture: binary cross entropies of which classes are present and
+    of suitability.
+
+    Args:
+        classes: (n, 10, h, w) logits.
+        moves: (n, 1, h, w) logits.
+        picture: (n, 11, 1, 1) logits.
+        views: the truth, at ``STRIDE`` times the size.
+    """
+    half = STRIDE // 2
+    labels = views.classes[:, half::STRIDE, half::STRIDE]
+    truth = functional.avg_pool2d(views.moves[:, None], STRIDE)
+    share = torch.sigmoid(moves)
+    both = (share * truth).sum((1, 2, 3))
+    any_ = (share + truth - share * truth).sum((1, 2, 3))
+    present = functional.one_hot(views.classes, len(CLASS_NAMES)).float().mean((1, 2)) > PRESENT
+    said = picture[:, :, 0, 0]
+    return {
+        "classes": functional.cross_entropy(
+            classes, labels, torch.tensor(CLASS_WEIGHTS), label_smoothing=0.03
+        ),
+        "moves": functional.binary_cross_entropy_with_logits(moves, truth),
+        "overlap": (1 - (both + 4) / (any_ + 4)).mean(),
+        "picture": functional.binary_cross_entropy_with_logits(said[:, :10], present.float())
+        + 0.3 * functional.binary_cross_entropy_with_logits(said[:, 10], views.suited),
+    }
+
+
+def batches(bank: PhotoBank, learn: Tensor, config: dict[str, Any], start: int) -> Iterator[Views]:
+    """Draw the batches of all steps from ``start`` on, in a thread of their own.
+
+    Seeded at each step: a resumed run draws the very batches an unbroken one would have drawn.
+    """
+    ready: queue.Queue[Views] = queue.Queue(4)
+
+    def draw() -> None:
+        random = torch.Generator()
+        for step in range(start, config["steps"]):
+            phase = phase_at(config, step)
+            random.manual_seed(config["seed"] * 1_000_003 + step)
+            ready.put(bank.draw(phase["batch"], phase["height"], phase["width"], random, learn))
+
+    threading.Thread(target=draw, daemon=True).start()
+    for _ in range(start, config["steps"]):
+        yield ready.get()
+
+
+def phase_at(config: dict[str, Any], step: int) -> dict[str, Any]:
+    """The phase a step belongs to: views start small, so that steps are many, and end at the size of use."""
+    return next(p for p in config["phases"] if step < p["until"] or p is config["phases"][-1])
+
+
+def rate_at(config: dict[str, Any], step: int) -> float:
+    """Learning rate: a linear start over 200 steps, then a cosine down to 1 %."""
+    fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / config["steps"]))
+    return float(config["rate"] * min(1.0, (step + 1) / 200) * fall)
+
+
+def check(network: nn.Module, photos: list[LabelledPhoto], long_side: int) -> dict[str, Any]:
+    """Figures of the class network alone on held-back photos (``ClassFigures``)."""
+    figures = ClassFigures()
+    for item in photos:
+        h, w = network_size(*item.classes.shape, long_side)
+        photo = torch.from_numpy(shrink(item.photo, h, w)[None])
+        row = torch.linspace(0, 1, h)[None, None, :, None].expand(1, 1, h, w)
+        with torch.no_grad():
+            classes, moves, picture = network(photo, row)
+        figures.add(item, classes[0].numpy(), moves[0, 0].numpy(), float(picture[0, -1]))
+    return figures.figures()
+
+
+def score(figures: dict[str, Any]) -> float:
+    """One number to choose weights by: what moves, then the classes that matter most."""
+    if not figures:
+        return 0.0
+    classes = [figures["iou_class"].get(name, 0.0) for name in ("water", "cloud", "foliage", "static", "sky")]
+    return float(figures["iou_moves"] + 0.5 * np.mean(classes))
+
+
+def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict[str, Any]:
+    """Train, from the run's last checkpoint if it has one.
+
+    Returns:
+        The validation figures of the best weights.
+    """
+    held_back = [p for p in photos if p.split == "val"]
+    learn = torch.tensor([i for i, p in enumerate(photos) if p.split == "train"])
+    bank = PhotoBank(photos)
+    torch.manual_seed(config["seed"])
+    network = ClassNetwork(config["widths"], config["decoder"]).to(memory_format=torch.channels_last)
+    average = ClassNetwork(config["widths"], config["decoder"]).eval()
+    average.load_state_dict(network.state_dict())
+    optimiser = torch.optim.AdamW(
+        [
+            {
+                "params": [p for p in network.parameters() if p.ndim > 1],
+                "weight_decay": config["weight_decay"],
+            },
+            {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+        ],
+        lr=config["rate"],
+    )
+    start = run.resume({"network": network, "average": average, "optimiser": optimiser})
+    network.train()
+    for step, views in enumerate(batches(bank, learn, config, start), start):
+        torch.manual_seed(config["seed"] * 1_000_003 + step)
+        for group in optimiser.param_groups:
+            group["lr"] = rate_at(config, step)
+        n, _, h, w = views.photo.shape
+        row = torch.linspace(0, 1, h)[None, None, :, None].expand(n, 1, h, w)
+        # bfloat16 halves the time of a step on processors that have it; the weights stay float32.
+        with torch.autocast("cpu", torch.bfloat16, enabled=config["bfloat16"]):
+            out = network(views.photo.to(memory_format=torch.channels_last), row)
+        terms = losses(*(o.float() for o in out), views)
+        optimiser.zero_grad()
+        torch.stack([TERMS[name] * value for name, value in terms.items()]).sum().backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 2.0)
+        optimiser.step()
+        update_average(average, network, min(config["average"], (step + 1) / (step + 10)))
+        run.log(step, {name: float(value.detach()) for name, value in terms.items()})
+        if (step + 1) % config["validate_every"] == 0 or step + 1 == config["steps"]:
+            figures = check(average, held_back, phase_at(config, step)["width"]) if held_back else {}
+            run.validated(step + 1, figures)
+            if run.is_best(score(figures)):
+                save_weights(average, run.folder / "classes.safetensors")
+                weights = sum(p.numel() for p in network.parameters())
+                credits = photo_credits(run.data, [p for p in photos if p.split == "train"])
+                run.write_receipt("classes", config, figures, step + 1, weights, credits)
+            # After the weights: a run broken in between measures them once more, and none are lost.
+            run.save(step + 1, {"network": network, "average": average, "optimiser": optimiser})
+            write_curve(run, run.folder / "classes.curve.png")
+    return run.best_figures
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path), help="Folder with photos/, labels/, LICENCES.csv.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Folder of the run; resumed if it exists."
+)
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="JSON file; classes.json of this package by default."
+)
+@click.option("--threads", default=2, show_default=True, help="CPU threads.")
+def classes(data: Path | None, out: Path, config: Path | None, threads: int) -> None:
+    """Train the class network on labelled photos."""
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(1)
+    path = config or Path(__file__).with_name("configs") / "classes.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    photos = read_labels(data, settings["long_side"])
+    assert data is not None  # read_labels refuses None.
+    started = time.time()
+    run = open_run(out, data)
+    train(run, photos, settings)
+    click.echo(f"{out}: best {json.dumps(run.best_figures)} after {time.time() - started:.0f} s", err=True)
