@@ -43,11 +43,11 @@ SURE = 0.12
 MOST_DOUBT = 0.5
 """Cap on doubt: beyond it the other direction would be the more probable one, and seed 0 would have it."""
 
-TILT = dict(zip(FLOW_CLASSES, (25.0, 70.0, 50.0, 40.0), strict=True))
+TILT = dict(zip(FLOW_CLASSES, (25.0, 45.0, 45.0, 40.0), strict=True))
 """Degrees of standard deviation of the tilt at doubt 1, by class: water has banks, clouds have the whole sky."""
 
-MOST_TILT = 40.0
-"""Degrees. Further round, water climbs its banks and clouds rain down."""
+MOST_TILT = 25.0
+"""Degrees. Further round, water climbs its banks, and clouds near the horizon leave it."""
 
 SPEED_SPREAD, SPEED_SPREAD_GIVEN = 0.25, 0.06
 """Standard deviation of the logarithm of the speed: free, and where an arrow gave the speed."""
@@ -205,10 +205,7 @@ def _classes_under(arrows: tuple[Arrow, ...], flows: npt.NDArray[np.uint8]) -> s
 def _changes(
     region: npt.NDArray[np.bool_], doubt: FloatArray, label: int, pull: Mapping[str, float]
 ) -> FloatArray:
-    """2x2 matrices that turn a class's velocity, (h', w', 4) float32 at most ``LARGEST`` samples across.
-
-    A class falls into parts: connected places where the direction is in doubt, and the rest.
-    """
+    """2x2 matrices that turn a class's velocity, (h', w', 4) float32 at most ``LARGEST`` samples across."""
     h, w = region.shape
     scale = min(1.0, LARGEST / max(h, w))
     size = (max(1, round(w * scale)), max(1, round(h * scale)))
@@ -218,19 +215,32 @@ def _changes(
     hesitant = cv2.resize(np.where(region, doubt, 0), size, interpolation=cv2.INTER_AREA)
     weight = cv2.resize(region.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     hesitant = hesitant / np.maximum(weight, 1e-3)
-    parts = np.zeros(inside.shape, np.int32)
+    owner = np.zeros(inside.shape, np.int32)
     matrices = [np.zeros(4, np.float32)]
-    for unsure in (False, True):
-        chosen = ((inside > 0) & ((hesitant > SURE) == unsure)).astype(np.uint8)
-        count, labels = cv2.connectedComponents(chosen, connectivity=8)
-        for i in range(1, count):
-            mine = labels == i
-            mean = float(hesitant[mine].mean())
-            tilt = float(np.clip(TILT[label] * mean * pull["tilt"], -MOST_TILT, MOST_TILT))
-            parts[mine] = len(matrices)
-            matrices.append(_matrix(tilt, label, turned=unsure and pull["turn"] < mean))
-    field = np.stack(matrices)[layer.nearest_owner(parts)]
+    for part in _parts(inside > 0, hesitant > SURE, label):
+        mean = float(hesitant[part].mean())
+        tilt = float(np.clip(TILT[label] * mean * pull["tilt"], -MOST_TILT, MOST_TILT))
+        owner[part] = len(matrices)
+        matrices.append(_matrix(tilt, label, turned=mean > SURE and pull["turn"] < mean))
+    field = np.stack(matrices)[layer.nearest_owner(owner)]
     return np.asarray(cv2.GaussianBlur(field, (0, 0), max(BORDER * size[0], 0.5)), np.float32)
+
+
+def _parts(
+    region: npt.NDArray[np.bool_], unsure: npt.NDArray[np.bool_], label: int
+) -> list[npt.NDArray[np.bool_]]:
+    """What turns as a whole, as (h, w) masks.
+
+    All clouds have one wind; each plume and each flame is one. Water falls into connected places where its
+    direction is in doubt, and the rest, so that a pool may turn below a fall that does not.
+    """
+    if label == CLOUD:
+        return [region]
+    found = []
+    for where in (region & unsure, region & ~unsure) if label == WATER else (region,):
+        count, labels = cv2.connectedComponents(where.astype(np.uint8), connectivity=8)
+        found += [labels == i for i in range(1, count)]
+    return found
 
 
 def _matrix(tilt: float, label: int, *, turned: bool) -> FloatArray:
