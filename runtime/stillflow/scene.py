@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from stillflow import layer
+from stillflow import layer, stream
 from stillflow.errors import StillflowError
 from stillflow.generator import Generator, generator_field
 from stillflow.kernels.arrays import ByteArray, FloatArray, SceneArrays
 from stillflow.kernels.reference import CONFIDENCE_FLOOR, STATISTICS_RADIUS
 from stillflow.motion import FLOW_CLASSES, Motion
+from stillflow.order import occlusion_order
 from stillflow.oscillation import in_loop
 from stillflow.outline import bend_outlines
 from stillflow.photo import Photo
+from stillflow.region import flow_region, inner_ramp
 
 MATTE_RAMP = 6.0
 """Pixels of a 1280-wide picture over which the matte rises from the region's edge inwards."""
@@ -107,65 +109,6 @@ class Scene:
         out[:] = whole[y0:y1]
 
 
-def flow_region(motion: Motion, photo: ByteArray) -> tuple[ByteArray, ByteArray]:
-    """Cut the moving regions along the photo's own edges.
-
-    Args:
-        motion: at field size.
-        photo: (H, W, 3) uint8.
-
-    Returns:
-        (H, W) uint8 masks of 0 or 255: what flows and what sways; they do not overlap.
-    """
-    height, width = photo.shape[:2]
-    guide = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
-    radius = max(2, round(width * 0.008))
-    flow = _guided(guide, cv2.resize(motion.flow_matte, (width, height)), radius)
-    sway = _guided(guide, cv2.resize(motion.sway_matte, (width, height)), radius)
-    flows = (flow > 0.5) & (flow >= sway)
-    sways = (sway > 0.5) & ~flows
-    return tuple(_without_specks(m) for m in (flows, sways))  # type: ignore[return-value]
-
-
-def _guided(guide: FloatArray, values: FloatArray, radius: int, eps: float = 1e-3) -> FloatArray:
-    """Guided filter (He et al. 2013) of values (H, W) by a gray guide 0..1, at 1/4 size for speed."""
-    height, width = guide.shape
-    size = (max(1, width // 2), max(1, height // 2))
-    g, v = (cv2.resize(a, size, interpolation=cv2.INTER_AREA) for a in (guide, values))
-    box = (radius + 1, radius + 1)
-    mean_g, mean_v = cv2.blur(g, box), cv2.blur(v, box)
-    a = (cv2.blur(g * v, box) - mean_g * mean_v) / (cv2.blur(g * g, box) - mean_g * mean_g + eps)
-    b = mean_v - a * mean_g
-    a, b = (cv2.resize(cv2.blur(m, box), (width, height)) for m in (a, b))
-    return np.asarray(a * guide + b, np.float32)
-
-
-def _without_specks(mask: np.ndarray) -> ByteArray:
-    """Drop islands and holes below 0.02 % of the picture."""
-    least = max(16, int(mask.size * 2e-4))
-    result = mask.astype(np.uint8)
-    for value in (1, 0):
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(
-            (result == value).astype(np.uint8), connectivity=4
-        )
-        small = np.zeros(count, bool)
-        small[1:] = stats[1:, cv2.CC_STAT_AREA] < least
-        result[small[labels]] = 1 - value
-    return result * np.uint8(255)
-
-
-def inner_ramp(region: ByteArray, ramp: float) -> ByteArray:
-    """Matte that lies inside a region: 0 at its edge, 255 from ``ramp`` pixels inwards; no ramp at the border."""
-    padded = cv2.copyMakeBorder(region, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    more = int(ramp) + 1
-    padded = cv2.copyMakeBorder(padded, more, more, more, more, cv2.BORDER_REPLICATE)
-    distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_5)
-    cut = int(ramp) + 2
-    distance = distance[cut : cut + region.shape[0], cut : cut + region.shape[1]]
-    x = np.clip((distance - 1) / max(ramp, 1), 0, 1)
-    return np.ascontiguousarray(np.rint(255 * x * x * (3 - 2 * x)), np.uint8)
-
-
 def cycle_plan(region: ByteArray, speed: FloatArray, seconds: float) -> tuple[ByteArray, FloatArray]:
     """Choose cross-fade cycles for each connected region, and slow down what is too fast even then.
 
@@ -242,13 +185,18 @@ def build_scene(
     known = cv2.resize(flows, field_size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     known = np.where(known > 0.99, known, 0).astype(np.float32) if (known > 0.99).any() else known
     moving = motion.velocity.astype(np.float32)
-    owner = layer.owners(motion.classes, known, np.hypot(moving[..., 0], moving[..., 1]))
-    velocity = layer.continue_values(moving, known, motion.classes, owner)
-    speed = np.hypot(velocity[..., 0], velocity[..., 1])
+    speed = np.hypot(moving[..., 0], moving[..., 1])
     cycles, slower = cycle_plan((known > 0).astype(np.uint8), speed, seconds)
+    order = motion.order if motion.order.any() else occlusion_order(motion.classes)
+    streams = np.where(known > 0, motion.classes, 0).astype(np.uint8)
+    travel = np.asarray(speed * slower * np.float32(seconds * photo.width / 4) / cycles, np.float32)
+    course = stream.follow(moving, streams, order)
+    moving *= stream.settle(course, travel)[..., None]
+    owner = layer.owners(motion.classes, known, speed)
+    velocity = layer.continue_values(moving, known, motion.classes, owner)
     velocity = velocity * slower[..., None] * np.float32(photo.width / 4 / fps)
     flow = _flow_samples(flows, sways, motion.classes)
-    inside = _confidence_ramp(flows, sways, flow, unit)
+    inside = np.maximum(_confidence_ramp(flows, sways, flow, unit) * stream.doubt(course), CONFIDENCE_FLOOR)
     colours = cv2.resize(photo.pixels, field_size, interpolation=cv2.INTER_AREA).astype(np.float32)
     fill = layer.continue_values(colours, known, motion.classes, owner) if known.any() else colours
     blend = None
