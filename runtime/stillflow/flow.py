@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from stillflow.guidance import Arrow, Hints
 from stillflow.kernels.arrays import ByteArray, FloatArray, field_shape
+from stillflow.light import predict_light
 from stillflow.motion import FLOW_CLASSES, STILL_CLASSES, SWAY_CLASSES, Motion
 from stillflow.order import occlusion_order
 from stillflow.photo import Photo
@@ -144,7 +145,10 @@ def predict_motion(
         sources["matte"] = "user"
     velocity = np.ascontiguousarray(velocity * np.float32(hints.strength), np.float32)
     order = occlusion_order(classes)
-    sway = predict_sway(photo.pixels, matte, classes, order, strength=hints.strength, seed=hints.seed)
+    seed, strength = hints.seed, hints.strength
+    sway = predict_sway(photo.pixels, matte, classes, order, strength=strength, seed=seed)
+    allowed = may_change(hints, h, w)
+    light = predict_light(photo.pixels, matte, classes, strength=strength, seed=seed, allowed=allowed)
     return Motion(
         velocity=velocity,
         matte=matte,
@@ -152,9 +156,11 @@ def predict_motion(
         confidence=np.ascontiguousarray(confidence, np.float32),
         sway=sway.coefficients,
         sway_hz=sway.hz,
+        light=light.coefficients,
+        light_hz=light.hz,
         height=photo.height,
         width=photo.width,
-        sources=sources | {"sway": "closed form"},
+        sources=sources | {"sway": "closed form", "light": "closed form"},
         order=order,
         doubt=_doubt(out, hints, h, w),
         suitability=float(_sigmoid(out["suited"].reshape(-1)[0])) if "suited" in out else math.nan,
@@ -170,6 +176,18 @@ def _doubt(out: Mapping[str, npt.NDArray[np.float32]], hints: Hints, h: int, w: 
 
 def _sigmoid(x: npt.ArrayLike) -> FloatArray:
     return np.asarray(1 / (1 + np.exp(-np.clip(x, -30, 30))), np.float32)
+
+
+def may_change(hints: Hints, h: int, w: int) -> FloatArray | None:
+    """Where the user's maps let anything change, (h, w) float32 0..1; None when there are none."""
+    if hints.mask is None and hints.still is None:
+        return None
+    allowed = np.ones((h, w), np.float32)
+    if hints.mask is not None:
+        allowed = np.asarray(cv2.resize(hints.mask, (w, h), interpolation=cv2.INTER_AREA), np.float32)
+    if hints.still is not None:
+        allowed = allowed * (1 - cv2.resize(hints.still, (w, h), interpolation=cv2.INTER_AREA))
+    return np.asarray(allowed, np.float32)
 
 
 def _network_size(height: int, width: int, long_side: int) -> tuple[int, int]:

@@ -14,12 +14,14 @@ from stillflow.errors import StillflowError
 from stillflow.generator import Generator, generator_field
 from stillflow.kernels.arrays import ByteArray, FloatArray, SceneArrays
 from stillflow.kernels.reference import CONFIDENCE_FLOOR, STATISTICS_RADIUS
+from stillflow.light import touched
 from stillflow.motion import FLOW_CLASSES, Motion
 from stillflow.order import occlusion_order
-from stillflow.oscillation import in_loop
+from stillflow.oscillation import Oscillation, in_loop
 from stillflow.outline import bend_outlines
 from stillflow.photo import Photo
 from stillflow.region import flow_region, inner_ramp
+from stillflow.tone import tone_curve, toned
 
 MATTE_RAMP = 6.0
 """Pixels of a 1280-wide picture over which the matte rises from the region's edge inwards."""
@@ -180,6 +182,7 @@ def build_scene(
     unit = photo.width / 1280
     flows, sways, swaying = bend_outlines(motion, *flow_region(motion, photo.pixels))
     sway, sway_periods = in_loop(swaying, seconds, frames)
+    light, light_periods = in_loop(Oscillation(motion.light, motion.light_hz), seconds, frames)
     h, w = motion.matte.shape
     field_size = (w, h)
     known = cv2.resize(flows, field_size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
@@ -207,7 +210,11 @@ def build_scene(
             fill = np.ascontiguousarray(np.moveaxis(made, 0, -1) * 255, np.float32)
         if outputs.get("blend") == "network":
             blend = np.ascontiguousarray(np.moveaxis(coefficients, 0, -1), np.float32)
+    curve = tone_curve(photo.pixels)
+    fill = fill if curve is None else toned(fill, curve)
     matte, plate = _matte_and_plate(photo.pixels, flows, sways, owner, fill, unit)
+    # Light reaches further than motion: where nothing moves, the matte says no more than that it is touched.
+    matte = np.where(touched(light, photo.height, photo.width), np.maximum(matte, 1), matte)
     arrays = SceneArrays(
         photo=photo.pixels,
         plate=plate,
@@ -218,6 +225,8 @@ def build_scene(
         inside=inside,
         sway=sway,
         sway_periods=sway_periods,
+        light=light,
+        light_periods=light_periods,
         blend=blend,
         low=local_mean(plate),
         frames=frames,
