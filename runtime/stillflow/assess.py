@@ -36,6 +36,9 @@ REFUSED, POOR, IDEAL = 0.2, 0.5, 0.85
 SMALL_SIDE = 320
 """Long side in pixels below which a loop looks coarse on any screen."""
 
+DETAIL_SIDE = 640
+"""Pixels at which texture is measured, so that a photo's size does not matter."""
+
 BLUR_LIMIT = 0.006
 """Detail (see ``sharpness``) below which a photo counts as blurred: out-of-focus and thumbnail-enlarged ones."""
 
@@ -149,17 +152,18 @@ def measure(photo: Photo, motion: Motion, *, seconds: float = 4.0) -> dict[str, 
         seen to move. confidence: mean of the velocity's. uncovered_share: of what flows, see ``artefacts``.
         matte_doubt: undecided area relative to the moving one. network: its own chance, where it says one.
     """
+    luma = _luma(photo)
     moving = motion.matte > 0.5
     flows = moving & np.isin(motion.classes, FLOW_CLASSES)
     measures = {
         "long_side": float(max(photo.height, photo.width)),
-        "sharpness": sharpness(photo),
+        "sharpness": _detail(luma),
         "moving_share": float((moving & np.isin(motion.classes, FLOW_CLASSES + SWAY_CLASSES)).mean()),
         "flow_share": float(flows.mean()),
         "foliage_share": float((moving & (motion.classes == FOLIAGE)).mean()),
         "life_share": float(np.isin(motion.classes, (6, 7)).mean()),
         "edge_share": _edge_share(moving),
-        "visible_motion": _visible_motion(photo, moving),
+        "visible_motion": _visible_motion(luma, moving),
         "confidence": float(motion.confidence[flows].mean()) if flows.any() else 1.0,
         "uncovered_share": uncovered_share(motion, seconds=seconds),
         "matte_doubt": _doubt(motion.matte),
@@ -177,8 +181,19 @@ def chance_of(measures: Mapping[str, float]) -> float:
 
 def sharpness(photo: Photo) -> float:
     """Mean absolute second difference of the luma at 640 pixels, 0..1: how much fine texture there is."""
-    gray = cv2.cvtColor(photo.fitted(640).pixels, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
-    return float(np.abs(cv2.Laplacian(gray, cv2.CV_32F)).mean())
+    return _detail(_luma(photo))
+
+
+def _luma(photo: Photo) -> FloatArray:
+    """(h, w) float32 0..1, ``DETAIL_SIDE`` pixels on the longest side."""
+    scale = min(1.0, DETAIL_SIDE / max(photo.height, photo.width))
+    size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
+    small = cv2.resize(photo.pixels, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255, np.float32)
+
+
+def _detail(luma: FloatArray) -> float:
+    return float(np.abs(cv2.Laplacian(luma, cv2.CV_32F)).mean())
 
 
 def _shortcomings(measures: Mapping[str, float]) -> list[str]:
@@ -216,11 +231,10 @@ def _faults(photo: Photo, measures: Mapping[str, float], *, placed: bool) -> lis
     return found
 
 
-def _visible_motion(photo: Photo, moving: np.ndarray) -> float:
+def _visible_motion(luma: FloatArray, moving: np.ndarray) -> float:
     """Local contrast of the luma (against a Gaussian of 2 % of the width) inside what moves, mean over all, 0..1."""
-    small = (160, max(1, round(160 * photo.height / photo.width)))
-    gray = cv2.cvtColor(photo.pixels, cv2.COLOR_RGB2GRAY)
-    luma = cv2.resize(gray, small, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    small = (160, max(1, round(160 * luma.shape[0] / luma.shape[1])))
+    luma = np.asarray(cv2.resize(luma, small, interpolation=cv2.INTER_AREA), np.float32)
     contrast = np.abs(luma - cv2.GaussianBlur(luma, (0, 0), 0.02 * small[0]))
     where = cv2.resize(moving.astype(np.float32), small, interpolation=cv2.INTER_AREA)
     return float((contrast * where).mean())

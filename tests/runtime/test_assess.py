@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from stillflow.assess import assess, sharpness
+from stillflow.errors import StillflowError
 from stillflow.photo import Photo
 
 from .scenes import falling_motion, textured
@@ -57,3 +59,39 @@ def test_sharpness_tells_noise_from_fog():
     assert sharpness(Photo.from_array(textured(300, 300))) > 10 * sharpness(
         Photo.from_array(np.full((300, 300, 3), 128, np.uint8))
     )
+
+
+def test_a_ribbon_of_a_panorama_is_judged_too():
+    verdict = assess(Photo.from_array(textured(20, 2000)), falling_motion(20, 2000, 0.01))
+    assert verdict.measures["long_side"] == 2000
+
+
+def test_what_the_user_says_moves_is_not_refused():
+    photo = Photo.from_array(textured(480, 640))
+    motion = falling_motion(480, 640, 0.05)
+    matte = np.zeros_like(motion.matte)
+    matte[60:64, 80:86] = 1
+    small = changed(motion, matte=matte, classes=matte.astype(np.uint8))
+    assert assess(photo, small).verdict == "unsuitable"
+    placed = assess(photo, small, placed=True)
+    assert placed.verdict == "good" and placed.chance == 1
+    with pytest.raises(StillflowError, match="nothing") as caught:
+        assess(photo, small).refuse("candle.jpg")
+    assert "candle.jpg" in caught.value.what and "--force" in caught.value.fix
+    placed.refuse("candle.jpg")
+
+
+def test_a_person_makes_it_worse_and_is_named():
+    photo, motion = Photo.from_array(textured(480, 640)), falling_motion(480, 640, 0.05)
+    sway = changed(motion, classes=np.where(motion.classes > 0, 6, 0).astype(np.uint8))
+    verdict = assess(photo, sway)
+    assert verdict.score <= 1
+    assert any("breathe" in reason for reason in verdict.reasons)
+    assert 0 < verdict.chance < assess(photo, motion).chance
+
+
+def test_too_fast_is_risky_with_the_strength_that_would_be_clean():
+    verdict = assess(Photo.from_array(textured(480, 640)), sideways(480, 640, 0.5))
+    assert verdict.verdict == "risky"
+    assert verdict.strength < 1
+    assert verdict.strength_why in verdict.warnings
