@@ -60,30 +60,31 @@ GENERATOR_INPUTS = (
         "field",
         "the moving layer at a quarter of the picture's size",
         (
-            "red of the layer, 0 to 1, continued beyond its edge",
+            "red of the plate, 0 to 1: the layer, continued beyond its edge by the closed form",
             "green, likewise",
             "blue, likewise",
             "1 where the photo shows the layer",
             "confidence that a place belongs to the layer, 0 to 1",
             "x displacement over one cycle, field pixels divided by 32",
             "y displacement, likewise",
-            "confidence of the source traced back, at mid cycle",
-            "confidence of the source traced forward, at mid cycle",
+            "luma of the photo, 0 to 1",
+            "red minus blue of the photo",
         ),
     ),
 )
 GENERATOR_OUTPUTS = (
-    _image("plate", "colours of the layer everywhere, sRGB", ("red", "green", "blue"), range=(0.0, 1.0)),
+    _image("plate", "local mean of the layer's colours, sRGB", ("red", "green", "blue"), range=(0.0, 1.0)),
     _image(
         "blend",
-        "coefficients of the blend: w = sigmoid(logit(w0) + b0 sin(pi u) + b1 sin(2 pi u))",
-        ("b0", "b1"),
+        "coefficients of the blend, w = sigmoid(logit(w0) + b0 sin(pi u) + b1 sin(2 pi u)), and how to paint and trust "
+        "what lies beyond the layer's edge",
+        ("b0", "b1", "share of the texture to keep, 0 to 1", "what to add to the confidence"),
     ),
 )
 
 WHAT = {
     "flow": "photo and hints to classes, what moves, and velocity",
-    "generator": "moving layer to the colours its motion uncovers, and blend coefficients",
+    "generator": "moving layer to the colours its motion uncovers, how far to trust them, and blend coefficients",
 }
 INPUTS = {"flow": FLOW_INPUTS, "generator": GENERATOR_INPUTS}
 OUTPUTS = {"flow": FLOW_OUTPUTS, "generator": GENERATOR_OUTPUTS}

@@ -11,7 +11,7 @@ import numpy as np
 
 from stillflow import layer, stream
 from stillflow.errors import StillflowError
-from stillflow.generator import Generator, generator_field
+from stillflow.generator import Generator, Layer, consult
 from stillflow.kernels.arrays import ByteArray, FloatArray, SceneArrays
 from stillflow.kernels.reference import CONFIDENCE_FLOOR, STATISTICS_RADIUS
 from stillflow.light import touched
@@ -202,17 +202,13 @@ def build_scene(
     inside = np.maximum(_confidence_ramp(flows, sways, flow, unit) * stream.doubt(course), CONFIDENCE_FLOOR)
     colours = cv2.resize(photo.pixels, field_size, interpolation=cv2.INTER_AREA).astype(np.float32)
     fill = layer.continue_values(colours, known, motion.classes, owner) if known.any() else colours
-    blend = None
-    if generator is not None and flows.any():
-        field = generator_field(fill, known, velocity, cycles, inside, frames, flow)
-        made, coefficients = generator(field)
-        if outputs.get("plate") == "network":
-            fill = np.ascontiguousarray(np.moveaxis(made, 0, -1) * 255, np.float32)
-        if outputs.get("blend") == "network":
-            blend = np.ascontiguousarray(np.moveaxis(coefficients, 0, -1), np.float32)
     curve = tone_curve(photo.pixels)
     fill = fill if curve is None else toned(fill, curve)
     matte, plate = _matte_and_plate(photo.pixels, flows, sways, owner, fill, unit)
+    blend = None
+    if generator is not None and flows.any():
+        prepared = Layer(photo.pixels, plate, matte, known, velocity, cycles, inside, frames)
+        plate, inside, blend = consult(generator, outputs, prepared, curve)
     # Light reaches further than motion: where nothing moves, the matte says no more than that it is touched.
     matte = np.where(touched(light, photo.height, photo.width), np.maximum(matte, 1), matte)
     arrays = SceneArrays(
