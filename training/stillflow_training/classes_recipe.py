@@ -19,11 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stillflow.motion import CLASS_NAMES
+from stillflow.motion import CLASS_NAMES, STILL_CLASSES
 from stillflow_export.networks.classes import STRIDE, ClassNetwork
 from stillflow_training.flow_validation import ClassFigures, network_size, shrink
 from stillflow_training.labels import LabelledPhoto, read_labels
 from stillflow_training.photo_bank import PhotoBank, Views
+from stillflow_training.procedural import Pictures, draw_scenes
 from stillflow_training.run_folder import (
     Run,
     open_run,
@@ -64,6 +65,10 @@ def losses(classes: Tensor, moves: Tensor, picture: Tensor, views: Views) -> dic
     any_ = (share + truth - share * truth).sum((1, 2, 3))
     present = functional.one_hot(views.classes, len(CLASS_NAMES)).float().mean((1, 2)) > PRESENT
     said = picture[:, :, 0, 0]
+    known = (views.suited >= 0).float()
+    suited = functional.binary_cross_entropy_with_logits(
+        said[:, 10], views.suited.clamp(min=0), reduction="none"
+    )
     return {
         "classes": functional.cross_entropy(
             classes, labels, torch.tensor(CLASS_WEIGHTS), label_smoothing=0.03
@@ -71,11 +76,45 @@ def losses(classes: Tensor, moves: Tensor, picture: Tensor, views: Views) -> dic
         "moves": functional.binary_cross_entropy_with_logits(moves, truth),
         "overlap": (1 - (both + 4) / (any_ + 4)).mean(),
         "picture": functional.binary_cross_entropy_with_logits(said[:, :10], present.float())
-        + 0.3 * functional.binary_cross_entropy_with_logits(said[:, 10], views.suited),
+        + 0.3 * (suited * known).sum() / (known.sum() + 1),
     }
 
 
-def batches(bank: PhotoBank, learn: Tensor, config: dict[str, Any], start: int) -> Iterator[Views]:
+def draw_scene_photos(photos: list[LabelledPhoto], count: int, seed: int) -> list[LabelledPhoto]:
+    """Procedural scenes between the photos' own parts, as labelled photos of 128x176.
+
+    Args:
+        photos: to take backgrounds, things in front, and textures from.
+        count: scenes, rounded up to a multiple of 20.
+        seed: of all choices.
+    """
+    random = torch.Generator().manual_seed(seed)
+    pictures, result = Pictures.of_labels(photos), []
+    for _ in range(0, count, 20):
+        batch = draw_scenes(random, 20, 128, 176, pictures)
+        pixels = (batch.photo.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
+        classes = torch.where(batch.classes < len(CLASS_NAMES), batch.classes, 0).numpy()
+        for photo, labels in zip(pixels, classes, strict=True):
+            moves = (~np.isin(labels, STILL_CLASSES)).astype(np.uint8)
+            nothing = np.zeros(labels.shape, np.float32)
+            result.append(
+                LabelledPhoto(
+                    name="procedural",
+                    split="train",
+                    photo=photo,
+                    classes=labels,
+                    moves=moves,
+                    velocity=np.zeros((*labels.shape, 2), np.float32),
+                    weight=nothing,
+                    arrows=np.zeros((0, 5), np.float32),
+                    suitability=-1,
+                    either=np.zeros_like(moves),
+                )
+            )
+    return result
+
+
+def batches(bank: PhotoBank, among: Tensor, config: dict[str, Any], start: int) -> Iterator[Views]:
     """Draw the batches of all steps from ``start`` on, in a thread of their own.
 
     Seeded at each step: a resumed run draws the very batches an unbroken one would have drawn.
@@ -87,7 +126,7 @@ def batches(bank: PhotoBank, learn: Tensor, config: dict[str, Any], start: int) 
         for step in range(start, config["steps"]):
             phase = phase_at(config, step)
             random.manual_seed(config["seed"] * 1_000_003 + step)
-            ready.put(bank.draw(phase["batch"], phase["height"], phase["width"], random, learn))
+            ready.put(bank.draw(phase["batch"], phase["height"], phase["width"], random, among))
 
     threading.Thread(target=draw, daemon=True).start()
     for _ in range(start, config["steps"]):
@@ -133,8 +172,13 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
         The validation figures of the best weights.
     """
     held_back = [p for p in photos if p.split == "val"]
-    learn = torch.tensor([i for i, p in enumerate(photos) if p.split == "train"])
-    bank = PhotoBank(photos)
+    learn = [p for p in photos if p.split == "train"]
+    scenes = draw_scene_photos(learn, config["scenes"], config["seed"])
+    bank = PhotoBank(learn + scenes)
+    if scenes:
+        share = config["scene_share"] / (1 - config["scene_share"])
+        bank.often[len(learn) :] = share * bank.often[: len(learn)].sum() / len(scenes)
+    everything = torch.arange(len(learn) + len(scenes))
     torch.manual_seed(config["seed"])
     network = ClassNetwork(config["widths"], config["decoder"]).to(memory_format=torch.channels_last)
     average = ClassNetwork(config["widths"], config["decoder"]).eval()
@@ -151,7 +195,7 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
     )
     start = run.resume({"network": network, "average": average, "optimiser": optimiser})
     network.train()
-    for step, views in enumerate(batches(bank, learn, config, start), start):
+    for step, views in enumerate(batches(bank, everything, config, start), start):
         torch.manual_seed(config["seed"] * 1_000_003 + step)
         for group in optimiser.param_groups:
             group["lr"] = rate_at(config, step)
@@ -173,7 +217,7 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
             if run.is_best(score(figures)):
                 save_weights(average, run.folder / "classes.safetensors")
                 weights = sum(p.numel() for p in network.parameters())
-                credits = photo_credits(run.data, [p for p in photos if p.split == "train"])
+                credits = photo_credits(run.data, learn)
                 run.write_receipt("classes", config, figures, step + 1, weights, credits)
             # After the weights: a run broken in between measures them once more, and none are lost.
             run.save(step + 1, {"network": network, "average": average, "optimiser": optimiser})

@@ -18,13 +18,16 @@ RARE_CLASSES = (3, 4, 6, 7, 8)
 """Smoke, fire, person, animal, cloth: photos with more than 3 % of any are drawn twice as often, and so are
 photos in which nothing moves."""
 
-PASTED = 0.25
-"""Share of views into which a region of another view is pasted."""
+SPLIT = 0.35
+"""Share of views of which one side is another photo's."""
 
-WHOLE = 0.3
+PASTED = 0.4
+"""Share of views into which a region of another view is pasted; tried twice."""
+
+WHOLE = 0.25
 """Share of views that show the whole photo."""
 
-SMALLEST = 0.3
+SMALLEST = 0.12
 """Area of the smallest crop, relative to the photo's."""
 
 GRAY = torch.tensor([0.299, 0.587, 0.114])[None, :, None, None]
@@ -37,7 +40,7 @@ class Views:
 
     photo (n, 3, H, W) float32 0..1; classes (n, H, W) int64; moves (n, H, W) float32 0 or 1; velocity (n, 2, H, W)
     widths a second; weight (n, H, W), trust in the velocity; either (n, H, W), 1 where the opposite sideways
-    direction would do; suited (n,), 1 where a loop of the photo can look right.
+    direction would do; suited (n,), 1 where a loop of the photo can look right, 0 where not, -1 where nobody said.
     """
 
     photo: Tensor
@@ -64,7 +67,9 @@ class PhotoBank:
         self.maps = torch.zeros(n, 3, side, side, dtype=torch.uint8)  # classes, moves, either
         self.flow = torch.zeros(n, 3, side, side, dtype=torch.float16)  # velocity x and y in pixels, weight
         self.size = torch.tensor([p.classes.shape for p in photos], dtype=torch.float32)
-        self.suited = torch.tensor([float(p.suitability >= 2) for p in photos])
+        self.suited = torch.tensor(
+            [float(p.suitability >= 2) if p.suitability >= 0 else -1.0 for p in photos]
+        )
         self.often = torch.ones(n)
         for i, p in enumerate(photos):
             h, w = p.classes.shape
@@ -88,7 +93,9 @@ class PhotoBank:
         """
         chosen = among[torch.multinomial(self.often[among], count, replacement=True, generator=random)]
         views = self._crop(chosen, height, width, random)
-        _paste(views, random)
+        _split(views, random)
+        for _ in range(2):
+            _paste(views, random)
         views.photo = colour_jitter(views.photo, random)
         return views
 
@@ -156,7 +163,7 @@ def _reflected(position: Tensor, length: Tensor) -> Tensor:
 
 
 def _paste(views: Views, random: torch.Generator) -> None:
-    """Paste one region of another view into some of the views, with edges softened over 3 pixels."""
+    """Paste one region of another view into some of the views."""
     n = len(views.photo)
     other = torch.randperm(n, generator=random)
     given = torch.rand(n, generator=random) < PASTED
@@ -168,12 +175,30 @@ def _paste(views: Views, random: torch.Generator) -> None:
         fit = [c for c in range(9) if 0.02 < float(shares[c]) < 0.7]
         if fit:
             mask[i] = region == fit[int(torch.randint(len(fit), (1,), generator=random))]
+    _take(views, other, mask)
+
+
+def _split(views: Views, random: torch.Generator) -> None:
+    """Replace what lies beyond a random straight line by another view: a place must be known without the rest."""
+    n, h, w = views.classes.shape
+    other = torch.randperm(n, generator=random)
+    angle = torch.rand(n, generator=random) * 2 * torch.pi
+    offset = torch.where(
+        torch.rand(n, generator=random) < SPLIT, _between(n, -0.2, 0.3, random), torch.full((n,), 9.0)
+    )
+    y, x = torch.meshgrid(torch.linspace(-0.5, 0.5, h), torch.linspace(-0.5, 0.5, w), indexing="ij")
+    _take(views, other, x[None] * _map(torch.cos(angle)) + y[None] * _map(torch.sin(angle)) > _map(offset))
+
+
+def _take(views: Views, other: Tensor, mask: Tensor) -> None:
+    """Fill a mask (n, H, W) from other views, with edges softened over 3 pixels."""
     soft = functional.avg_pool2d(mask[:, None].float(), 3, 1, 1)
     source = {f.name: getattr(views, f.name)[other] for f in fields(views) if f.name != "suited"}
     views.photo = views.photo * (1 - soft) + source["photo"] * soft
     for name in ("classes", "moves", "weight", "either"):
         setattr(views, name, torch.where(mask, source[name], getattr(views, name)))
     views.velocity = torch.where(mask[:, None], source["velocity"], views.velocity)
+    views.suited = torch.where(mask.flatten(1).any(1), -1.0, views.suited)
 
 
 def colour_jitter(photo: Tensor, random: torch.Generator) -> Tensor:
