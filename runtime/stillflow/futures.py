@@ -31,6 +31,8 @@ from stillflow.motion import CLASS_NAMES, FLOW_CLASSES, Motion
 if TYPE_CHECKING:
     from stillflow.flow import Run
 
+Mask = npt.NDArray[np.bool_]
+
 MAX_FUTURES = 64
 """Most loops of one photo in one go; nobody looks at more."""
 
@@ -38,7 +40,7 @@ WATER = CLASS_NAMES.index("water")
 CLOUD = CLASS_NAMES.index("cloud")
 
 SURE = 0.12
-"""Doubt up to which a direction is as good as certain: such parts are never turned round."""
+"""Doubt up to which a direction is as good as certain: what falls and is so sure is never turned round."""
 
 MOST_DOUBT = 0.5
 """Cap on doubt: beyond it the other direction would be the more probable one, and seed 0 would have it."""
@@ -99,7 +101,8 @@ def draw_future(motion: Motion, hints: Hints) -> Motion:
     for label in (int(c) for c in np.unique(flows[flows > 0])):
         fixed = label in given or (bool(hints.arrows) and not given)
         pull = draws(hints.seed, label)
-        change = _changes(flows == label, np.zeros_like(doubt) if fixed else doubt, label, pull)
+        falls = (motion.velocity[..., 1] > np.abs(motion.velocity[..., 0])) & (doubt <= SURE)
+        change = _changes(flows == label, np.zeros_like(doubt) if fixed else doubt, falls, label, pull)
         spread = SPEED_SPREAD_GIVEN if fixed else SPEED_SPREAD
         change = cv2.resize(change, (w, h), interpolation=cv2.INTER_LINEAR) * math.exp(spread * pull["speed"])
         x, y = motion.velocity[..., 0], motion.velocity[..., 1]
@@ -203,7 +206,7 @@ def _classes_under(arrows: tuple[Arrow, ...], flows: npt.NDArray[np.uint8]) -> s
 
 
 def _changes(
-    region: npt.NDArray[np.bool_], doubt: FloatArray, label: int, pull: Mapping[str, float]
+    region: Mask, doubt: FloatArray, falls: Mask, label: int, pull: Mapping[str, float]
 ) -> FloatArray:
     """2x2 matrices that turn a class's velocity, (h', w', 4) float32 at most ``LARGEST`` samples across."""
     h, w = region.shape
@@ -217,7 +220,8 @@ def _changes(
     hesitant = hesitant / np.maximum(weight, 1e-3)
     owner = np.zeros(inside.shape, np.int32)
     matrices = [np.zeros(4, np.float32)]
-    for part in _parts(inside > 0, hesitant > SURE, label):
+    falling = cv2.resize(falls.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    for part in _parts(inside > 0, falling > 0, label):
         mean = float(hesitant[part].mean())
         tilt = float(np.clip(TILT[label] * mean * pull["tilt"], -MOST_TILT, MOST_TILT))
         owner[part] = len(matrices)
@@ -226,18 +230,16 @@ def _changes(
     return np.asarray(cv2.GaussianBlur(field, (0, 0), max(BORDER * size[0], 0.5)), np.float32)
 
 
-def _parts(
-    region: npt.NDArray[np.bool_], unsure: npt.NDArray[np.bool_], label: int
-) -> list[npt.NDArray[np.bool_]]:
+def _parts(region: Mask, falling: Mask, label: int) -> list[Mask]:
     """What turns as a whole, as (h, w) masks.
 
-    All clouds have one wind; each plume and each flame is one. Water falls into connected places where its
-    direction is in doubt, and the rest, so that a pool may turn below a fall that does not.
+    All clouds have one wind; each plume and each flame is one. Connected water is one, but for what surely
+    falls, so that a pool may turn below a fall that does not.
     """
     if label == CLOUD:
         return [region]
     found = []
-    for where in (region & unsure, region & ~unsure) if label == WATER else (region,):
+    for where in (region & ~falling, region & falling) if label == WATER else (region,):
         count, labels = cv2.connectedComponents(where.astype(np.uint8), connectivity=8)
         found += [labels == i for i in range(1, count)]
     return found
