@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from stillflow.bend import bend_velocity, rbf_velocity
 from stillflow.guidance import Arrow, Hints
 from stillflow.kernels.arrays import ByteArray, FloatArray, field_shape
 from stillflow.light import predict_light
@@ -39,9 +40,6 @@ ARROW_FLOOR = 0.1
 
 SLOWEST = 0.002
 """Widths a second: slower is as good as still."""
-
-RBF_SIGMA = 0.15
-"""Width of the Gaussian in ``rbf_velocity``, in picture widths."""
 
 
 def hint_planes(hints: Hints, h: int, w: int) -> FloatArray:
@@ -84,32 +82,6 @@ def _arrow_bump(arrow: Arrow, h: int, w: int) -> FloatArray:
     return np.asarray(np.exp(-squared / (2 * (ARROW_SIGMA * max(h, w)) ** 2)), np.float32)
 
 
-def rbf_velocity(arrows: Sequence[Arrow], h: int, w: int, aspect: float) -> FloatArray:
-    """Closed form: Gaussian-weighted mean of the arrows' velocities (normalised RBF).
-
-    Args:
-        arrows: at least one.
-        h: rows.
-        w: columns.
-        aspect: height / width of the picture.
-
-    Returns:
-        (h, w, 2) float32, widths a second.
-    """
-    y, x = np.mgrid[0:h, 0:w].astype(np.float32)
-    x, y = x / max(w - 1, 1), y / max(h - 1, 1) * aspect
-    total = np.zeros((h, w, 2), np.float32)
-    weight = np.full((h, w, 1), 1e-12, np.float32)
-    for arrow in arrows:
-        velocity = np.array(arrow.velocity(aspect), np.float32)
-        cx, cy = (arrow.x0 + arrow.x1) / 2, (arrow.y0 + arrow.y1) / 2 * aspect
-        # The small constant keeps the direction of the nearest arrows far away from all of them.
-        near = np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * RBF_SIGMA**2)) + 1e-6
-        total += near[..., None] * velocity
-        weight += near[..., None]
-    return np.asarray(total / weight, np.float32)
-
-
 def predict_motion(
     photo: Photo, hints: Hints, run: Run, outputs: Mapping[str, str], long_side: int = LONG_SIDE
 ) -> Motion:
@@ -137,10 +109,15 @@ def predict_motion(
     error = np.exp(np.clip(_to_field(out["spread"][0, 0], h, w), -20, 20)) / np.float32(VELOCITY_UNIT)
     confidence = 1 / (1 + error / (np.hypot(velocity[..., 0], velocity[..., 1]) + SLOWEST))
     sources = {"velocity": "network", "matte": "network"}
-    if hints.arrows and outputs.get("velocity_guided", "rbf") == "rbf":
-        velocity = rbf_velocity(hints.arrows, h, w, photo.height / photo.width)
-        sources["velocity"] = "rbf"
     matte, classes = _matte_and_classes(moves, logits, hints, h, w)
+    if hints.arrows:
+        aspect = photo.height / photo.width
+        if outputs.get("velocity_guided", "rbf") == "rbf":
+            velocity, sources["velocity"] = rbf_velocity(hints.arrows, h, w, aspect), "rbf"
+        else:
+            # An arrow on a river says nothing of the clouds; inside a mask it speaks for everything.
+            group = None if hints.mask is not None else logits[list(FLOW_CLASSES)].argmax(0).astype(np.uint8)
+            velocity = bend_velocity(velocity, hints.arrows, aspect, group)
     if hints.mask is not None:
         sources["matte"] = "user"
     velocity = np.ascontiguousarray(velocity * np.float32(hints.strength), np.float32)

@@ -18,7 +18,7 @@ from stillflow_export.networks.flow import (  # noqa: E402
     build_flow_network,
     load_flow_network,
 )
-from stillflow_export.networks.velocity import OUTPUTS, velocity_of  # noqa: E402
+from stillflow_export.networks.velocity import LOG_SPEED, OUTPUTS, velocity_of  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -38,19 +38,14 @@ def test_outputs_are_those_that_the_manifest_describes(network: FlowNetwork, siz
     assert all(bool(torch.isfinite(o).all()) for o in out)
 
 
-def test_arrows_are_followed_and_masks_outweigh(network: FlowNetwork) -> None:
+def test_masks_outweigh(network: FlowNetwork) -> None:
     photo = torch.rand(1, 3, 64, 64)
     hints = torch.zeros(1, 6, 64, 64)
     with torch.no_grad():
         free = network(photo, hints)
         hints[:, 0] = 1
         hints[:, 1, :, 32:] = 1
-        hints[:, 2] = 0.1
-        hints[:, 3] = 0.7
         guided = network(photo, hints)
-    # An untrained network neither turns nor stretches what the arrows say.
-    assert torch.allclose(guided[2][:, 0], torch.full((1, 32, 32), 0.7), atol=1e-4)
-    assert torch.allclose(guided[2][:, 1], torch.zeros(1, 32, 32), atol=1e-4)
     assert bool((guided[1][..., 18:] > free[1][..., 18:] + 11).all())
     assert bool((guided[1][..., :14] < free[1][..., :14] - 11).all())
     assert torch.equal(guided[0], free[0])
@@ -58,19 +53,12 @@ def test_arrows_are_followed_and_masks_outweigh(network: FlowNetwork) -> None:
 
 
 def test_velocity_is_direction_times_speed_and_small_without_a_direction() -> None:
-    out, hints = torch.zeros(1, OUTPUTS, 1, 1), torch.zeros(1, 6, 1, 1)
+    out = torch.zeros(1, OUTPUTS, 1, 1)
     out[0, :3, 0, 0] = torch.tensor([3.0, 4.0, 1.0])
-    expected = torch.exp(torch.tensor(-1.0)) * torch.tensor([0.6, 0.8])
-    assert torch.allclose(velocity_of(out, hints).flatten(), expected, rtol=1e-3)
+    expected = torch.exp(torch.tensor(1.0 - LOG_SPEED)) * torch.tensor([0.6, 0.8])
+    assert torch.allclose(velocity_of(out).flatten(), expected, rtol=1e-3)
     out[0, :2] = 0
-    assert float(velocity_of(out, hints).abs().max()) == 0.0
-
-
-def test_a_bend_turns_and_stretches_the_closed_form() -> None:
-    out, hints = torch.zeros(1, OUTPUTS, 1, 1), torch.zeros(1, 6, 1, 1)
-    hints[0, 2:5, 0, 0] = torch.tensor([0.1, 0.5, 0.0])
-    out[0, 3:5, 0, 0] = torch.tensor([1.0, 0.5])
-    assert torch.allclose(velocity_of(out, hints).flatten(), torch.tensor([1.0, 0.25]), atol=1e-5)
+    assert float(velocity_of(out).abs().max()) == 0.0
 
 
 def test_the_whole_picture_is_seen(network: FlowNetwork) -> None:

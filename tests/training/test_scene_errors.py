@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from stillflow.flow import rbf_velocity
+from stillflow.bend import rbf_velocity
 from stillflow.guidance import Hints
 from stillflow_training.scene_errors import HEIGHT, WIDTH, scene_errors
 

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stillflow.flow import VELOCITY_UNIT, hint_planes, rbf_velocity
+from stillflow.bend import bend_velocity, rbf_velocity
+from stillflow.flow import VELOCITY_UNIT, hint_planes
 from stillflow.guidance import Hints
-from stillflow.motion import CLASS_NAMES
+from stillflow.motion import CLASS_NAMES, FLOW_CLASSES
 from stillflow_training.arrows import Miss, as_arrow, misses
 from stillflow_training.labels import LabelledPhoto
 from stillflow_training.scene_errors import ARROW_COUNTS, scene_errors
@@ -109,16 +110,16 @@ class DirectionFigures:
 
         Args:
             item: the labelled photo.
-            ask: maps hints to the velocity (2, h, w), tenths of a width a second.
+            ask: maps hints to the velocity (h, w, 2), widths a second.
             size: (height, width) the network sees the photo at.
         """
         h, w = size
         if len(item.arrows):
-            self.misses["unguided"] += misses(as_field(ask(NO_HINTS)), item.arrows, h / w)
+            self.misses["unguided"] += misses(ask(NO_HINTS), item.arrows, h / w)
             self.misses["to_the_right"] += misses(np.array([[[0.01, 0]]], np.float32), item.arrows, h / w)
         if len(item.arrows) > 1:
             arrow = as_arrow(item.arrows[0], h / w)
-            self.misses["one_arrow"] += misses(as_field(ask(Hints(arrows=(arrow,)))), item.arrows[1:], h / w)
+            self.misses["one_arrow"] += misses(ask(Hints(arrows=(arrow,))), item.arrows[1:], h / w)
             closed = rbf_velocity([arrow], h, w, h / w)
             self.misses["one_arrow_rbf"] += misses(closed, item.arrows[1:], h / w)
 
@@ -165,8 +166,8 @@ def validate(
         answer = predict(small, hint_planes(NO_HINTS, h, w))
         classes.add(item, answer["classes"], answer["moves"][0], float(answer["suited"].reshape(-1)[0]))
 
-        def ask(hints: Hints, small: FloatArray = small, h: int = h, w: int = w) -> FloatArray:
-            return predict(small, hint_planes(hints, h, w))["velocity"]
+        def ask(hints: Hints, small: FloatArray = small) -> FloatArray:
+            return velocity_field(predict, small, hints)
 
         directions.add(item, ask, (h, w))
     figures = {**classes.figures(), **directions.figures()}
@@ -180,8 +181,7 @@ def velocity_errors(
     """Mean velocity error relative to the scene's mean speed, inside the mask, network and RBF."""
 
     def guess(picture: npt.NDArray[np.uint8], hints: Hints) -> FloatArray:
-        photo = picture.astype(np.float32).transpose(2, 0, 1) / 255
-        return as_field(predict(photo, hint_planes(hints, *picture.shape[:2]))["velocity"])
+        return velocity_field(predict, picture.astype(np.float32).transpose(2, 0, 1) / 255, hints)
 
     result = {}
     for count in ARROW_COUNTS:
@@ -193,9 +193,18 @@ def velocity_errors(
     return result
 
 
-def as_field(velocity: FloatArray) -> FloatArray:
-    """The network's velocity (2, h, w), tenths of a width a second, as a field (h, w, 2) of widths a second."""
-    return np.ascontiguousarray(velocity.transpose(1, 2, 0) / np.float32(VELOCITY_UNIT), np.float32)
+def velocity_field(predict: Predict, photo: FloatArray, hints: Hints) -> FloatArray:
+    """The velocity (h, w, 2) in widths a second that hints lead to, as ``stillflow.flow`` makes it with the network."""
+    answer = predict(photo, hint_planes(hints, *photo.shape[1:]))
+    field = np.ascontiguousarray(
+        answer["velocity"].transpose(1, 2, 0) / np.float32(VELOCITY_UNIT), np.float32
+    )
+    if not hints.arrows:
+        return field
+    group = (
+        None if hints.mask is not None else answer["classes"][list(FLOW_CLASSES)].argmax(0).astype(np.uint8)
+    )
+    return bend_velocity(field, hints.arrows, photo.shape[1] / photo.shape[2], group)
 
 
 def shrink(photo: npt.NDArray[np.uint8], h: int, w: int) -> FloatArray:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from stillflow.flow import rbf_velocity
+from stillflow.bend import rbf_velocity
 from stillflow.guidance import Hints
 from stillflow_training.flow_samples import draw_arrows
 from stillflow_training.procedural import make_scene

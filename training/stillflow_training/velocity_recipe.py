@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import queue
 import threading
 import time
@@ -17,7 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stillflow_export.networks.velocity import VelocityNetwork, either_of, spread_of, velocity_of
+from stillflow.bend import FLOOR, MOST_STRETCH, SIGMA
+from stillflow_export.networks.velocity import LOG_SPEED, VelocityNetwork, either_of, spread_of, velocity_of
 from stillflow_training.classes_recipe import rate_at
 from stillflow_training.labels import LabelledPhoto, read_labels
 from stillflow_training.photo_bank import PhotoBank
@@ -32,42 +34,108 @@ from stillflow_training.run_folder import (
 )
 from stillflow_training.velocity_samples import Samples, ScenePool, draw_samples
 
-TERMS = {"direction": 0.5, "speed": 0.3, "bent": 1.0, "spread": 0.05, "either": 0.1}
+TERMS = {"direction": 0.5, "speed": 0.3, "bent": 1.0, "shape": 0.3, "spread": 0.05, "either": 0.1}
 """Weight of each term of the loss."""
+
+
+def bend(velocity: Tensor, arrows: Tensor) -> Tensor:
+    """``stillflow.bend.bend_velocity`` in torch, for batches.
+
+    Args:
+        velocity: (n, 2, h, w).
+        arrows: (n, k, 4): middle in picture widths, velocity in the field's unit; all zero where there is none.
+
+    Returns:
+        (n, 2, h, w); the velocity as it was where there are no arrows.
+    """
+    h, w = velocity.shape[2:]
+    aspect = h / w
+    x = torch.linspace(0, 1, w)[None, None, None]
+    y = torch.linspace(0, aspect, h)[None, None, :, None]
+    cx, cy = arrows[..., 0, None, None], arrows[..., 1, None, None]
+    given = (arrows[..., 2:].abs().sum(-1) > 0).float()
+    near = torch.exp(-((x - cx).square() + (y - cy).square()) / (2 * SIGMA**2)) + FLOOR
+    near = near * given[..., None, None]
+    weights = near / near.sum(1, keepdim=True).clamp(min=1e-12)
+    spot = torch.stack([arrows[..., 0] * 2 - 1, arrows[..., 1] / aspect * 2 - 1], -1)[:, :, None]
+    here = functional.grid_sample(velocity, spot, align_corners=True, padding_mode="border")[..., 0]
+    b, s = here.permute(0, 2, 1), arrows[..., 2:]
+    length_b, length_s = (v.square().sum(-1).add(1e-8).sqrt() for v in (b, s))
+    stretch = torch.log(length_s / length_b).clamp(-math.log(MOST_STRETCH), math.log(MOST_STRETCH)) * given
+    cos = (b * s).sum(-1) / (length_b * length_s)
+    sin = (b[..., 0] * s[..., 1] - b[..., 1] * s[..., 0]) / (length_b * length_s)
+    factor = torch.exp((weights * stretch[..., None, None]).sum(1))
+    cos, sin = ((weights * v[..., None, None]).sum(1) for v in (cos, sin))
+    size = (cos.square() + sin.square()).add(1e-6).sqrt()
+    cos, sin = cos / size * factor, sin / size * factor
+    turned = torch.stack(
+        [velocity[:, 0] * cos - velocity[:, 1] * sin, velocity[:, 0] * sin + velocity[:, 1] * cos], 1
+    )
+    return torch.where(given.any(1)[:, None, None, None], turned, velocity)
 
 
 def losses(out: Tensor, samples: Samples) -> dict[str, Tensor]:
     """The terms of the loss, before ``TERMS``; all but the last are weighted by trust in the label.
 
     Without arrows, where the picture tells the direction: direction, 1 - cosine; speed, absolute error of the
-    log-speed, so that slow clouds count as much as falls. With arrows: bent, the error relative to the sample's mean
-    speed. spread: Laplace likelihood of the velocity error (error / s + log s). either: binary cross entropy.
+    log-speed, so that slow clouds count as much as falls. With arrows: bent, the error of the bent field relative to
+    the sample's mean speed; shape, 1 - the squared coherence of field and truth, which no turning and stretching
+    of the whole changes. spread: Laplace likelihood of the velocity error (error / s + log s). either: cross entropy.
 
     Args:
         out: (n, OUTPUTS, h, w) of the network.
         samples: the truth.
     """
-    told_planes = functional.avg_pool2d(samples.hints, 4)
-    velocity, truth, weight = velocity_of(out, told_planes), samples.velocity, samples.weight
+    field, truth, weight = velocity_of(out), samples.velocity, samples.weight
+    velocity = bend(field, samples.arrows)
     told = samples.told[:, None, None, None].float()
-    free = weight * (1 - told) * samples.directed[:, None, None, None].float()
+    directed = samples.directed[:, None, None, None].float()
+    free = weight * (1 - told) * directed
     length = truth.square().sum(1, keepdim=True).add(1e-6).sqrt()
     error = (velocity - truth).square().sum(1, keepdim=True).add(1e-6).sqrt()
     cosine = functional.cosine_similarity(out[:, 0:2], truth, dim=1, eps=1e-3)[:, None]
-    mean_speed = (length * weight).sum((1, 2, 3), keepdim=True) / (weight.sum((1, 2, 3), keepdim=True) + 1e-3)
-    relative = error / (mean_speed + 0.01)
-    known = weight * torch.maximum(told, samples.directed[:, None, None, None].float())
+    known = weight * torch.maximum(told, directed)
     log_spread = spread_of(out).clamp(-5.0, 3.0)
-    # Each guided sample counts the same, however small its moving part.
-    per_sample = (relative * weight * told).sum((1, 2, 3)) / (weight.sum((1, 2, 3)) + 1.0)
     drifting = functional.binary_cross_entropy_with_logits(either_of(out), samples.either, reduction="none")
     return {
         "direction": ((1 - cosine) * free).sum() / (free.sum() + 1),
-        "speed": ((out[:, 2:3] - 2.0 - torch.log(length)).abs() * free).sum() / (free.sum() + 1),
-        "bent": per_sample.sum() / (told.sum() + 1e-3),
+        "speed": ((out[:, 2:3] - LOG_SPEED - torch.log(length)).abs() * free).sum() / (free.sum() + 1),
+        "bent": guided_error(velocity, samples),
+        "shape": ((1 - coherence(field, truth, weight)) * told[:, 0, 0, 0]).sum() / (told.sum() + 1e-3),
         "spread": ((error.detach() * torch.exp(-log_spread) + log_spread) * known).sum() / (known.sum() + 1),
         "either": (drifting * free).sum() / (free.sum() + 1),
     }
+
+
+def coherence(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+    """Squared coherence of two fields of vectors, taken as complex numbers, (n,) in 0..1.
+
+    |sum w conj(a) b|² / (sum w |a|² sum w |b|²): 1 where one is the other turned and stretched as a whole.
+    """
+    w = weight[:, 0]
+    real = (w * (a * b).sum(1)).sum((1, 2))
+    imaginary = (w * (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])).sum((1, 2))
+    energy = (w * a.square().sum(1)).sum((1, 2)) * (w * b.square().sum(1)).sum((1, 2))
+    return (real.square() + imaginary.square()) / (energy + 1e-9)
+
+
+def guided_error(velocity: Tensor, samples: Samples) -> Tensor:
+    """Mean error of a velocity (n, 2, h, w) where there are arrows, relative to each sample's mean speed.
+
+    Each sample counts the same, however small its moving part, and a wild one must not outweigh the batch.
+    """
+    truth, weight = samples.velocity, samples.weight
+    told = samples.told.float()
+    error, length = ((v.square().sum(1, keepdim=True) + 1e-6).sqrt() for v in (velocity - truth, truth))
+    area = weight.sum((1, 2, 3))
+    mean_speed = (length * weight).sum((1, 2, 3)) / (area + 1e-3)
+    relative = (error / (mean_speed[:, None, None, None] + 0.01)).clamp(max=4.0)
+    return ((relative * weight).sum((1, 2, 3)) / (area + 1.0) * told).sum() / (told.sum() + 1e-3)
+
+
+def closed_form(samples: Samples) -> Tensor:
+    """``stillflow.bend.rbf_velocity`` of the samples' arrows, (n, 2, h, w): it comes with the hints."""
+    return functional.avg_pool2d(samples.hints[:, 3:5], 4)
 
 
 def batches(
@@ -94,7 +162,7 @@ def check(network: nn.Module, held_back: list[Samples]) -> dict[str, Any]:
         with torch.no_grad():
             out = network(samples.photo, samples.classes, samples.hints)
             terms = losses(out, samples)
-            terms["bent_rbf"] = losses(torch.zeros_like(out), samples)["bent"]
+            terms["bent_rbf"] = guided_error(closed_form(samples), samples)
         for name, value in terms.items():
             totals[name] = totals.get(name, 0.0) + float(value) / len(held_back)
     return {name: round(value, 4) for name, value in totals.items()}

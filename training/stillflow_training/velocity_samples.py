@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stillflow.flow import VELOCITY_UNIT, hint_planes
-from stillflow.guidance import Hints
+from stillflow.guidance import Arrow, Hints
 from stillflow.motion import CLASS_NAMES, FLOW_CLASSES
 from stillflow_export.networks.classes import STRIDE
 from stillflow_training.flow_samples import draw_arrows
@@ -24,6 +24,9 @@ DIRECTED = ("fall", "smoke", "river")
 TOLD = {"scene": (0.12, (1, 2, 3, 5)), "view": (0.6, (1, 1, 2, 3))}
 """For each source: share of samples without arrows, and counts of arrows, each as likely."""
 
+MOST_ARROWS = 5
+"""Of a sample."""
+
 
 @dataclass(eq=False)
 class Samples:
@@ -31,7 +34,8 @@ class Samples:
 
     photo (n, 3, H, W) 0..1; classes (n, 10, H/4, W/4), probabilities as an imperfect class network gives them; hints
     (n, 6, H, W); velocity (n, 2, H/4, W/4) tenths of a width a second; weight (n, 1, H/4, W/4), trust in it; either
-    (n, 1, H/4, W/4); told (n,), True where there are arrows; directed (n,), True where the picture tells the direction.
+    (n, 1, H/4, W/4); arrows (n, MOST_ARROWS, 4): middle in picture widths, velocity in tenths of a width a second, all
+    zero where there is none; directed (n,), True where the picture tells the direction.
     """
 
     photo: Tensor
@@ -40,8 +44,13 @@ class Samples:
     velocity: Tensor
     weight: Tensor
     either: Tensor
-    told: Tensor
+    arrows: Tensor
     directed: Tensor
+
+    @property
+    def told(self) -> Tensor:
+        """(n,), True where there are arrows."""
+        return self.arrows[:, 0, 2:].abs().sum(1) > 0
 
 
 class ScenePool:
@@ -118,26 +127,34 @@ def _finish(
     """Add hints and imperfect classes; bring the truth to the network's grid."""
     n, _, h, w = views.photo.shape
     untold, numbers = TOLD[source]
-    hints, told = [], []
+    hints, arrows, weight = [], torch.zeros(n, MOST_ARROWS, 4), views.weight.clone()
     for i in range(n):
-        arrows = ()
-        field = views.velocity[i].permute(1, 2, 0).numpy()
+        told: tuple[Arrow, ...] = ()
         if rng.random() >= untold:
-            arrows = draw_arrows(rng, views.weight[i].numpy() > 0.5, field, int(rng.choice(numbers)))
+            where = views.weight[i] > 0.5
+            if where.any():
+                # All arrows of a sample lie on one surface, and tell of that surface only.
+                labels = views.classes[i][where]
+                mine = views.classes[i] == labels[int(rng.integers(len(labels)))]
+                field = views.velocity[i].permute(1, 2, 0).numpy()
+                told = draw_arrows(rng, (where & mine).numpy(), field, int(rng.choice(numbers)))
+                weight[i] *= mine
         mask = views.moves[i].numpy() if rng.random() < (0.7 if source == "scene" else 0.3) else None
-        hints.append(hint_planes(Hints(mask=mask, arrows=arrows), h, w))
-        told.append(bool(arrows))
-    told_ = torch.tensor(told)
-    velocity = torch.where(told_[:, None, None, None], views.velocity, settled(views))
+        hints.append(hint_planes(Hints(mask=mask, arrows=told), h, w))
+        for k, arrow in enumerate(told):
+            middle = ((arrow.x0 + arrow.x1) / 2, (arrow.y0 + arrow.y1) / 2 * h / w)
+            arrows[i, k] = torch.tensor([*middle, *(v * VELOCITY_UNIT for v in arrow.velocity(h / w))])
+    given = arrows[:, 0, 2:].abs().sum(1) > 0
+    velocity = torch.where(given[:, None, None, None], views.velocity, settled(views))
     at = np.s_[..., STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]
     return Samples(
         photo=views.photo,
         classes=doubtful_classes(views.classes, random),
         hints=torch.from_numpy(np.stack(hints)),
         velocity=velocity[at] * VELOCITY_UNIT,
-        weight=views.weight[:, None][at],
+        weight=torch.where(given[:, None, None], weight, views.weight)[:, None][at],
         either=views.either[:, None][at],
-        told=told_,
+        arrows=arrows,
         directed=directed,
     )
 

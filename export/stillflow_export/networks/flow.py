@@ -47,7 +47,7 @@ class FlowNetwork(nn.Module):
         out = self.velocity(photo, torch.softmax(classes, 1), hints)
         told = functional.avg_pool2d(hints, STRIDE)
         moves = moves + MASK_WEIGHT * (2.0 * told[:, 1:2] - told[:, 0:1])
-        planes = torch.cat([classes, moves, velocity_of(out, told), spread_of(out), either_of(out)], 1)
+        planes = torch.cat([classes, moves, velocity_of(out), spread_of(out), either_of(out)], 1)
         planes = functional.interpolate(planes, scale_factor=2.0, mode="bilinear", align_corners=False)
         return (
             planes[:, :CLASSES],

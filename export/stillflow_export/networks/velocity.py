@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The velocity network: which way and how fast each place moves, from the photo, its classes and the user's arrows.
 
-Without arrows it says direction and speed itself. With arrows it bends their closed form: it turns and
-stretches it place by place, so that what it learned at one speed and direction holds at all of them. Plain layers only.
+Its field need not agree with the arrows: ``stillflow.bend`` turns and stretches it until it does. So what counts under
+arrows is its shape, how the flow at one place relates to that at another. Plain layers only.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from stillflow_export.networks.classes import CLASSES, Residual, normed_conv
 HINTS = 8
 """Planes made of the hints: mask known and value, arrow known, direction and strength of the closed form, row."""
 
+LOG_SPEED = 2.0
+"""An output of 0 means a log-speed of -2: 0.0135 widths a second, in the middle of what moves."""
+
 STEM, GRID, WIDTHS = 24, 40, (40, 56, 80)
 """Channels at 1/2 and 1/4 of the photo's size, and of the pyramid at 1/4, 1/8 and 1/16."""
 
-OUTPUTS = 2 + 1 + 2 + 1 + 1
-"""Direction, log-speed, stretch and turn of the closed form, spread, either."""
+OUTPUTS = 2 + 1 + 1 + 1
+"""Direction, log-speed, spread, either."""
 
 
 class VelocityNetwork(nn.Module):
@@ -86,37 +89,22 @@ class VelocityNetwork(nn.Module):
         return out
 
 
-def velocity_of(out: Tensor, hints: Tensor) -> Tensor:
-    """Turn the network's output into a velocity.
+def velocity_of(out: Tensor) -> Tensor:
+    """Velocity (n, 2, h, w), picture widths a second times 10, of the network's output.
 
-    Without arrows: direction times the exponential of a log-speed, since speeds span two orders of magnitude. A
-    direction much shorter than 0.1 is no direction: the velocity shrinks with it. With arrows, whose closed form is r:
-    r (1 + stretch) + perpendicular(r) turn.
-
-    Args:
-        out: (n, OUTPUTS, h, w) of the network.
-        hints: (n, 6, h, w), the hints at the same size.
-
-    Returns:
-        (n, 2, h, w), picture widths a second times 10.
+    Direction times the exponential of a log-speed, since speeds span two orders of magnitude. A direction much
+    shorter than 0.1 is no direction: the velocity shrinks with it.
     """
-    direction, log_speed, bend = out[:, 0:2], out[:, 2:3], out[:, 3:5]
+    direction = out[:, 0:2]
     length = torch.sqrt((direction * direction).sum(1, keepdim=True) + 0.01)
-    free = direction / length * torch.exp(torch.clamp(log_speed - 2.0, -6.0, 2.0))
-    told = hints[:, 3:5]
-    across = torch.cat([-told[:, 1:2], told[:, 0:1]], 1)
-    bent = told * (1.0 + torch.clamp(bend[:, 0:1], -0.95, 2.0)) + across * torch.clamp(
-        bend[:, 1:2], -1.5, 1.5
-    )
-    exists = torch.clamp(hints[:, 2:3] * 20.0, 0.0, 1.0)
-    return free + exists * (bent - free)
+    return direction / length * torch.exp(torch.clamp(out[:, 2:3] - LOG_SPEED, -6.0, 3.0))
 
 
 def spread_of(out: Tensor) -> Tensor:
     """Log of the velocity's expected error, (n, 1, h, w), in its own unit."""
-    return out[:, 5:6]
+    return out[:, 3:4]
 
 
 def either_of(out: Tensor) -> Tensor:
     """Logit of whether the opposite direction would be as true, (n, 1, h, w)."""
-    return out[:, 6:7]
+    return out[:, 4:5]
