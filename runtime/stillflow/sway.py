@@ -158,19 +158,23 @@ def detail_scale(photo: ByteArray, size: tuple[int, int]) -> FloatArray:
         (h, w) float32 0.4..2.
     """
     gray = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
-    width = size[0] * 4
-    gray = cv2.resize(gray, (width, size[1] * 4), interpolation=cv2.INTER_AREA).astype(np.float32)
-    levels = [cv2.GaussianBlur(gray, (0, 0), width / 640 * 0.7 * 2**i) for i in range(5)]
-    levels.insert(0, gray)
+    level = cv2.resize(gray, (size[0] * 4, size[1] * 4), interpolation=cv2.INTER_AREA).astype(np.float32)
+    # A smaller field is a smaller picture, whose octaves begin at coarser details.
+    first = np.log2(640 / (4 * size[0]))
     total = np.full((size[1], size[0]), 1e-3, np.float32)
-    weighed = total * 3
+    weighed = total * 2
     for i in range(5):
-        energy = cv2.resize((levels[i] - levels[i + 1]) ** 2, size, interpolation=cv2.INTER_AREA)
-        energy = cv2.GaussianBlur(energy, (0, 0), 0.04 * size[0])
+        coarse = cv2.pyrDown(level)
+        fine = level - cv2.resize(coarse, level.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        way = cv2.INTER_AREA if fine.shape[1] > size[0] else cv2.INTER_LINEAR
+        energy = cv2.GaussianBlur(cv2.resize(fine * fine, size, interpolation=way), (0, 0), 0.04 * size[0])
         total += energy
-        weighed += energy * i
+        weighed += energy * np.float32(i + first)
+        level = coarse
+        if min(level.shape) < 8:
+            break
     octave = weighed / total
-    return np.asarray(np.clip(2.0 ** (octave - 2.4), 0.4, 2.0), np.float32)
+    return np.asarray(np.clip(2.0 ** (octave - 2.1), 0.4, 2.0), np.float32)
 
 
 def heights(region: Mask, over: Mask) -> tuple[FloatArray, FloatArray]:
@@ -280,14 +284,12 @@ def steepness(coefficients: FloatArray, times: int = 12) -> float:
         coefficients: (K, h, w, 4) float32 samples, for ``HZ``.
         times: how many.
     """
-    worst = 0.0
-    for t in np.arange(times) * (4.0 / times) + 0.17:
-        theta = 2 * np.pi * HZ * t
-        d = np.tensordot((np.cos(theta) - 1).astype(np.float32), coefficients[..., :2], (0, 0))
-        d += np.tensordot(np.sin(theta).astype(np.float32), coefficients[..., 2:], (0, 0))
-        for axis in (0, 1):
-            worst = max(worst, float(np.linalg.norm(np.diff(d, axis=axis), axis=-1).max(initial=0)))
-    return worst
+    theta = 2 * np.pi * HZ * (np.arange(times)[:, None] * (4.0 / times) + 0.17)
+    swing = np.concatenate([np.cos(theta) - 1, np.sin(theta)], 1).astype(np.float32)
+    parts = np.concatenate([coefficients[..., :2], coefficients[..., 2:]])
+    d = (swing @ parts.reshape(len(parts), -1)).reshape(times, *parts.shape[1:])
+    changes = (np.diff(d, axis=axis) for axis in (1, 2))
+    return float(np.sqrt(max(float((c * c).sum(-1).max(initial=0)) for c in changes)))
 
 
 def _stem_directions(height: FloatArray, region: Mask) -> FloatArray:
