@@ -49,8 +49,10 @@ bundle: $(VENV)/.test ## Export the trained weights into the default bundle
 		--output "blend=variance_preserving:on real photos the network leans on sources that are not there" \
 		-o engines/stillflow_engines/edge
 
-train: $(VENV)/.test ## Train both networks (hours; goes on where it stopped): runs/
-	$(BIN)/python -m stillflow_training flow --data $(DATA) --out runs/flow
+train: $(VENV)/.test ## Train all networks (hours; goes on where it stopped): runs/
+	$(BIN)/python -m stillflow_training classes --data $(DATA) --out runs/classes
+	$(BIN)/python -m stillflow_training velocity --data $(DATA) --out runs/velocity
+	$(BIN)/python -m stillflow_training flow --data $(DATA) --classes runs/classes --velocity runs/velocity --out runs/flow
 	$(BIN)/python -m stillflow_training generator --data $(DATA) --out runs/generator
 
 wheel: $(VENV)/.venv ## Build the wheel: dist/

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A velocity field bent to the user's arrows: turned and stretched, and its shape kept.
 
-Two closed forms. ``rbf_velocity`` knows only the arrows: between them it mixes what they say. ``bend_velocity`` takes a field
-that knows the picture (slow at the banks, faster towards the viewer, down at the fall and onwards at its foot) and
-mixes instead by how much each arrow turns and stretches it. Both use the same weights, so one arrow more or less does the same.
+Two closed forms. ``rbf_velocity`` knows only the arrows: between them it mixes what they say. ``bend_velocity`` takes
+a field that knows the picture (slow at the banks, faster towards the viewer, down at the fall and onwards at its foot)
+and mixes instead by how much each arrow turns and stretches it. Both use the same weights, so that they differ in
+nothing else.
 """
 
 from __future__ import annotations
