@@ -11,9 +11,10 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
 
-from stillflow_training.generator_recipe import blended, generator, psnr
+from stillflow_training.generator_loops import draw_loops
+from stillflow_training.generator_recipe import generator, losses, psnr, score
 
-TINY = {"steps": 2, "batch": 1, "height": 64, "width": 64, "validate_every": 1}
+TINY = {"steps": 2, "batch": 1, "height": 64, "width": 64, "validate_every": 1, "validation_batches": 1}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,16 @@ def test_recipe_ends_in_weights_receipt_and_curve_and_resumes(
     names = {"generator.safetensors", "generator.receipt.json", "generator.curve.png", "checkpoint.pt"}
     assert names <= {path.name for path in out.iterdir()}
     receipt = json.loads((out / "generator.receipt.json").read_text())
-    assert {"plate_network", "plate_push_pull", "blend_network", "blend_closed"} <= set(receipt["validation"])
+    beside = (
+        "plate_push_pull",
+        "blend_closed",
+        "one_closed",
+        "lost_closed",
+        "flicker_closed",
+        "detail_closed",
+    )
+    ours = [f"{name.split('_')[0]}_network" for name in beside]
+    assert {*beside, *ours} <= set(receipt["validation"])
     assert all(credit["file"].endswith("_train.jpg") for credit in receipt["photos"])
     assert all(
         torch.isfinite(tensor.float()).all() for tensor in load_file(out / "generator.safetensors").values()
@@ -48,17 +58,23 @@ def test_recipe_ends_in_weights_receipt_and_curve_and_resumes(
     assert steps == [1, 2, 3]
 
 
-def test_zero_coefficients_leave_the_closed_form() -> None:
-    batch = {
-        "u": torch.tensor([[0.25]]),
-        "w0": torch.full((1, 4, 4), 0.75),
-        "a": torch.ones(1, 3, 4, 4),
-        "b": torch.zeros(1, 3, 4, 4),
-    }
-    assert torch.allclose(blended(batch, torch.zeros(1, 2, 4, 4)), torch.full((1, 3, 4, 4), 0.75), atol=1e-4)
-    up = torch.zeros(1, 2, 4, 4)
-    up[:, 0] = 2.0
-    assert (blended(batch, up) > 0.75).all()
+def test_losses_fall_where_the_truth_is_painted() -> None:
+    loops = draw_loops(torch.Generator().manual_seed(2), None, 2, (64, 96), 1)
+    blend = torch.zeros(2, 4, 64, 96)
+    blend[:, 2] = 1
+    wrong, right = (
+        losses(loops, loops.moments, plate, blend) for plate in (torch.zeros_like(loops.plate), loops.surface)
+    )
+    assert all(right[name] < wrong[name] for name in ("frame", "lost", "surface"))
+
+
+def test_score_counts_what_is_gained_and_what_it_costs() -> None:
+    even = {f"{what}_{who}": 20.0 for what in ("blend", "lost", "flicker") for who in ("network", "closed")}
+    even |= {"plate_network": 17.0, "plate_push_pull": 17.0, "detail_network": 1.0, "detail_closed": 1.0}
+    assert score({}) == score(even) == 0
+    assert score({**even, "blend_network": 21.0}) == pytest.approx(1.0)
+    assert score({**even, "flicker_network": 22.0}) == pytest.approx(-0.5)
+    assert score({**even, "detail_network": 0.82}) == pytest.approx(-1.0)
 
 
 def test_psnr_is_in_decibels() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training samples for the generator: layers with a part cut away, and blends whose truth is known."""
+"""Real layers with a part hidden: what is behind is known, since the photo showed it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from stillflow.generator import generator_field
-from stillflow.kernels.arrays import ByteArray, FloatArray
-from stillflow.kernels.reference import CONFIDENCE_FLOOR, grid, lookup, trace
-from stillflow.layer import push_pull
+from stillflow.kernels.arrays import FloatArray
 from stillflow.motion import FLOW_CLASSES
+from stillflow_training.generator_loops import continued
 from stillflow_training.labels import LabelledPhoto
-from stillflow_training.procedural import ProceduralScene, make_scene, smooth_noise
-
-CONFIDENCE_RAMP = 2.5
-"""Field pixels beyond a region's edge over which confidence falls, as in ``stillflow.scene``."""
+from stillflow_training.procedural import smooth_noise
 
 
 def cut_layer(
@@ -66,85 +62,34 @@ def _blob(rng: np.random.Generator, h: int, w: int) -> npt.NDArray[np.bool_]:
     return shape > 0
 
 
-def blend_sample(rng: np.random.Generator, scene: ProceduralScene, cycle: float) -> dict[str, FloatArray]:
-    """One moment of a loop over a procedural scene, with both sources and what they stand for.
-
-    The truth is the cross-fade of the two sources as they would be if nothing were hidden: the scene's
-    texture is known everywhere, also behind occluders and beyond the picture.
-
-    Args:
-        rng: draws the moment.
-        scene: at field size.
-        cycle: seconds in one cross-fade cycle.
-
-    Returns:
-        field (9, h, w), a and b (3, h, w) 0..1, w0 (h, w), u (1,), truth (3, h, w), inside (h, w).
-    """
-    h, w = scene.matte.shape
-    shown = scene.render(0.0).astype(np.float32)
-    known = (scene.matte > 0.98).astype(np.float32)
-    fill = push_pull(shown, known)
-    distance = cv2.distanceTransform((known == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-    inside = np.maximum(1 - distance / CONFIDENCE_RAMP, CONFIDENCE_FLOOR).astype(np.float32)
-    velocity = (scene.velocity * w * cycle).astype(np.float32)
-    cycles: ByteArray = np.ones((h, w), np.uint8)
-    field = generator_field(fill, known, velocity, cycles, inside, 1)
-    u = float(rng.uniform(0.02, 0.98))
-    x, y = grid(h, w)
-    sources, truths, confidence = [], [], []
-    for time in (-u, 1 - u):
-        d = trace(velocity, time)
-        px, py = x + d[..., 0], y + d[..., 1]
-        sources.append(lookup(fill, px, py) / 255)
-        beyond = np.maximum(np.maximum(-px, px - (w - 1)), np.maximum(-py, py - (h - 1)))
-        ramp = np.clip(1 - np.maximum(beyond, 0) / 2.5, 0, 1)
-        confidence.append(np.maximum(lookup(inside, px, py) * ramp, CONFIDENCE_FLOOR))
-        truths.append(scene.layer(-time * cycle) / 255)
-    a, b = (1 - u) * confidence[0], u * confidence[1]
-    return {
-        "field": field,
-        "a": np.ascontiguousarray(sources[0].transpose(2, 0, 1)),
-        "b": np.ascontiguousarray(sources[1].transpose(2, 0, 1)),
-        "w0": np.asarray(a / (a + b), np.float32),
-        "u": np.array([u], np.float32),
-        "truth": np.ascontiguousarray(((1 - u) * truths[0] + u * truths[1]).transpose(2, 0, 1), np.float32),
-        "inside": known,
-        "lost": np.asarray((np.maximum(*confidence) < 0.5) * known, np.float32),
-    }
-
-
-def draw_blends(
-    rng: np.random.Generator, photos: list[LabelledPhoto], count: int, size: tuple[int, int]
-) -> dict[str, FloatArray]:
-    """A batch of ``blend_sample``: arrays stacked by name."""
-    pictures = [p.photo for p in photos]
-    rows = []
-    while len(rows) < count:
-        scene = make_scene(rng, *size, pictures)
-        if scene.matte.mean() < 0.05:
-            continue
-        speed = float(np.hypot(scene.velocity[..., 0], scene.velocity[..., 1]).mean())
-        # Travel of 2-20 % of the width in a cycle, as the cycle plan allows.
-        rows.append(blend_sample(rng, scene, float(rng.uniform(0.02, 0.2)) / max(speed, 1e-3)))
-    return {name: np.stack([row[name] for row in rows]).astype(np.float32) for name in rows[0]}
-
-
 def draw_cuts(
     rng: np.random.Generator, photos: list[LabelledPhoto], count: int, size: tuple[int, int]
 ) -> dict[str, FloatArray]:
-    """A batch of cut layers: field, truth (n, 3, h, w) 0..1, hidden (n, h, w)."""
+    """Draw real layers with a part hidden behind a piece of another photo.
+
+    Args:
+        rng: same state, same cuts.
+        photos: labelled photos; at least one must show something that flows.
+        count: n.
+        size: (h, w).
+
+    Returns:
+        field (n, 9, h, w), truth (n, 3, h, w) 0..1, hidden (n, h, w).
+    """
     fields, truths, hiddens = [], [], []
+    h, w = size
     for _ in range(count):
-        colours, known, hidden = cut_layer(rng, photos, size)
-        distance = cv2.distanceTransform((known == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-        inside = np.maximum(1 - distance / CONFIDENCE_RAMP, CONFIDENCE_FLOOR).astype(np.float32)
-        h, w = size
+        colours, layer, hidden = cut_layer(rng, photos, size)
+        other = photos[rng.integers(len(photos))].photo
+        front = cv2.resize(other, (w, h), interpolation=cv2.INTER_AREA)[:, :: rng.choice((1, -1))]
+        photo = np.where(hidden[..., None] > 0, front, colours).astype(np.uint8)
+        known, inside, plate = continued(photo, (layer > 0).astype(np.uint8))
         angle, travel = rng.uniform(0, 2 * np.pi), rng.uniform(0.02, 0.2) * w
         velocity = np.empty((h, w, 2), np.float32)
         velocity[...] = (np.cos(angle) * travel, np.sin(angle) * travel)
-        fields.append(
-            generator_field(push_pull(colours, known), known, velocity, np.ones((h, w), np.uint8), inside, 1)
-        )
+        ones = np.ones((h, w), np.uint8)
+        shown = photo.astype(np.float32)
+        fields.append(generator_field(plate.astype(np.float32), known, velocity, ones, inside, 1, shown))
         truths.append(colours.transpose(2, 0, 1) / 255)
         hiddens.append(hidden)
     return {
