@@ -11,10 +11,14 @@ import click
 
 from stillflow.errors import StillflowError
 from stillflow_bench import machine
-from stillflow_bench.report import Row, as_json, markdown, write_report
+from stillflow_bench.report import Row, as_json, write_report
+from stillflow_bench.tables import markdown
 
 RESULTS = Path("benchmarks/results")
 """Where ``all`` writes, from the root of the source tree."""
+
+PART_NAMES = ("labels", "direction", "verdict", "velocity", "generator", "time", "loops")
+"""Those of ``parts.PARTS``, named here so that --help loads no heavy library."""
 
 OUT = click.option(
     "-o",
@@ -63,6 +67,23 @@ def startup(out: Path | None, photo: Path | None, repeats: int) -> None:
 @OUT
 @click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
+    "--data", type=click.Path(path_type=Path), help="Labelled photos: photos/, labels/, LICENCES.csv."
+)
+@click.option(
+    "--split",
+    type=click.Choice(["val", "train", "all"]),
+    default="val",
+    show_default=True,
+    help="Which of them.",
+)
+@click.option("--sample", type=click.IntRange(1), help="At most so many of them, evenly spread.")
+@click.option(
+    "--only", help=f"Parts to measure, with commas between them: {', '.join(PART_NAMES)}. All when left out."
+)
+@click.option(
+    "--scenes", type=click.IntRange(1), default=24, show_default=True, help="Procedural scenes a figure."
+)
+@click.option(
     "--size", type=click.IntRange(16), default=960, show_default=True, help="Longest side of the loops."
 )
 @click.option("--seconds", default=4.0, show_default=True, help="Length of a loop.")
@@ -72,14 +93,32 @@ def startup(out: Path | None, photo: Path | None, repeats: int) -> None:
 def quality(
     out: Path | None,
     photos: tuple[Path, ...],
+    data: Path | None,
+    split: str,
+    sample: int | None,
+    only: str | None,
+    scenes: int,
     size: int,
     seconds: float,
     fps: float,
     sheets: Path | None,
     bundle: str | None,
 ) -> None:
-    """Measure seam, stillness, detail, flash and flicker of loops of PHOTOS, beside two baselines."""
-    run(lambda: quality_rows(photos, size, seconds, fps, sheets, bundle), out)
+    """Measure loops of PHOTOS, or with --data all that can be said of the pipeline on labelled photos.
+
+    Loops: seam, stillness, detail, flash and flicker, beside the photo repeated and a plain warp. With --data or
+    --only: each figure beside its baseline and its aim, and with --sheets a sheet a photo and overview.png.
+    """
+
+    def measure() -> list[Row]:
+        rows = []
+        if photos or (data is None and only is None):
+            rows += quality_rows(photos, size, seconds, fps, sheets, bundle)
+        if data is not None or only is not None:
+            rows += parts_rows(data, split, sample, only, scenes, size, seconds, fps, sheets, bundle)
+        return rows
+
+    run(measure, out)
 
 
 @program.command(name="sheet")
@@ -123,7 +162,11 @@ def everything(out: Path, data: Path) -> None:
 
     def every_suite() -> list[Row]:
         rows = [*kernels_rows(), *encode_rows(), *startup_rows(None, 7)]
-        return rows + quality_rows(photos, 960, 4.0, 30.0, out / "sheets", None)
+        rows += quality_rows(photos, 960, 4.0, 30.0, out / "sheets", None)
+        labelled = data if data.is_dir() else None
+        return rows + parts_rows(
+            labelled, "val", None, None, 24, 640, 4.0, 10.0, out / "sheets" / "labelled", None
+        )
 
     run(every_suite, out)
 
@@ -170,6 +213,36 @@ def quality_rows(
     return suite.measure(
         chosen, size=size, seconds=seconds, fps=fps, sheets=sheets, bundle=bundle, report=announce
     )
+
+
+def parts_rows(
+    data: Path | None,
+    split: str,
+    sample: int | None,
+    only: str | None,
+    scenes: int,
+    size: int,
+    seconds: float,
+    fps: float,
+    sheets: Path | None,
+    bundle: str | None,
+) -> list[Row]:
+    """Run the parts of the suite "quality" that stand beside baselines."""
+    from stillflow.animator import Animator
+    from stillflow_bench import parts
+
+    plan = parts.Plan(
+        data=data,
+        split=split,  # type: ignore[arg-type]
+        sample=sample,
+        only=PART_NAMES if only is None else parts.named(only),
+        sheets=sheets,
+        size=size,
+        seconds=seconds,
+        fps=fps,
+        scenes=scenes,
+    )
+    return parts.measure(plan, Animator(bundle), say)
 
 
 def run(measure: Callable[[], list[Row]], out: Path | None) -> None:

@@ -54,14 +54,14 @@ def draw(loop: Loop, title: str, *, close_ups: bool = True) -> ByteArray:
     motion = loop.motion.picture(scene.arrays.photo)
     height = max(1, round(TILE * scene.height / scene.width))
     whole = [_shrunk(f, height) for f in (motion, *frames)]
-    rows = [_row([title, *names], whole)]
+    rows = [strip([title, *names], whole)]
     if close_ups and loop.moving_share > 0:
         top, left, bottom, right = _busiest(scene.arrays, height)
         close = [f[top:bottom, left:right] for f in (motion, *frames)]
-        rows.append(_row(["at full size", *names], close))
+        rows.append(strip(["at full size", *names], close))
         plain = [plain_warp(scene.arrays, t)[top:bottom, left:right] for t in shown]
         blank = np.full_like(close[0], 24)
-        rows.append(_row(["plain warp", *names], [blank, *plain]))
+        rows.append(strip(["plain warp", *names], [blank, *plain]))
     return np.vstack(rows)
 
 
@@ -72,6 +72,29 @@ def write(path: Path, loop: Loop, title: str, *, close_ups: bool = True) -> Path
 
     Image.fromarray(draw(loop, title, close_ups=close_ups)).save(path, optimize=True, quality=88)
     return path
+
+
+def strip(names: list[str], tiles: list[ByteArray], width: int = TILE, text: float = 0.45) -> ByteArray:
+    """Put tiles side by side, each under its name.
+
+    Args:
+        names: one a tile.
+        tiles: (h, w, 3) uint8, all of one height and at most ``width`` wide.
+        width: of a place, pixels.
+        text: size of the letters, 1 is 22 pixels.
+
+    Returns:
+        (LABEL + h, width * n, 3) uint8.
+    """
+    cells = []
+    for name, tile in zip(names, tiles, strict=True):
+        cell = np.full((LABEL + tile.shape[0], width, 3), 24, np.uint8)
+        cell[LABEL:, : tile.shape[1]] = tile
+        cv2.putText(
+            cell, name, (5, LABEL - 7), cv2.FONT_HERSHEY_SIMPLEX, text, (235, 235, 235), 1, cv2.LINE_AA
+        )
+        cells.append(cell)
+    return np.hstack(cells)
 
 
 def _busiest(arrays: SceneArrays, tile_height: int) -> tuple[int, int, int, int]:
@@ -91,16 +114,3 @@ def _busiest(arrays: SceneArrays, tile_height: int) -> tuple[int, int, int, int]
 def _shrunk(frame: ByteArray, height: int) -> ByteArray:
     """Resize a frame to the width of a tile."""
     return np.asarray(cv2.resize(frame, (TILE, height), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _row(names: list[str], tiles: list[ByteArray]) -> ByteArray:
-    """Put tiles side by side, each under its name."""
-    cells = []
-    for name, tile in zip(names, tiles, strict=True):
-        cell = np.full((LABEL + tile.shape[0], TILE, 3), 24, np.uint8)
-        cell[LABEL:, : tile.shape[1]] = tile
-        cv2.putText(
-            cell, name, (5, LABEL - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (235, 235, 235), 1, cv2.LINE_AA
-        )
-        cells.append(cell)
-    return np.hstack(cells)

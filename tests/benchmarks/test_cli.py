@@ -16,6 +16,8 @@ def fake_suites(monkeypatch: pytest.MonkeyPatch) -> None:
     for suite in ("kernels", "encode", "startup", "quality"):
         rows = [Row(suite, "something", "ms", (1.0, 2.0, 3.0))]
         monkeypatch.setattr(cli, f"{suite}_rows", lambda *_, rows=rows: rows)
+    figures = [Row("quality", "a figure", "", (1.0, 2.0, 3.0), part="labels")]
+    monkeypatch.setattr(cli, "parts_rows", lambda *_: figures)
 
 
 @pytest.mark.usefixtures("fake_suites")
@@ -36,7 +38,7 @@ def test_all_writes_every_suite_into_one_report(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     (path,) = tmp_path.glob("*.json")
     rows = json.loads(path.read_text())["rows"]
-    assert [row["suite"] for row in rows] == ["kernels", "encode", "startup", "quality"]
+    assert [row["suite"] for row in rows] == ["kernels", "encode", "startup", "quality", "quality"]
     assert all(row["samples"] == [1.0, 2.0, 3.0] for row in rows)
 
 
@@ -47,6 +49,47 @@ def test_quality_runs_on_a_photo_with_the_default_bundle(tmp_path: Path, sample_
     assert "| waterfall | stillflow |" in done.output
     assert "| waterfall | plain warp |" in done.output
     assert (tmp_path / "waterfall.png").is_file()
+
+
+@pytest.mark.usefixtures("fake_suites")
+def test_quality_measures_loops_of_photos_or_figures_of_labelled_ones_or_both(tmp_path: Path) -> None:
+    def shown(*arguments: str) -> tuple[bool, bool]:
+        done = CliRunner().invoke(cli.program, ["quality", *arguments])
+        assert done.exit_code == 0, done.output
+        return "| something |" in done.output, "| a figure |" in done.output
+
+    assert shown() == (True, False)
+    assert shown("sea.jpg") == (True, False)
+    assert shown("--data", str(tmp_path)) == (False, True)
+    assert shown("--only", "time") == (False, True)
+    assert shown("sea.jpg", "--data", str(tmp_path)) == (True, True)
+
+
+def test_quality_on_labelled_photos_writes_a_table_with_baselines(
+    labelled_folder: Path, tmp_path: Path
+) -> None:
+    arguments = [
+        "quality",
+        "--data",
+        str(labelled_folder),
+        "--only",
+        "labels,verdict",
+        "--out",
+        str(tmp_path),
+    ]
+    done = CliRunner().invoke(cli.program, arguments)
+    assert done.exit_code == 0, done.output
+    (table,) = tmp_path.glob("*.md")
+    assert "everything moves: 0.5; nothing moves: 0" in table.read_text()
+    assert "always good: 0.5" in table.read_text()
+    (path,) = tmp_path.glob("*.json")
+    assert {row["part"] for row in json.loads(path.read_text())["rows"]} == {"labels", "verdict"}
+
+
+def test_quality_says_which_part_it_does_not_know() -> None:
+    done = CliRunner().invoke(cli.program, ["quality", "--only", "colour"])
+    assert done.exit_code != 0
+    assert "colour" in str(done.exception)
 
 
 def test_sheet_of_a_photo(tmp_path: Path, sample_photo: Path) -> None:

@@ -2,30 +2,14 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stillflow_bench.machine import Provenance
-from stillflow_bench.report import Row, as_json, markdown, number, write_report
-
-
-@pytest.fixture
-def about() -> Provenance:
-    return Provenance(
-        machine="tin-can-2core",
-        cpu="Tin Can",
-        cores=2,
-        memory_gib=4.0,
-        system="Linux 6 x86_64",
-        python="3.11.0",
-        versions={"numpy": "2.0"},
-        commit="0123456789ab",
-        command="stillflow-bench kernels",
-        date="2026-01-02T03:04:05Z",
-        load=0.1,
-    )
+from stillflow_bench.report import Row, Summary, as_json, write_report
 
 
 def test_value_is_the_median_and_limits_have_a_side() -> None:
@@ -36,9 +20,38 @@ def test_value_is_the_median_and_limits_have_a_side() -> None:
     assert Row("s", "n", "", (2.0,)).holds is None
 
 
-def test_a_row_without_samples_is_refused() -> None:
+def test_a_row_without_samples_is_refused_unless_it_says_why() -> None:
     with pytest.raises(ValueError, match="no samples"):
         Row("s", "n", "ms", ())
+    row = Row("s", "n", "ms", (), limit=1.0, missing="no torch")
+    assert math.isnan(row.value)
+    assert row.holds is None
+
+
+@pytest.mark.parametrize(
+    ("summary", "value"), [("median", 2.0), ("mean", 4.0), ("smallest", 1.0), ("largest", 9.0)]
+)
+def test_limits_are_about_the_summary(summary: Summary, value: float) -> None:
+    row = Row("s", "n", "ms", (1.0, 2.0, 9.0, 2.0, 6.0), limit=value, summary=summary)
+    assert row.value == value
+    assert row.holds is True
+    assert replace(row, limit=value - 0.1).holds is False
+
+
+def test_what_was_not_measured_is_null_in_json(about: Provenance) -> None:
+    (row,) = as_json([Row("quality", "labels", "", (), part="labels", missing="no data")], about)
+    assert row["value"] is None
+    assert json.loads(json.dumps(row, allow_nan=False))["missing"] == "no data"
+
+
+def test_a_part_measured_again_leaves_the_other_parts(tmp_path: Path, about: Provenance) -> None:
+    def row(part: str, value: float) -> Row:
+        return Row("quality", "n", "", (value,), part=part)
+
+    write_report(tmp_path, [row("", 0.0), row("labels", 1.0), row("time", 2.0)], about)
+    path, _ = write_report(tmp_path, [row("time", 3.0)], replace(about, commit="changed"))
+    rows = json.loads(path.read_text())["rows"]
+    assert [(r["part"], r["value"]) for r in rows] == [("", 0.0), ("labels", 1.0), ("time", 3.0)]
 
 
 def test_every_row_carries_every_sample_and_its_provenance(about: Provenance) -> None:
@@ -63,40 +76,3 @@ def test_a_second_suite_of_the_day_joins_the_report(tmp_path: Path, about: Prove
     assert path.name == "tin-can-2core-2026-01-02.json"
     assert "commit changed" in table.read_text()
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([path.name, table.name])
-
-
-def test_markdown_marks_what_misses_its_limit(about: Provenance) -> None:
-    text = markdown(as_json([Row("startup", "first frame", "s", (2.5, 2.4, 2.6), limit=2.0)], about))
-    assert "| first frame | 2.5 s | 2.4 | 2.6 | 3 | at most 2 s | **no** |" in text
-    assert "Tin Can, 2 usable cores" in text
-
-
-def test_markdown_puts_methods_of_a_photo_in_lines(about: Provenance) -> None:
-    rows = [
-        Row(
-            "quality", "detail, least", "", (0.95,), {"photo": "sea", "method": "stillflow"}, 0.9, "at least"
-        ),
-        Row("quality", "flicker", "levels", (0.5,), {"photo": "sea", "method": "stillflow"}),
-        Row("quality", "detail, least", "", (0.6,), {"photo": "sea", "method": "plain warp"}),
-    ]
-    text = markdown(as_json(rows, about))
-    assert "| photo | method | detail, least | flicker, levels |" in text
-    assert "| sea | stillflow | 0.95 | 0.5 |" in text
-    assert "| sea | plain warp | 0.6 |  |" in text
-    assert "|  | to reach | at least 0.9 |  |" in text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0, "0"),
-        (1, "1"),
-        (0.98765, "0.9877"),
-        (1234.5678, "1235"),
-        (0.000012345, "0.000012"),
-        (40.0, "40"),
-        (-2.5, "-2.5"),
-    ],
-)
-def test_numbers_are_short_and_plain(value: float, text: str) -> None:
-    assert number(value) == text
