@@ -195,6 +195,7 @@ def test_one_scene_as_arrays() -> None:
     assert scene.render(0.0).shape == (64, 96, 3)
     assert scene.velocity.shape == (64, 96, 2)
     assert scene.matte.shape == scene.classes.shape == (64, 96)
+    assert set(np.unique(scene.classes)) <= {0, KIND_CLASS["cloud"]}
     uncovered = scene.layer(0.0)
     assert np.abs(uncovered - scene.render(0.0))[scene.matte > 0.999].max() < 1
     assert make_scene(np.random.default_rng(5), 64, 96).kind in FLOW_KINDS

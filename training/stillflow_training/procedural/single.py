@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from stillflow_training.procedural.batch import FLOW_KINDS, SceneBatch, draw_scenes
-from stillflow_training.procedural.pictures import Pictures
+from stillflow_training.procedural.pictures import UNKNOWN, Pictures
 
 FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.uint8]
@@ -37,8 +37,9 @@ class ProceduralScene:
 
     @property
     def classes(self) -> ByteArray:
-        """(H, W) uint8 class map, see ``SceneBatch.classes``."""
-        return np.asarray(self.batch.classes[0].cpu().numpy(), np.uint8)
+        """(H, W) uint8 class map, see ``SceneBatch.classes``; what has no label counts as static."""
+        found = self.batch.classes[0].cpu().numpy()
+        return np.asarray(np.where(found == UNKNOWN, 0, found), np.uint8)
 
     @property
     def velocity(self) -> FloatArray:
