@@ -28,8 +28,8 @@ UNCOVERED_LIMIT = 0.08
 UNSEEN = 0.002
 """Share of the picture that may lack one anyway: specks that nobody looks at."""
 
-LEAST_STRENGTH = 0.25
-"""Slower than a quarter, a loop looks like a photo that something is wrong with."""
+LEAST_STRENGTH = 0.4
+"""Slower than that hardly helps any more: what still lacks a source then lies in slits that any motion uncovers."""
 
 STEP = 0.05
 """Strengths are told in steps of this: nobody sees a finer one."""
@@ -58,7 +58,7 @@ def safe_strength(motion: Motion, *, limit: float = UNCOVERED_LIMIT, seconds: fl
         seconds: length of the loop.
 
     Returns:
-        0.25 to 1, in steps of 0.05; 0.25 also where even that uncovers more.
+        0.4 to 1, in steps of 0.05; 0.4 also where even that uncovers more.
     """
     region, velocity = _reduced(motion)
     low, high = round(LEAST_STRENGTH / STEP), round(1 / STEP)

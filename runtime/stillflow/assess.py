@@ -22,12 +22,18 @@ from stillflow.kernels.arrays import FloatArray
 from stillflow.motion import CLASS_NAMES, FLOW_CLASSES, SWAY_CLASSES, Motion
 from stillflow.photo import Photo
 
-FOLIAGE = CLASS_NAMES.index("foliage")
+FOLIAGE, FIRE = CLASS_NAMES.index("foliage"), CLASS_NAMES.index("fire")
 
-WEIGHTS = {"flow_share": 4.7, "foliage_share": 1.9, "life_share": -2.8, "visible_motion": 14.7}
+WEIGHTS = {
+    "flow_share": 4.9,
+    "foliage_share": 1.9,
+    "fire_share": 8.0,
+    "life_share": -2.6,
+    "visible_motion": 14.8,
+}
 """Of the logistic model, on the square roots of these measures."""
 
-BIAS = -2.0
+BIAS = -2.1
 """Of the logistic model."""
 
 REFUSED, POOR, IDEAL = 0.2, 0.5, 0.85
@@ -42,7 +48,7 @@ DETAIL_SIDE = 640
 BLUR_LIMIT = 0.006
 """Detail (see ``sharpness``) below which a photo counts as blurred: out-of-focus and thumbnail-enlarged ones."""
 
-LITTLE_MOTION = 0.01
+LITTLE_MOTION = 0.003
 """Share of the picture below which motion is not noticed."""
 
 MANY_EDGES = 0.030
@@ -147,7 +153,7 @@ def measure(photo: Photo, motion: Motion, *, seconds: float = 4.0) -> dict[str, 
 
     Returns:
         By name. long_side: pixels. sharpness: see there. Shares of the picture: moving_share, flow_share (water,
-        cloud, smoke, fire), foliage_share, life_share (people and animals), edge_share (outline of what moves).
+        cloud, smoke, fire), foliage_share, fire_share, life_share (people and animals), edge_share (outline of what moves).
         visible_motion: mean local contrast of the luma inside what moves, over the whole picture: texture that can be
         seen to move. confidence: mean of the velocity's. uncovered_share: of what flows, see ``artefacts``.
         matte_doubt: undecided area relative to the moving one. network: its own chance, where it says one.
@@ -161,6 +167,7 @@ def measure(photo: Photo, motion: Motion, *, seconds: float = 4.0) -> dict[str, 
         "moving_share": float((moving & np.isin(motion.classes, FLOW_CLASSES + SWAY_CLASSES)).mean()),
         "flow_share": float(flows.mean()),
         "foliage_share": float((moving & (motion.classes == FOLIAGE)).mean()),
+        "fire_share": float((moving & (motion.classes == FIRE)).mean()),
         "life_share": float(np.isin(motion.classes, (6, 7)).mean()),
         "edge_share": _edge_share(moving),
         "visible_motion": _visible_motion(luma, moving),

@@ -132,7 +132,7 @@ def test_strength_is_lowered_only_where_it_was_left_open(animator: Animator) -> 
     band[40:200, 144:176] = True
     across = {"mask": band, "arrows": (Arrow(0.46, 0.5, 0.54, 0.5, 0.3),)}
     slowed = animator.animate(Photo.from_array(noise), Guidance(**across), seconds=1, fps=8)
-    assert 0.25 <= slowed.strength < 1
+    assert 0.4 <= slowed.strength < 1
     assert slowed.suitability.verdict == "risky"
     assert slowed.strength_why in slowed.suitability.warnings
     told = animator.animate(Photo.from_array(noise), Guidance(**across, strength=1), seconds=1, fps=8)

@@ -97,6 +97,10 @@ def agreement(judged: list[Judged]) -> str:
     lines.append(
         f"  refused: {int((refused & ~suits).sum())} bad and {int((refused & suits).sum())} good ones"
     )
+    slowed = np.array([one.found.strength < 1 for one in judged])
+    lines.append(
+        f"  slowed down: {int((slowed & ~suits).sum())} bad and {int((slowed & suits).sum())} good ones"
+    )
     if suits.any() and not suits.all():
         apart = (chance[suits][:, None] > chance[~suits]) + 0.5 * (chance[suits][:, None] == chance[~suits])
         lines.append(

@@ -146,7 +146,7 @@ def test_risky_photo_is_slowed_down_and_warned_of(
     ended = stillflow("animate", *narrow, "-o", tmp_path / "loop.gif", *words)
     assert ended.code == 0, ended.err
     assert "warning" in ended.err and "slowed down" in ended.err
-    assert 0.25 <= ended.summary["strength"] < 1
+    assert 0.4 <= ended.summary["strength"] < 1
     assert ended.summary["strength"] == ended.summary["suitability"]["clean_strength"]
     assert ended.summary["warnings"]
     for how in (("--strength", 1), ("--force",)):
