@@ -53,38 +53,59 @@ def nearest_owner(labels: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int32]
     """
     if not labels.any():
         return np.zeros(labels.shape, np.int32)
-    _, nearest = cv2.distanceTransformWithLabels(
-        (labels == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    table = np.zeros(int(nearest.max()) + 1, np.int32)
-    ys, xs = np.nonzero(labels)
-    table[nearest[ys, xs]] = labels[ys, xs]
-    return np.asarray(table[nearest], np.int32)
+    return np.asarray(labels.ravel()[nearest_to(labels != 0)[1]], np.int32)
 
 
-def owners(classes: ByteArray, known: FloatArray, speed: FloatArray) -> ByteArray:
+BEHIND = 8.0
+"""How much later a layer arrives where what is farther than itself is seen: it would lie in front of it."""
+
+
+MARGIN = 0.025
+"""Picture widths beyond its edge in which a layer goes on however slow it is: local means are taken that far."""
+
+
+def owners(
+    classes: ByteArray, known: FloatArray, speed: FloatArray, order: ByteArray | None = None
+) -> ByteArray:
     """Say for every sample which layer goes on there: the one that reaches it first.
 
     A fall travels far and a cloud hardly: what lies between them, above the lip, is where the fall's water
-    comes from. So distances count in units of each layer's speed.
+    comes from. So distances count in units of each layer's speed. And a layer goes on behind what is nearer:
+    behind the hills between clouds and a lake are clouds.
 
     Args:
         classes: (h, w) uint8, class of each known sample.
         known: (h, w) float32, > 0 where the photo shows a layer.
         speed: (h, w) float32, any unit.
+        order: (h, w) uint8, occlusion order; None when nothing is known of it.
 
     Returns:
         (h, w) uint8, a class everywhere; all 0 when nothing is known.
     """
     owner = np.zeros(classes.shape, np.uint8)
-    nearest = np.full(classes.shape, np.inf, np.float32)
+    margin = np.float32(MARGIN * classes.shape[1])
+    soonest = np.full(classes.shape, np.inf, np.float32)
     for label in np.unique(classes[known > 0]):
         mine = (known > 0) & (classes == label)
-        distance = cv2.distanceTransform((~mine).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-        time = distance / max(float(np.percentile(speed[mine], 90)), 1e-4)
-        owner[time < nearest] = label
-        nearest = np.minimum(nearest, time)
+        distance, nearest = nearest_to(mine)
+        unit = max(float(np.percentile(speed[mine], 90)), 1e-4)
+        time = np.maximum(distance - margin, 0) / unit + distance * np.float32(1e-3)
+        if order is not None:
+            time = np.where(order < order.ravel()[nearest], time * np.float32(BEHIND), time)
+        owner[time < soonest] = label
+        soonest = np.minimum(soonest, time)
     return owner
+
+
+def nearest_to(where: npt.NDArray[np.bool_]) -> tuple[FloatArray, npt.NDArray[np.int32]]:
+    """Distance to the nearest sample of a mask, and that sample's index in the flattened map."""
+    distance, labels = cv2.distanceTransformWithLabels(
+        (~where).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    table = np.zeros(int(labels.max()) + 1, np.int32)
+    found = np.flatnonzero(where).astype(np.int32)
+    table[labels.ravel()[found]] = found
+    return distance.astype(np.float32), np.asarray(table[labels], np.int32)
 
 
 def continue_values(
@@ -109,34 +130,33 @@ def continue_values(
     return result
 
 
-def mirror_sources(region: ByteArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def mirror_sources(
+    region: ByteArray,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], FloatArray, FloatArray]:
     """For each pixel outside a region: the pixel inside, mirrored at the nearest point of the edge.
 
     Args:
         region: (H, W) uint8, non-zero inside; at least one pixel must be.
 
     Returns:
-        x and y of the source, (H, W) float32 (the pixel itself inside), and the distance to the region
-        in pixels, (H, W) float32.
+        x and y of the source, (H, W) int32 (the pixel itself inside), the distance to the region in pixels,
+        and how deep the source lies in the region compared with that, 0..1: 1 at a straight edge, less where
+        the region is narrower than the distance to mirror over. Both (H, W) float32.
     """
     height, width = region.shape
-    outside = np.where(region > 0, 0, 1).astype(np.uint8)
-    distance, labels = cv2.distanceTransformWithLabels(
-        outside, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    ys, xs = np.nonzero(outside == 0)
-    table_x = np.zeros(int(labels.max()) + 1, np.int32)
-    table_y = np.zeros_like(table_x)
-    table_x[labels[ys, xs]] = xs
-    table_y[labels[ys, xs]] = ys
+    distance, nearest = nearest_to(region > 0)
     y, x = np.mgrid[0:height, 0:width].astype(np.int32)
-    edge_x, edge_y = table_x[labels], table_y[labels]
+    edge_y, edge_x = np.divmod(nearest, np.int32(width))
     mx = np.clip(2 * edge_x - x, 0, width - 1)
     my = np.clip(2 * edge_y - y, 0, height - 1)
     # A thin region is narrower than the distance to mirror over: then the edge pixel itself stands in.
     lost = region[my, mx] == 0
     mx[lost], my[lost] = edge_x[lost], edge_y[lost]
-    return mx.astype(np.float32), my.astype(np.float32), distance.astype(np.float32)
+    # Replicated by one pixel: the border of the picture is no edge of the region.
+    padded = cv2.copyMakeBorder(region, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1]
+    deep = np.clip(depth[my, mx] / np.maximum(distance, 1), 0, 1).astype(np.float32)
+    return mx, my, distance, deep
 
 
 def continue_plate(
@@ -166,10 +186,11 @@ def continue_plate(
         where = (everywhere == label) & (region == 0)
         if not where.any():
             continue
-        mx, my, distance = mirror_sources(own)
-        sources = my[where].astype(np.int32), mx[where].astype(np.int32)
+        mx, my, distance, deep = mirror_sources(own)
+        sources = my[where], mx[where]
         blur = _masked_blur(photo, own, sigma=8)[sources]
-        share = np.clip(distance[where] / max(reach, 1), 0, 1)[:, None]
+        # What is mirrored over the whole of a thin region would repeat it as a rim of its own.
+        share = np.clip(np.maximum(distance / max(reach, 1), 2 - 2 * deep), 0, 1)[where][:, None]
         texture = (photo[sources] - blur) * (1 - share * share)
         target = blur * (1 - share) + smooth[where] * share
         plate[where] = np.clip(np.rint(target + texture), 0, 255).astype(np.uint8)

@@ -32,6 +32,12 @@ EDGE_DOUBT = 6.0
 CONFIDENCE_RAMP = 12.0
 """Pixels of a 1280-wide picture, from there on outwards, over which a source loses its confidence."""
 
+BEHIND_CONFIDENCE = 0.3
+"""Confidence in what a layer is made to look like behind something nearer, against 1 for what the photo shows."""
+
+BEHIND_REACH = 64.0
+"""Pixels of a 1280-wide picture behind an outline at which that confidence has fallen to nothing."""
+
 CYCLE_REACH = 0.06
 """Picture widths that the fast part of a region may travel in one cross-fade cycle."""
 
@@ -191,17 +197,22 @@ def build_scene(
     speed = np.hypot(moving[..., 0], moving[..., 1])
     cycles, slower = cycle_plan((known > 0).astype(np.uint8), speed, seconds)
     order = motion.order if motion.order.any() else occlusion_order(motion.classes)
-    streams = np.where(known > 0, motion.classes, 0).astype(np.uint8)
+    # The cut follows the photo, the class map does not: what flows has the class of the nearest sample that does.
+    streaming = np.where(np.isin(motion.classes, FLOW_CLASSES), motion.classes, 0)
+    kinds = np.asarray(layer.nearest_owner(streaming), np.uint8)
+    streams = np.where(known > 0, kinds, 0).astype(np.uint8)
     travel = np.asarray(speed * slower * np.float32(seconds * photo.width / 4) / cycles, np.float32)
     course = stream.follow(moving, streams, order)
     moving *= stream.settle(course, travel)[..., None]
-    owner = layer.owners(motion.classes, known, speed)
-    velocity = layer.continue_values(moving, known, motion.classes, owner)
+    owner = layer.owners(kinds, known, speed, order)
+    velocity = layer.continue_values(moving, known, kinds, owner)
     velocity = velocity * slower[..., None] * np.float32(photo.width / 4 / fps)
-    flow = _flow_samples(flows, sways, motion.classes)
-    inside = np.maximum(_confidence_ramp(flows, sways, flow, unit) * stream.doubt(course), CONFIDENCE_FLOOR)
+    flow = _flow_samples(flows, sways, kinds)
+    inside = _confidence_ramp(flows, sways, flow, unit)
+    inside = np.maximum(inside, _confidence_behind(known, sways, order, unit))
+    inside = np.maximum(inside * stream.doubt(course), CONFIDENCE_FLOOR)
     colours = cv2.resize(photo.pixels, field_size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    fill = layer.continue_values(colours, known, motion.classes, owner) if known.any() else colours
+    fill = layer.continue_values(colours, known, kinds, owner) if known.any() else colours
     curve = tone_curve(photo.pixels)
     fill = fill if curve is None else toned(fill, curve)
     matte, plate = _matte_and_plate(photo.pixels, flows, sways, owner, fill, unit)
@@ -286,12 +297,29 @@ def _confidence_ramp(flows: ByteArray, sways: ByteArray, flow: ByteArray, unit: 
     return np.ascontiguousarray(np.maximum(value, CONFIDENCE_FLOOR), np.float32)
 
 
-def _flow_samples(flows: ByteArray, sways: ByteArray, classes: ByteArray) -> ByteArray:
+def _confidence_behind(known: FloatArray, sways: ByteArray, order: ByteArray, unit: float) -> FloatArray:
+    """Confidence at field size where a layer goes on behind something nearer that stands still.
+
+    The outline itself is no source; further behind than ``BEHIND_REACH`` there is only colour.
+    """
+    shown = known > 0
+    if not shown.any():
+        return np.zeros(known.shape, np.float32)
+    distance, nearest = layer.nearest_to(shown)
+    pixels = distance * (4 / unit)
+    ramp = np.clip((pixels - EDGE_DOUBT) / EDGE_DOUBT, 0, 1) * np.clip(2 - 2 * pixels / BEHIND_REACH, 0, 1)
+    sway = cv2.resize(sways, known.shape[::-1], interpolation=cv2.INTER_AREA)
+    # In what sways, and a little around it, the plate holds that and not the layer.
+    still = cv2.dilate(sway, np.ones((7, 7), np.uint8)) == 0
+    behind = (order > order.ravel()[nearest]) & ~shown & still
+    return np.asarray(BEHIND_CONFIDENCE * ramp * behind, np.float32)
+
+
+def _flow_samples(flows: ByteArray, sways: ByteArray, kinds: ByteArray) -> ByteArray:
     """(h, w) uint8: the class that flows in a sample or at its soft edge, 0 elsewhere."""
-    flow, sway = (cv2.resize(m, classes.shape[::-1], interpolation=cv2.INTER_AREA) for m in (flows, sways))
+    flow, sway = (cv2.resize(m, kinds.shape[::-1], interpolation=cv2.INTER_AREA) for m in (flows, sways))
     where = (cv2.dilate(flow, np.ones((3, 3), np.uint8)) > 0) & (sway < 128)
-    owner = layer.nearest_owner(np.where(np.isin(classes, FLOW_CLASSES), classes, 0))
-    return np.ascontiguousarray(np.where(where, owner, 0), np.uint8)
+    return np.ascontiguousarray(np.where(where, kinds, 0), np.uint8)
 
 
 def _matte_and_plate(

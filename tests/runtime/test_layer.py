@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -63,9 +64,33 @@ def test_nearest_owner_spreads_labels():
 def test_mirrored_sources_lie_inside():
     region = np.zeros((40, 50), np.uint8)
     region[10:30, 15:35] = 255
-    x, y, distance = layer.mirror_sources(region)
-    assert (region[y.astype(int), x.astype(int)] > 0).all()
+    x, y, distance, deep = layer.mirror_sources(region)
+    assert (region[y, x] > 0).all()
     assert (distance[region > 0] == 0).all()
+    assert deep[8, 25] > 0.9, "two pixels beyond a straight edge"
+    assert deep[20, 0] < 0.5, "mirrored over more than half of the region's width"
+
+
+def test_an_island_is_not_repeated_around_itself():
+    photo = textured(80, 80) // 8
+    photo[38:43, 38:43] = 250
+    region = np.zeros((80, 80), np.uint8)
+    region[36:45, 36:45] = 1
+    owner = np.ones((20, 20), np.uint8)
+    plate = layer.continue_plate(photo, region, owner, np.full((20, 20, 3), 60, np.float32), reach=64)
+    ring = cv2.dilate(region, np.ones((25, 25), np.uint8)) - cv2.dilate(region, np.ones((15, 15), np.uint8))
+    assert plate[ring > 0].max() < 160
+
+
+def test_behind_hills_between_clouds_and_a_lake_are_clouds():
+    classes = np.zeros((60, 40), np.uint8)
+    classes[:20], classes[40:] = 2, 1
+    known = (classes > 0).astype(np.float32)
+    speed = np.where(classes == 1, 4.0, 1.0).astype(np.float32)
+    order = np.zeros((60, 40), np.uint8)
+    order[20:40], order[40:] = 1, 2
+    assert (layer.owners(classes, known, speed)[25:40] == 1).all()
+    assert (layer.owners(classes, known, speed, order)[20:31] == 2).all()
 
 
 def test_the_plate_holds_no_background():
