@@ -22,6 +22,13 @@ Mask = npt.NDArray[np.bool_]
 CLOUD, SKY = 2, 9
 """Classes that lie behind everything else, whatever the order says."""
 
+REACH = np.array([0.012, 0.015, 0.015, 0.015, 0.012, 0.012, 0.012, 0.012, 0.012, 0.025], np.float32)
+"""Picture widths beyond an outline in which what is behind it is bent along, for each class: a clear sky shows
+nothing of it; what streams is held there, which also keeps leaves that a cut missed from drifting away."""
+
+LEAST_REACH = 2.0
+"""The same in samples: less leaves an outline no room to bend at all."""
+
 FAR = np.float32(1e6)
 """Distance of what cannot be reached, samples."""
 
@@ -174,7 +181,9 @@ def behind(region: Mask, classes: ByteArray, order: ByteArray) -> Mask:
     return np.asarray(~region & ((order < rank) | np.isin(classes, (CLOUD, SKY))), np.bool_)
 
 
-def held(amplitude: FloatArray, region: Mask, over: Mask, *, slope: float, reach: float) -> FloatArray:
+def held(
+    amplitude: FloatArray, region: Mask, over: Mask, *, slope: float, reach: float | FloatArray
+) -> FloatArray:
     """Amplitudes that go to 0 where a region is held and fall off beyond its outline where it may bend.
 
     Args:
@@ -182,7 +191,7 @@ def held(amplitude: FloatArray, region: Mask, over: Mask, *, slope: float, reach
         region: (h, w), what moves.
         over: (h, w), what its outline may bend over.
         slope: largest change from one sample to the next.
-        reach: samples beyond the outline at which everything stands still again.
+        reach: samples beyond the outline at which everything stands still again, a number or (h, w).
 
     Returns:
         (h, w) float32: at most ``amplitude`` inside, 0 on what holds the region.
@@ -190,6 +199,28 @@ def held(amplitude: FloatArray, region: Mask, over: Mask, *, slope: float, reach
     wanted = cone(np.where(region, amplitude, 0).astype(np.float32), slope)
     free = region | (over & (distance_to(region) <= reach))
     return np.asarray(np.minimum(wanted, slope * np.maximum(distance_to(~free) - 0.5, 0)), np.float32)
+
+
+def steepness(oscillation: Oscillation, times: int = 12) -> float:
+    """Largest change of a displacement from one sample to the next, over some times of 4 seconds.
+
+    Args:
+        oscillation: coefficients (K, h, w, 4) in samples.
+        times: how many.
+    """
+    coefficients, hz = oscillation
+    theta = 2 * np.pi * hz * (np.arange(times)[:, None] * (4.0 / times) + 0.17)
+    swing = np.concatenate([np.cos(theta) - 1, np.sin(theta)], 1).astype(np.float32)
+    parts = np.concatenate([coefficients[..., :2], coefficients[..., 2:]])
+    d = (swing @ parts.reshape(len(parts), -1)).reshape(times, *parts.shape[1:])
+    changes = (np.diff(d, axis=axis) for axis in (1, 2))
+    return float(np.sqrt(max(float((c * c).sum(-1).max(initial=0)) for c in changes)))
+
+
+def reach_of(classes: ByteArray) -> FloatArray:
+    """How far beyond an outline each sample may be bent along, (h, w) float32 samples; 0..9 are known classes."""
+    reach = REACH[np.minimum(classes, REACH.size - 1)] * np.float32(classes.shape[1])
+    return np.asarray(np.maximum(reach, LEAST_REACH), np.float32)
 
 
 def spread(values: FloatArray, region: Mask, sigma: float) -> FloatArray:

@@ -10,20 +10,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from stillflow.kernels.arrays import ByteArray
+from stillflow.kernels.arrays import ByteArray, FloatArray
 from stillflow.layer import nearest_owner
 from stillflow.motion import SWAY_CLASSES, Motion
-from stillflow.oscillation import Oscillation, behind, envelope, held
+from stillflow.oscillation import Mask, Oscillation, behind, envelope, held, reach_of, steepness
 
-SLOPE = 0.25
+SLOPE = 0.3
 """Largest change of an amplitude from one sample to the next."""
 
-REACH = 0.012
-"""Picture widths of what is behind that are bent along. A cloud that drifts by is held there as well, which also
-keeps leaves that the cut missed from drifting away with it."""
-
-LEAST_REACH = 2.0
-"""Field pixels: less than that leaves an outline no room to bend at all."""
+STEEPEST = 0.5
+"""Displacements never change by more than this from one sample to the next: below 1 nothing folds."""
 
 LEAST = 0.02
 """Field pixels (0.08 pixels of the picture): smaller displacements are none."""
@@ -48,31 +44,29 @@ def bend_outlines(
     if not motion.sway.shape[0] or not region.any():
         return flows, sways, Oscillation(np.zeros((0, h, w, 4), np.float32), np.zeros(0, np.float32))
     coefficients = motion.sway * np.float32(motion.width / 4)
-    over = _behind_cut_region(motion, region)
+    over, reach = _behind_cut_region(motion, region)
     wanted = envelope(coefficients)
-    allowed = held(wanted, region, over, slope=SLOPE, reach=max(LEAST_REACH, REACH * w))
+    allowed = held(wanted, region, over, slope=SLOPE, reach=reach)
     factor = np.minimum(1, allowed / np.maximum(wanted, 1e-6))
     bent = cv2.resize(np.minimum(allowed, wanted), flows.shape[::-1], interpolation=cv2.INTER_LINEAR)
     beyond = cv2.resize(over.astype(np.float32), flows.shape[::-1], interpolation=cv2.INTER_LINEAR)
     halo = ((bent > LEAST) & (beyond > 0.5)).astype(np.uint8)
     wider = cv2.morphologyEx(halo | (sways > 0), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)) * np.uint8(255)
     less = np.where(wider > 0, 0, flows).astype(np.uint8)
-    return (
-        less,
-        wider,
-        Oscillation(np.ascontiguousarray(coefficients * factor[None, ..., None]), motion.sway_hz),
-    )
+    swaying = np.ascontiguousarray(coefficients * factor[None, ..., None], np.float32)
+    swaying *= np.float32(min(1.0, STEEPEST / max(steepness(Oscillation(swaying, motion.sway_hz)), 1e-6)))
+    return less, wider, Oscillation(swaying, motion.sway_hz)
 
 
-def _behind_cut_region(motion: Motion, region: np.ndarray) -> np.ndarray:
-    """What lies behind a region that is cut finer than the motion's classes, (h, w) bool."""
+def _behind_cut_region(motion: Motion, region: Mask) -> tuple[Mask, FloatArray]:
+    """What lies behind a region that is cut finer than the motion's classes, and how far it may be bent along."""
     # Samples that the motion still counts to the swaying thing, but the cut does not, are what is next to them.
     outside = ~region & ~np.isin(motion.classes, SWAY_CLASSES)
     if not outside.any():
-        return np.zeros(region.shape, np.bool_)
+        return np.zeros(region.shape, np.bool_), np.zeros(region.shape, np.float32)
     classes = (nearest_owner(np.where(outside, motion.classes.astype(np.int32) + 1, 0)) - 1).astype(np.uint8)
     order = (nearest_owner(np.where(outside, motion.order.astype(np.int32) + 1, 0)) - 1).astype(np.uint8)
     inside = np.isin(motion.classes, SWAY_CLASSES) & region
     ranks = nearest_owner(np.where(inside, motion.order.astype(np.int32) + 1, 0)) - 1
     order = np.where(region, np.maximum(ranks, 0), order).astype(np.uint8)
-    return behind(region, classes, order)
+    return behind(region, classes, order), reach_of(classes)

@@ -25,8 +25,10 @@ from stillflow.oscillation import (
     envelope,
     geodesic,
     held,
+    reach_of,
     smooth_noise,
     spread,
+    steepness,
 )
 
 FOLIAGE, PERSON, ANIMAL, CLOTH = 5, 6, 7, 8
@@ -43,14 +45,12 @@ SLOPE = 0.2
 STEEPEST = 0.45
 """Displacements never change by more than this from one sample to the next: below 1 nothing folds."""
 
-REACH = 0.015
-"""Picture widths beyond an outline in which what lies behind it is bent along."""
-
-LEAST_REACH = 2.0
-"""The same in samples, for small pictures."""
-
 GUST_SPEED = 0.35
-"""Picture widths a second at which gusts travel."""
+"""Picture widths a second at which gusts travel among plants of middling distance."""
+
+STIFF, LOOSE = 0.3, 1.0
+"""Picture widths: what is narrower than the first answers a gust as one plant, a meadow wider than the second
+sample by sample."""
 
 SHARES = np.array([0.40, 0.60, 0.38], np.float32)
 """Amplitudes of the gust and of the two branch frequencies, in parts of a plant's amplitude."""
@@ -64,7 +64,7 @@ TIP_MOST = 0.0042
 TWIGS, LEAVES = 0.00055, 0.00032
 """Picture widths: amplitudes of the two fast frequencies, where leaves are of middling size."""
 
-CLOTH_TIP = 0.03
+CLOTH_TIP = 0.024
 """A cloth's amplitude at its free side, in parts of its length."""
 
 CLOTH_MOST = 0.0030
@@ -129,8 +129,8 @@ def predict_sway(
             drawn = cloth(rng, region, over, wind)
         else:
             drawn = breath.breathing(rng, region, HZ, upright=c == PERSON)
-        total += anchored(drawn * np.float32(strength), region, over)
-    total *= min(1.0, STEEPEST / max(steepness(total), 1e-6))
+        total += anchored(drawn * np.float32(strength), region, over, reach_of(small_classes))
+    total *= np.float32(min(1.0, STEEPEST / max(steepness(Oscillation(total, HZ)), 1e-6)))
     field = np.stack([cv2.resize(part, (w, h), interpolation=cv2.INTER_LINEAR) for part in total])
     return Oscillation(np.ascontiguousarray(field / np.float32(size[0]), np.float32), HZ.copy())
 
@@ -228,21 +228,42 @@ def foliage(rng: np.random.Generator, region: Mask, over: Mask, wind: Wind, leav
     stems = _stem_directions(height, region)
     # A stem that stands upright bends along the wind, a branch that reaches out goes up and down.
     across = np.stack([-stems[..., 1], stems[..., 0]], -1) * np.sign(wind.direction[0])
-    way = 0.75 * wind.direction + 0.45 * across
+    way = 0.8 * wind.direction + 0.35 * across
+    late = arrivals(region, wind, leaves)
     result = np.zeros((HZ.size, h, w, 4), np.float32)
     for k in range(3):
-        lag = (0.3, 0.9, 1.2)[k] * branches + (0.0, 0.25, 0.4)[k] * twigs
+        lag = (0.15, 0.45, 0.75)[k] * branches + (0.0, 0.1, 0.25)[k] * twigs
         loud = np.clip(1 + 0.35 * smooth_noise(rng, h, w, 0.15 * w), 0.3, 1.7)
-        phase = 2 * np.pi * HZ[k] * wind.travelled + lag + rng.uniform(0, 2 * np.pi)
+        phase = 2 * np.pi * HZ[k] * late + lag + rng.uniform(0, 2 * np.pi)
         _add(result[k], amplitude * SHARES[k] * loud, way, phase)
     small = np.sqrt(rise) * leaves * w
     for k, (size, length) in enumerate(((TWIGS, 0.035), (LEAVES, 0.018)), start=3):
         angle = 1.5 * smooth_noise(rng, h, w, 2 * length * w) + np.pi / 2 * (k == 4)
         where = np.stack([np.cos(angle), np.sin(angle)], -1) * wind.direction[0]
         loud = np.clip(1 + 0.5 * smooth_noise(rng, h, w, 0.12 * w), 0.1, 2)
-        phase = 2 * np.pi * HZ[k] * wind.travelled + 1.8 * smooth_noise(rng, h, w, length * w)
+        phase = 2 * np.pi * HZ[k] * late + 1.8 * smooth_noise(rng, h, w, length * w)
         _add(result[k], (size * small * loud).astype(np.float32), where, phase)
     return result
+
+
+def arrivals(region: Mask, wind: Wind, leaves: FloatArray) -> FloatArray:
+    """When a gust reaches each sample, (h, w) float32 seconds: one plant answers as a whole.
+
+    Args:
+        region: (h, w), the plants.
+        wind: of the picture.
+        leaves: (h, w), relative size of details; where they are small a gust takes longer.
+    """
+    late = wind.travelled.copy()
+    w = region.shape[1]
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(region.astype(np.uint8), connectivity=8)
+    for i in range(1, count):
+        mine = parts == i
+        wide = float(stats[i, cv2.CC_STAT_WIDTH]) / w
+        loose = float(np.clip((wide - STIFF) / (LOOSE - STIFF), 0.15, 1))
+        middle = float(late[mine].mean())
+        late[mine] = middle + (late[mine] - middle) * loose / max(float(leaves[mine].mean()), 0.7)
+    return late
 
 
 def cloth(rng: np.random.Generator, region: Mask, over: Mask, wind: Wind) -> FloatArray:
@@ -261,35 +282,26 @@ def cloth(rng: np.random.Generator, region: Mask, over: Mask, wind: Wind) -> Flo
     for k, share in enumerate((0.25, 0.6, 0.45, 0.2)):
         # About one wave over the whole length for the main frequency, more for faster ones.
         waves = length / np.maximum(whole, 0.05) * HZ[k] / HZ[1]
-        phase = 2 * np.pi * (0.9 * waves + 0.3 * HZ[k] * wind.travelled) + rng.uniform(0, 2 * np.pi)
+        phase = 2 * np.pi * (0.7 * waves + 0.3 * HZ[k] * wind.travelled) + rng.uniform(0, 2 * np.pi)
         _add(result[k], amplitude * np.float32(share), way, phase + 0.5 * smooth_noise(rng, h, w, 0.15 * w))
     return result
 
 
-def anchored(drawn: FloatArray, region: Mask, over: Mask) -> FloatArray:
-    """Let a drawn sway go to 0 where its region is held, and fall off beyond the outline where it may bend."""
-    w = region.shape[1]
-    reach = max(LEAST_REACH, REACH * w)
-    near = distance_to(region) <= 2 * reach + 1
-    wide = spread(drawn, region, reach / 1.5) * near[None, ..., None]
+def anchored(drawn: FloatArray, region: Mask, over: Mask, reach: FloatArray) -> FloatArray:
+    """Let a drawn sway go to 0 where its region is held, and fall off beyond the outline where it may bend.
+
+    Args:
+        drawn: (K, h, w, 4) float32 samples.
+        region: (h, w), what sways.
+        over: (h, w), what its outline may bend over.
+        reach: (h, w) float32, samples up to which it does.
+    """
+    # A little further than the outline bends: the region is cut anew along the photo's own edges.
+    near = distance_to(region) <= reach + 0.012 * region.shape[1] + 1
+    wide = spread(drawn, region, max(1.3, 0.012 * region.shape[1])) * near[None, ..., None]
     wanted = envelope(wide)
     allowed = held(wanted, region, over, slope=SLOPE, reach=reach)
     return np.asarray(wide * np.minimum(1, allowed / np.maximum(wanted, 1e-6))[None, ..., None], np.float32)
-
-
-def steepness(coefficients: FloatArray, times: int = 12) -> float:
-    """Largest change of the displacement from one sample to the next, over some times of 4 seconds.
-
-    Args:
-        coefficients: (K, h, w, 4) float32 samples, for ``HZ``.
-        times: how many.
-    """
-    theta = 2 * np.pi * HZ * (np.arange(times)[:, None] * (4.0 / times) + 0.17)
-    swing = np.concatenate([np.cos(theta) - 1, np.sin(theta)], 1).astype(np.float32)
-    parts = np.concatenate([coefficients[..., :2], coefficients[..., 2:]])
-    d = (swing @ parts.reshape(len(parts), -1)).reshape(times, *parts.shape[1:])
-    changes = (np.diff(d, axis=axis) for axis in (1, 2))
-    return float(np.sqrt(max(float((c * c).sum(-1).max(initial=0)) for c in changes)))
 
 
 def _stem_directions(height: FloatArray, region: Mask) -> FloatArray:
