@@ -36,6 +36,9 @@ WEIGHTS = {
 BIAS = -2.1
 """Of the logistic model."""
 
+NETWORK_SHARE = 0.5
+"""Say of the network's own chance, in log-odds. Not fitted: on its training photos it is always right."""
+
 REFUSED, POOR, IDEAL = 0.2, 0.5, 0.85
 """Chances up to which a picture is refused, is poor, and from which it is ideal."""
 
@@ -153,10 +156,11 @@ def measure(photo: Photo, motion: Motion, *, seconds: float = 4.0) -> dict[str, 
 
     Returns:
         By name. long_side: pixels. sharpness: see there. Shares of the picture: moving_share, flow_share (water,
-        cloud, smoke, fire), foliage_share, fire_share, life_share (people and animals), edge_share (outline of what moves).
-        visible_motion: mean local contrast of the luma inside what moves, over the whole picture: texture that can be
-        seen to move. confidence: mean of the velocity's. uncovered_share: of what flows, see ``artefacts``.
-        matte_doubt: undecided area relative to the moving one. network: its own chance, where it says one.
+        cloud, smoke, fire), foliage_share, fire_share, life_share (people and animals), edge_share (outline of
+        what moves). visible_motion: mean local contrast of the luma inside what moves, over the whole picture:
+        texture that can be seen to move. confidence: mean of the velocity's. uncovered_share: of what flows, see
+        ``artefacts``. matte_doubt: undecided area relative to the moving one. network: its own chance, where it
+        says one.
     """
     luma = _luma(photo)
     moving = motion.matte > 0.5
@@ -181,8 +185,11 @@ def measure(photo: Photo, motion: Motion, *, seconds: float = 4.0) -> dict[str, 
 
 
 def chance_of(measures: Mapping[str, float]) -> float:
-    """Chance that a photo with these measures makes a good loop, 0..1, by the logistic model."""
+    """Chance that a photo with these measures makes a good loop, 0..1: the logistic model's, and the network's."""
     z = BIAS + sum(weight * math.sqrt(measures[name]) for name, weight in WEIGHTS.items())
+    if "network" in measures:
+        own = min(max(measures["network"], 0.01), 0.99)
+        z = (1 - NETWORK_SHARE) * z + NETWORK_SHARE * math.log(own / (1 - own))
     return 1 / (1 + math.exp(-z))
 
 
