@@ -2,7 +2,8 @@
 """How a command ends: exit codes, one clear message, no traceback, no noise about a closed pipe.
 
 0    done
-2    StillflowError or a wrong option: the user can fix it, and the message says how
+2    StillflowError or a wrong option: the user can fix it, and the message says how; assess also ends so,
+     with its findings on stdout, when a photo is unsuitable
 70   any other exception: our bug (the number is EX_SOFTWARE of sysexits.h)
 130  Ctrl-C; 143 SIGTERM; 141 the reader of our output went away (128 + signal number, as shells do)
 """

@@ -45,14 +45,15 @@ EPILOG = """\b
 Examples:
   stillflow animate waterfall.jpg -o loop.mp4
   stillflow animate lake.jpg -o loop.webm --mask water.png --arrow 0.2,0.6,0.5,0.6
+  stillflow animate sky.jpg -o loop.mp4 --futures 4
   stillflow animate sea.jpg -o loop.gif --size 480 --seconds 3 --fps 15
   stillflow animate sea.jpg -o - | ffplay -f rawvideo -pixel_format rgb24 -video_size 1280x720 -
   stillflow motion waterfall.jpg -o motion.png
   stillflow assess waterfall.jpg
 
 \b
-Exit codes: 0 done, 2 something you can fix (the message says how), 70 a bug in stillflow,
-130 interrupted. Set STILLFLOW_DEBUG=1 to see the traceback of an error.
+Exit codes: 0 done, 2 something you can fix, an unsuitable photo included (the message says how),
+70 a bug in stillflow, 130 interrupted. Set STILLFLOW_DEBUG=1 to see the traceback of an error.
 """
 
 
