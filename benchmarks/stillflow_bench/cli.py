@@ -20,6 +20,9 @@ RESULTS = Path("benchmarks/results")
 PART_NAMES = ("labels", "direction", "verdict", "velocity", "generator", "time", "loops")
 """Those of ``parts.PARTS``, named here so that --help loads no heavy library."""
 
+Keep = Callable[[list[Row]], None]
+"""Writes rows into the report as soon as they are there."""
+
 OUT = click.option(
     "-o",
     "--out",
@@ -42,14 +45,14 @@ def program() -> None:
 @OUT
 def kernels(out: Path | None) -> None:
     """Time one frame against a plain copy of it, from 360p to 4K."""
-    run(kernels_rows, out)
+    run(lambda _: kernels_rows(), out)
 
 
 @program.command()
 @OUT
 def encode(out: Path | None) -> None:
     """Time the whole job against encoding the same frames ready-made."""
-    run(encode_rows, out)
+    run(lambda _: encode_rows(), out)
 
 
 @program.command()
@@ -60,7 +63,7 @@ def encode(out: Path | None) -> None:
 )
 def startup(out: Path | None, photo: Path | None, repeats: int) -> None:
     """Time process start to first frame at 720p, and peak memory at 720p and 4K."""
-    run(lambda: startup_rows(photo, repeats), out)
+    run(lambda _: startup_rows(photo, repeats), out)
 
 
 @program.command()
@@ -110,12 +113,12 @@ def quality(
     --only: each figure beside its baseline and its aim, and with --sheets a sheet a photo and overview.png.
     """
 
-    def measure() -> list[Row]:
+    def measure(keep: Keep) -> list[Row]:
         rows = []
         if photos or (data is None and only is None):
             rows += quality_rows(photos, size, seconds, fps, sheets, bundle)
         if data is not None or only is not None:
-            rows += parts_rows(data, split, sample, only, scenes, size, seconds, fps, sheets, bundle)
+            rows += parts_rows(data, split, sample, only, scenes, size, seconds, fps, sheets, bundle, keep)
         return rows
 
     run(measure, out)
@@ -160,12 +163,12 @@ def everything(out: Path, data: Path) -> None:
 
     photos = (*sample_photos(), *data_photos(data / "photos"))
 
-    def every_suite() -> list[Row]:
+    def every_suite(keep: Keep) -> list[Row]:
         rows = [*kernels_rows(), *encode_rows(), *startup_rows(None, 7)]
         rows += quality_rows(photos, 960, 4.0, 30.0, out / "sheets", None)
         labelled = data if data.is_dir() else None
         return rows + parts_rows(
-            labelled, "val", None, None, 24, 640, 4.0, 10.0, out / "sheets" / "labelled", None
+            labelled, "val", None, None, 24, 640, 4.0, 10.0, out / "sheets" / "labelled", None, keep
         )
 
     run(every_suite, out)
@@ -226,6 +229,7 @@ def parts_rows(
     fps: float,
     sheets: Path | None,
     bundle: str | None,
+    keep: Keep,
 ) -> list[Row]:
     """Run the parts of the suite "quality" that stand beside baselines."""
     from stillflow.animator import Animator
@@ -242,13 +246,23 @@ def parts_rows(
         fps=fps,
         scenes=scenes,
     )
-    return parts.measure(plan, Animator(bundle), say)
+    return parts.measure(plan, Animator(bundle), say, keep)
 
 
-def run(measure: Callable[[], list[Row]], out: Path | None) -> None:
-    """Measure, print the table and, with a folder, write the report."""
+def run(measure: Callable[[Keep], list[Row]], out: Path | None) -> None:
+    """Measure, print the table and, with a folder, write the report.
+
+    Args:
+        measure: is given a function that writes rows at once, for what takes long.
+        out: folder of the report.
+    """
     about = machine.provenance()  # before the work, so that the load is that of the machine at rest
-    rows = measure()
+
+    def keep(rows: list[Row]) -> None:
+        if out is not None:
+            write_report(out, rows, about)
+
+    rows = measure(keep)
     click.echo(markdown(as_json(rows, about)))
     if out is not None:
         for path in write_report(out, rows, about):

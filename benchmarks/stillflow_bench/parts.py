@@ -142,13 +142,19 @@ class _Run:
         return Row("quality", PARTS[name], "", (), part=name, missing=" ".join(why.split()))
 
 
-def measure(plan: Plan, animator: Animator, report: Report = lambda _: None) -> list[Row]:
+def measure(
+    plan: Plan,
+    animator: Animator,
+    report: Report = lambda _: None,
+    keep: Callable[[list[Row]], None] = lambda _: None,
+) -> list[Row]:
     """Measure what a plan asks for.
 
     Args:
         plan: parts, photos, sizes.
         animator: the pipeline as it is shipped, or with another bundle.
         report: is told what is being measured.
+        keep: is given the rows of each part as soon as it is done, so that an interruption costs one part only.
 
     Returns:
         Rows of the suite "quality", each with its part; at least one for each part.
@@ -164,7 +170,11 @@ def measure(plan: Plan, animator: Animator, report: Report = lambda _: None) -> 
             f"name some of: {', '.join(PARTS)}",
         )
     run = _Run(plan, animator, report)
-    rows = [row for name in PARTS if name in plan.only for row in run.part(name)]
+    rows: list[Row] = []
+    for name in (name for name in PARTS if name in plan.only):
+        found = run.part(name)
+        keep(found)
+        rows += found
     if plan.sheets is not None and run.items:
         if "loops" not in plan.only:
             run.loops(measured=False)

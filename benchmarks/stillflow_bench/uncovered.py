@@ -127,10 +127,11 @@ def measure(
     run = animator.session("generator").run
     generator = generator_from(run)
     rng = np.random.default_rng(2468)
+    pictures = textures(items)
     made: list[Score] = []
     closed: list[Score] = []
     while len(made) < scenes:
-        play = draw_play(rng, textures(items))
+        play = draw_play(rng, pictures)
         if play is not None:
             report(f"scene {len(made) + 1} of {scenes}")
             plain = scene_of(play, None)
@@ -157,10 +158,12 @@ def draw_play(rng: np.random.Generator, pictures: Sequence[ByteArray]) -> Play |
     faster = travel / max(float(np.percentile(speeds, 90)) * SECONDS, 1e-6)
     h, w = field_shape(height, width)
     velocity = scene.velocity * np.float32(faster)
+    # Around the surface a scene's classes are those of the photo that is seen there, and all of it stands still.
+    classes = np.where(scene.matte > 0.5, scene.classes, 0).astype(np.uint8)
     motion = Motion(
         velocity=np.asarray(cv2.resize(velocity, (w, h), interpolation=cv2.INTER_AREA), np.float32),
         matte=np.asarray(cv2.resize(scene.matte, (w, h), interpolation=cv2.INTER_AREA), np.float32),
-        classes=np.asarray(cv2.resize(scene.classes, (w, h), interpolation=cv2.INTER_NEAREST), np.uint8),
+        classes=np.asarray(cv2.resize(classes, (w, h), interpolation=cv2.INTER_NEAREST), np.uint8),
         confidence=np.ones((h, w), np.float32),
         sway=np.zeros((0, h, w, 4), np.float32),
         height=height,

@@ -32,6 +32,14 @@ def test_parts_about_photos_measure_the_split_that_was_asked_for(
     assert said[:2] == ["labels: 1/2 fall", "labels: 2/2 stone"]
 
 
+def test_each_part_is_kept_as_soon_as_it_is_done(labelled_folder: Path, animator: Animator) -> None:
+    kept: list[set[str]] = []
+    plan = parts.Plan(data=labelled_folder, only=("verdict", "labels", "direction"))
+    rows = parts.measure(plan, animator, keep=lambda found: kept.append({row.part for row in found}))
+    assert kept == [{"labels"}, {"direction"}, {"verdict"}]
+    assert {row.part for row in rows} == {"labels", "direction", "verdict"}
+
+
 def test_without_photos_their_parts_say_so(tmp_path: Path, animator: Animator) -> None:
     for data, why in ((None, "--data"), (tmp_path, "LICENCES.csv")):
         rows = parts.measure(parts.Plan(data=data, only=("labels", "verdict", "loops")), animator)
