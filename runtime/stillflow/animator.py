@@ -76,7 +76,8 @@ class Loop:
     @property
     def moving_share(self) -> float:
         """How much of the picture moves, 0..1."""
-        return float((self.scene.matte > 0).mean())
+        # A matte of 1 is touched by light alone.
+        return float((self.scene.matte > 1).mean())
 
     def frame(self, index: int) -> ByteArray:
         """Render one frame.

@@ -8,9 +8,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stillflow.kernels.reference import brightness
+from stillflow.kernels.reference import brightness, lookup
 from stillflow.light import FACE, FLAME_MOST, GLOW_REACH, LEAST, change, predict_light, touched
+from stillflow.motion import Motion
 from stillflow.oscillation import distance_to, in_loop
+from stillflow.photo import Photo
+from stillflow.scene import build_scene
 
 STATIC, FIRE, PERSON, SKY = 0, 4, 6, 9
 
@@ -114,3 +117,34 @@ def test_a_scene_without_fire_and_faces_has_none():
     light = predict_light(photo, np.ones((20, 20), np.float32), classes)
     assert light.coefficients.shape[0] == light.hz.size == 0
     assert not touched(light.coefficients, 80, 80).any()
+
+
+def test_in_a_scene_the_glow_lies_on_the_photo_and_nothing_else_is_touched():
+    photo, moves, classes = candle()
+    light = predict_light(photo, moves, classes, seed=1)
+    h, w = moves.shape
+    motion = Motion(
+        velocity=np.zeros((h, w, 2), np.float32),
+        matte=moves,
+        classes=classes,
+        confidence=np.ones((h, w), np.float32),
+        sway=np.zeros((0, h, w, 4), np.float32),
+        light=light.coefficients,
+        light_hz=light.hz,
+        height=4 * h,
+        width=4 * w,
+    )
+    scene = build_scene(Photo.from_array(photo), motion, seconds=2, fps=15)
+    assert np.array_equal(scene.frame(0), photo)
+    assert np.array_equal(scene.frame(30), photo)
+    glow = scene.matte == 1
+    assert glow.mean() > 0.01
+    arrays = scene.arrays
+    y, x = np.mgrid[0 : 4 * h, 0 : 4 * w].astype(np.float32)
+    for t in (4, 11, 23):
+        frame = scene.frame(t)
+        assert np.array_equal(frame[scene.matte == 0], photo[scene.matte == 0])
+        gain = brightness(arrays.light, t, arrays.frames, arrays.light_periods)
+        expected = photo * lookup(gain, (x - 1.5) / 4, (y - 1.5) / 4)[..., None]
+        assert np.abs(frame[glow] - np.rint(np.minimum(expected, 255))[glow]).max() <= 1
+        assert np.abs(frame[glow].astype(int) - photo[glow]).max() >= 2
