@@ -131,32 +131,37 @@ def continue_values(
 
 
 def mirror_sources(
-    region: ByteArray,
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], FloatArray, FloatArray]:
-    """For each pixel outside a region: the pixel inside, mirrored at the nearest point of the edge.
+    region: ByteArray, pixels: npt.NDArray[np.bool_], reach: float
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], FloatArray, FloatArray]:
+    """For pixels outside a region: the pixel inside, mirrored at the nearest point of the edge.
 
     Args:
         region: (H, W) uint8, non-zero inside; at least one pixel must be.
+        pixels: (H, W) bool, which pixels are asked for.
+        reach: those further away than this, in pixels, are left out.
 
     Returns:
-        x and y of the source, (H, W) int32 (the pixel itself inside), the distance to the region in pixels,
-        and how deep the source lies in the region compared with that, 0..1: 1 at a straight edge, less where
-        the region is narrower than the distance to mirror over. Both (H, W) float32.
+        For each pixel that is left: its index in the flattened picture, that of its source, the distance to
+        the region in pixels, and how deep the source lies in the region compared with that, 0..1: 1 at a
+        straight edge, less where the region is narrower than the distance to mirror over.
     """
     height, width = region.shape
-    distance, nearest = nearest_to(region > 0)
-    y, x = np.mgrid[0:height, 0:width].astype(np.int32)
-    edge_y, edge_x = np.divmod(nearest, np.int32(width))
-    mx = np.clip(2 * edge_x - x, 0, width - 1)
+    away, nearest = nearest_to(region > 0)
+    found = np.flatnonzero(pixels & (away < reach))
+    y, x = np.divmod(found.astype(np.int32), np.int32(width))
+    edge = nearest.ravel()[found]
+    edge_y, edge_x = np.divmod(edge, np.int32(width))
     my = np.clip(2 * edge_y - y, 0, height - 1)
+    mx = np.clip(2 * edge_x - x, 0, width - 1)
+    source = my * np.int32(width) + mx
     # A thin region is narrower than the distance to mirror over: then the edge pixel itself stands in.
-    lost = region[my, mx] == 0
-    mx[lost], my[lost] = edge_x[lost], edge_y[lost]
+    source = np.where(region.ravel()[source] == 0, edge, source)
     # Replicated by one pixel: the border of the picture is no edge of the region.
     padded = cv2.copyMakeBorder(region, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1]
-    deep = np.clip(depth[my, mx] / np.maximum(distance, 1), 0, 1).astype(np.float32)
-    return mx, my, distance, deep
+    distance = away.ravel()[found]
+    deep = np.clip(depth.ravel()[source] / np.maximum(distance, 1), 0, 1).astype(np.float32)
+    return found, source, distance, deep
 
 
 def continue_plate(
@@ -181,19 +186,20 @@ def continue_plate(
     height, width = region.shape
     smooth = cv2.resize(fill, (width, height), interpolation=cv2.INTER_LINEAR)
     everywhere = cv2.resize(owner, (width, height), interpolation=cv2.INTER_NEAREST)
-    for label in np.unique(region[region > 0]):
+    shown = region > 0
+    for label in np.unique(owner[owner > 0]):
         own = (region == label).astype(np.uint8)
-        where = (everywhere == label) & (region == 0)
-        if not where.any():
+        where = (everywhere == label) & ~shown
+        if not (where.any() and own.any()):
             continue
-        mx, my, distance, deep = mirror_sources(own)
-        sources = my[where], mx[where]
-        blur = _masked_blur(photo, own, sigma=8)[sources]
+        plate[where] = np.rint(smooth[where]).astype(np.uint8)
+        found, source, distance, deep = mirror_sources(own, where, max(reach, 1))
+        blur = _masked_blur(photo, own, sigma=8).reshape(-1, 3)[source]
         # What is mirrored over the whole of a thin region would repeat it as a rim of its own.
-        share = np.clip(np.maximum(distance / max(reach, 1), 2 - 2 * deep), 0, 1)[where][:, None]
-        texture = (photo[sources] - blur) * (1 - share * share)
-        target = blur * (1 - share) + smooth[where] * share
-        plate[where] = np.clip(np.rint(target + texture), 0, 255).astype(np.uint8)
+        share = np.clip(np.maximum(distance / max(reach, 1), 2 - 2 * deep), 0, 1)[:, None]
+        texture = (photo.reshape(-1, 3)[source] - blur) * (1 - share * share)
+        target = blur * (1 - share) + smooth.reshape(-1, 3)[found] * share
+        plate.reshape(-1, 3)[found] = np.clip(np.rint(target + texture), 0, 255).astype(np.uint8)
     return np.asarray(plate, np.uint8)
 
 

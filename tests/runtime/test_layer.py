@@ -64,11 +64,16 @@ def test_nearest_owner_spreads_labels():
 def test_mirrored_sources_lie_inside():
     region = np.zeros((40, 50), np.uint8)
     region[10:30, 15:35] = 255
-    x, y, distance, deep = layer.mirror_sources(region)
-    assert (region[y, x] > 0).all()
-    assert (distance[region > 0] == 0).all()
-    assert deep[8, 25] > 0.9, "two pixels beyond a straight edge"
-    assert deep[20, 0] < 0.5, "mirrored over more than half of the region's width"
+    outside = region == 0
+    found, source, distance, deep = layer.mirror_sources(region, outside, reach=12)
+    assert (region.ravel()[source] > 0).all()
+    assert outside.ravel()[found].all()
+    assert 11 < distance.max() < 12
+    at = {int(index): k for k, index in enumerate(found)}
+    above = at[8 * 50 + 25]
+    assert divmod(int(source[above]), 50) == (12, 25), "mirrored at row 10"
+    assert deep[above] > 0.9
+    assert 0 not in at, "the corner is too far away"
 
 
 def test_an_island_is_not_repeated_around_itself():
