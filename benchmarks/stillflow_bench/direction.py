@@ -81,7 +81,7 @@ def _free_rows(
         ),
     ]
     by_photo = [float(np.median([miss.angle for miss in those])) for those in free.values()]
-    about = {"photos": list(free)}
+    about = {"photos": list(free), "by photo only": True}
     return [*rows, _row("angular error by photo", "degrees", by_photo, {RIGHT: median}, None, about)]
 
 

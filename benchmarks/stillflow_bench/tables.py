@@ -17,7 +17,7 @@ def markdown(rows: Rows) -> str:
 
     Rows whose parameters name a photo and a method share one line of a wider table. Rows of a part of a suite
     stand beside their baselines; those whose parameters name the photo of each sample are columns of a table with
-    a line a photo besides.
+    a line a photo besides, and those marked "by photo only" are nothing else.
     """
     if not rows:
         return "Nothing was measured.\n"
@@ -49,7 +49,8 @@ def _tables(rows: Rows) -> list[str]:
     photos = [row for row in rows if "method" in row["parameters"] and not row.get("part")]
     plain = [row for row in rows if "method" not in row["parameters"] and not row.get("part")]
     lines = []
-    for found, table in ((plain, _by_row), (photos, _by_photo), (figures, _by_figure)):
+    summed = [row for row in figures if not row["parameters"].get("by photo only")]
+    for found, table in ((plain, _by_row), (photos, _by_photo), (summed, _by_figure)):
         lines += ["", *table(found)] if found else []
     columns = [row for row in figures if "photos" in row["parameters"]]
     return [*lines, "", *_by_sample(columns)] if columns else lines

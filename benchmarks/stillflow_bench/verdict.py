@@ -47,9 +47,13 @@ def verdict_rows(judged: Sequence[Judged]) -> list[Row]:
     if bad:
         passed = [one.found.score >= 2 for one in bad]
         rows.append(_row("bad photos called good", passed, 1.0, None, "at most"))
-    scores = tuple(float(one.found.chance) for one in judged)
-    about = {"photos": [one.name for one in judged]}
-    return [*rows, Row("quality", "chance by the verdict", "", scores, about, part="verdict")]
+    about = {"photos": [one.name for one in judged], "by photo only": True}
+    for name, values in (
+        ("suitability by the label", [float(one.label) for one in judged]),
+        ("chance by the verdict", [float(one.found.chance) for one in judged]),
+    ):
+        rows.append(Row("quality", name, "", tuple(values), about, part="verdict"))
+    return rows
 
 
 def _row(

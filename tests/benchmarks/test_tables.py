@@ -87,6 +87,14 @@ def test_photos_stand_in_lines_from_the_worst_on(about: Provenance) -> None:
     ]
 
 
+def test_a_column_that_is_nothing_else_is_no_figure(about: Provenance) -> None:
+    photos = {"photos": ["sea"], "by photo only": True}
+    rows = [figure("IoU", 0.9, photos=("sea",)), Row("quality", "chance", "", (0.4,), photos, part="verdict")]
+    text = markdown(as_json(rows, about))
+    assert "| sea | 0.9 | 0.4 |" in text
+    assert "| verdict |" not in text
+
+
 def test_runs_of_a_suite_are_told_apart(about: Provenance) -> None:
     first = as_json([figure("IoU", 0.5)], about)
     second = as_json([figure("IoU", 0.6)], replace(about, commit="later", load=3.0))

@@ -24,6 +24,7 @@ def test_agreement_is_about_sides_and_stands_beside_always_good() -> None:
     assert rows["good photos refused"].value == pytest.approx(1 / 3)
     assert rows["bad photos called good"].value == pytest.approx(1 / 2)
     assert rows["chance by the verdict"].parameters["photos"] == ["a", "b", "c", "d", "e"]
+    assert rows["suitability by the label"].samples == (3, 2, 1, 0, 2)
 
 
 def test_photos_of_one_side_only_have_no_figure_of_the_other() -> None:
