@@ -28,6 +28,9 @@ HEAD_FOLLOWS = 0.45
 SECOND = 0.22
 """Share of twice the frequency: breathing in is quicker than breathing out."""
 
+WIDER = 1.3
+"""How much wider a figure is at its shoulders than anywhere above."""
+
 LEAST_HEIGHT = 0.06
 """Picture widths: of smaller figures nobody sees the breath."""
 
@@ -75,16 +78,17 @@ def shoulders(figure: Mask) -> tuple[int, int, float, float]:
     tall = bottom - top + 1
     widths = figure[top : bottom + 1].sum(1).astype(np.float32)
     widths = cv2.GaussianBlur(widths[:, None], (0, 0), max(1.0, tall / 40))[:, 0]
-    # A head is about as high as wide; look for the row where the figure is 1.5 times as wide as above it.
     row = None
-    for y in range(max(2, tall // 12), int(tall * 0.75)):
-        head = float(np.median(widths[max(1, y // 4) : max(2, int(0.8 * y))]))
-        if widths[y] > 1.5 * head and y > 0.5 * head:
+    for y in range(max(2, tall // 12), int(tall * 0.8)):
+        head = float(widths[max(1, y // 4) : max(2, int(0.85 * y))].max())
+        # A head is at least half as high as wide; a hat's brim is wide too, but below it comes a face.
+        stays = float(widths[y : y + max(2, tall // 6)].min()) > 0.9 * float(widths[y])
+        if widths[y] > WIDER * head and y > 0.5 * head and stays:
             row = y
             break
     if row is None:
-        # No neck is seen: a standing figure's shoulders lie at a fifth of its height, a portrait's lower.
-        row = int(tall * (0.2 if tall > 1.8 * float(widths.max()) else 0.4))
+        # No neck is seen: shoulders lie about as far below the top as they are wide, less a fifth.
+        row = int(np.clip(0.8 * float(widths.max()), 0.2 * tall, 0.6 * tall))
     below = figure[top + row : top + row + max(2, tall // 6)]
     columns = np.nonzero(below.any(0))[0]
     middle = float((below.sum(0)[columns] * columns).sum() / max(1, below.sum()))

@@ -181,7 +181,8 @@ def lamps(
     amplitude = np.clip(
         2 * cv2.GaussianBlur(lamp.astype(np.float32), (0, 0), max(0.8, 0.006 * w)) - 0.1, 0, 1
     )
-    return spread(_flicker(rng, lamp, LAMP), lamp, 0.01 * w) * amplitude[None, ..., None]
+    trembling = spread(_flicker(rng, lamp, LAMP), lamp, 0.01 * w)
+    return np.asarray(trembling * amplitude[None, ..., None], np.float32)
 
 
 def faces(rng: np.random.Generator, people: Mask) -> FloatArray:

@@ -34,6 +34,21 @@ def test_shoulders_are_found_below_the_head():
     assert 18 < wide < 28
 
 
+def test_a_hats_brim_is_no_shoulder():
+    figure = standing().astype(np.uint8)
+    cv2.rectangle(figure, (30, 12), (60, 15), 1, -1)
+    _, row, _, _ = shoulders(figure > 0)
+    assert row > 22
+
+
+def test_without_a_neck_shoulders_lie_as_far_down_as_they_are_wide():
+    cloak = np.zeros((100, 80), np.uint8)
+    cv2.fillPoly(cloak, [np.array([[40, 10], [65, 90], [15, 90]])], 1)
+    top, row, middle, _ = shoulders(cloak > 0)
+    assert 0.2 * 80 <= row - top <= 0.6 * 80
+    assert abs(middle - 40) < 2
+
+
 def test_the_chest_moves_most_the_head_less_the_legs_not_at_all():
     a = amplitude(standing())
     chest, head, legs = a[34:42, 42:48].mean(), a[12:18, 43:47].mean(), a[85:110, 40:50].max()
