@@ -79,11 +79,12 @@ def shoulders(figure: Mask) -> tuple[int, int, float, float]:
     widths = figure[top : bottom + 1].sum(1).astype(np.float32)
     widths = cv2.GaussianBlur(widths[:, None], (0, 0), max(1.0, tall / 40))[:, 0]
     row = None
-    for y in range(max(2, tall // 12), int(tall * 0.8)):
+    for y in range(max(2, tall // 8), int(tall * 0.8)):
         head = float(widths[max(1, y // 4) : max(2, int(0.85 * y))].max())
         # A head is at least half as high as wide; a hat's brim is wide too, but below it comes a face.
         stays = float(widths[y : y + max(2, tall // 6)].min()) > 0.9 * float(widths[y])
-        if widths[y] > WIDER * head and y > 0.5 * head and stays:
+        wider = widths[y] > WIDER * head and widths[y] - head > 0.12 * float(widths.max())
+        if wider and stays and y > 0.5 * head:
             row = y
             break
     if row is None:
