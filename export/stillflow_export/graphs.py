@@ -75,16 +75,15 @@ GENERATOR_INPUTS = (
 GENERATOR_OUTPUTS = (
     _image("plate", "local mean of the layer's colours, sRGB", ("red", "green", "blue"), range=(0.0, 1.0)),
     _image(
-        "blend",
-        "coefficients of the blend, w = sigmoid(logit(w0) + b0 sin(pi u) + b1 sin(2 pi u)), and how to paint and trust "
-        "what lies beyond the layer's edge",
-        ("b0", "b1", "share of the texture to keep, 0 to 1", "what to add to the confidence"),
+        "trust",
+        "how to paint what lies beyond the layer's edge, and how far to trust each place as a source",
+        ("share of the texture to keep, 0 to 1", "what to add to the confidence"),
     ),
 )
 
 WHAT = {
     "flow": "photo and hints to classes, what moves, and velocity",
-    "generator": "moving layer to the colours its motion uncovers, how far to trust them, and blend coefficients",
+    "generator": "moving layer to the colours its motion uncovers, and how far to trust them",
 }
 INPUTS = {"flow": FLOW_INPUTS, "generator": GENERATOR_INPUTS}
 OUTPUTS = {"flow": FLOW_OUTPUTS, "generator": GENERATOR_OUTPUTS}

@@ -2,9 +2,9 @@
 """The generator network: what the moving layer looks like where the photo does not show it, and how far to trust it.
 
 It runs once a photo, at field size (long side at most 320 samples). It returns colours for the plate beyond the
-layer's edge, how much of the mirrored texture to leave there, how far each place is to be trusted as a source,
-and two blend coefficients. The manifest says which of them are used; the closed forms are the mirrored
-continuation (``stillflow.layer``), confidence by distance, and the variance-preserving blend.
+layer's edge, how much of the mirrored texture to leave there, and how far each place is to be trusted as a source.
+The manifest says what is used: "plate" the colours, "blend" texture and trust. The closed forms are the mirrored
+continuation (``stillflow.layer``) and confidence by distance.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from stillflow.kernels.arrays import FIELD_OFFSET, FIELD_SCALE, ByteArray, Float
 from stillflow.kernels.reference import CONFIDENCE_FLOOR
 from stillflow.tone import toned
 
-Generator = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
-"""Maps a (9, h, w) field to (plate colours (3, h, w) 0..1, blend (4, h, w): b0, b1, texture, trust)."""
+Generator = Callable[[FloatArray], tuple[FloatArray, FloatArray] | None]
+"""Maps a (9, h, w) field to (plate colours (3, h, w) 0..1, trust (2, h, w): texture, trust), or to None when its
+graph is of a bundle from before trust: what that one returns was meant for another field and another plate."""
 
 LONG_SIDE = 320
 """Longest side the network is run at, in field samples."""
@@ -31,10 +32,6 @@ MULTIPLE = 32
 
 DISPLACEMENT_UNIT = 32.0
 """Field pixels that count as 1 in the displacement channels."""
-
-BLEND_PLANES = 4
-"""Planes of ``blend``: b0, b1, texture, trust. Graphs of older bundles have the first two and other colours in
-their plate: of those only the coefficients are used."""
 
 MEAN_BOX = 5
 """Side of the box, in the network's samples, that is applied twice for the local mean of the plate: what the
@@ -71,40 +68,41 @@ class Layer:
 
 def consult(
     generator: Generator, outputs: Mapping[str, str], layer: Layer, curve: FloatArray | None = None
-) -> tuple[ByteArray, FloatArray, FloatArray | None]:
+) -> tuple[ByteArray, FloatArray]:
     """Ask the generator and follow it as far as the outputs say.
 
     Args:
-        generator: maps a field to plate colours and blend.
+        generator: maps a field to plate colours and trust.
         outputs: {"plate": "network" | ..., "blend": "network" | ...}.
         layer: what the closed form made.
         curve: ``stillflow.tone.tone_curve`` of the photo: a gray photo gets gray colours.
 
     Returns:
-        plate (H, W, 3) uint8, confidence (h, w) float32, blend coefficients (h, w, 2) float32 or None.
+        plate (H, W, 3) uint8 and confidence (h, w) float32.
     """
     h, w = layer.known.shape
     small, photo = (
         cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA).astype(np.float32)
         for picture in (layer.plate, layer.photo)
     )
-    made, blend = generator(
+    said = generator(
         generator_field(small, layer.known, layer.velocity, layer.cycles, layer.inside, layer.frames, photo)
     )
-    whole = len(blend) == BLEND_PLANES
-    plate, inside, coefficients = layer.plate, layer.inside, None
-    if outputs.get("blend") == "network":
-        coefficients = np.ascontiguousarray(np.moveaxis(blend[:2], 0, -1), np.float32)
-        inside = trusted(inside, blend[3]) if whole else inside
-    if outputs.get("plate") == "network" and whole:
+    plate, inside = layer.plate, layer.inside
+    if said is None:
+        return plate, inside
+    made, trust = said
+    blends = outputs.get("blend") == "network"
+    if blends:
+        inside = trusted(inside, trust[1])
+    if outputs.get("plate") == "network":
         # What the closed form left as it is in the photo (what sways, and its surroundings) stays.
         changed = (layer.plate != layer.photo).any(axis=-1).astype(np.uint8)
         painted = cv2.morphologyEx(changed, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)) & (layer.matte == 0)
         colours = np.ascontiguousarray(np.moveaxis(made, 0, -1) * 255, np.float32)
         colours = colours if curve is None else toned(colours, curve)
-        texture = blend[2] if outputs.get("blend") == "network" else None
-        plate = repaint(plate, painted, plate_mean(small), colours, texture)
-    return plate, inside, coefficients
+        plate = repaint(plate, painted, plate_mean(small), colours, trust[0] if blends else None)
+    return plate, inside
 
 
 def generator_field(
@@ -147,19 +145,22 @@ def generator_from(
     """Make a generator from a session's ``run``; brings fields of any size to the network's and back.
 
     Args:
-        run: maps {"field": (1, 9, h', w')} to {"plate": (1, 3, h', w'), "blend": (1, 4, h', w')}; graphs
-            of older bundles return two planes of blend.
+        run: maps {"field": (1, 9, h', w')} to {"plate": (1, 3, h', w'), "trust": (1, 2, h', w')}.
     """
 
-    def generate(field: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def generate(field: FloatArray) -> tuple[FloatArray, FloatArray] | None:
         h, w = field.shape[1:]
         scale = min(1.0, LONG_SIDE / max(h, w))
         size = tuple(max(MULTIPLE, round(n * scale / MULTIPLE) * MULTIPLE) for n in (w, h))
         small = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in field])
         out = run({"field": small[None]})
-        plate = np.stack([cv2.resize(p, (w, h), interpolation=cv2.INTER_LINEAR) for p in out["plate"][0]])
-        blend = np.stack([cv2.resize(p, (w, h), interpolation=cv2.INTER_LINEAR) for p in out["blend"][0]])
-        return np.clip(plate, 0, 1).astype(np.float32), blend.astype(np.float32)
+        if "trust" not in out:
+            return None
+        plate, trust = (
+            np.stack([cv2.resize(p, (w, h), interpolation=cv2.INTER_LINEAR) for p in out[name][0]])
+            for name in ("plate", "trust")
+        )
+        return np.clip(plate, 0, 1).astype(np.float32), trust.astype(np.float32)
 
     return generate
 

@@ -216,10 +216,9 @@ def build_scene(
     curve = tone_curve(photo.pixels)
     fill = fill if curve is None else toned(fill, curve)
     matte, plate = _matte_and_plate(photo.pixels, flows, sways, owner, fill, unit)
-    blend = None
     if generator is not None and flows.any():
         prepared = Layer(photo.pixels, plate, matte, known, velocity, cycles, inside, frames)
-        plate, inside, blend = consult(generator, outputs, prepared, curve)
+        plate, inside = consult(generator, outputs, prepared, curve)
     # Light reaches further than motion: where nothing moves, the matte says no more than that it is touched.
     matte = np.where(touched(light, photo.height, photo.width), np.maximum(matte, 1), matte)
     arrays = SceneArrays(
@@ -234,7 +233,7 @@ def build_scene(
         sway_periods=sway_periods,
         light=light,
         light_periods=light_periods,
-        blend=blend,
+        blend=None,
         low=local_mean(plate),
         frames=frames,
     )
@@ -244,7 +243,7 @@ def build_scene(
         speed_scale=float(slower[known > 0].min()) if known.any() else 1.0,
         sources={
             "plate": "network" if generator and outputs.get("plate") == "network" else "push_pull",
-            "blend": "network" if blend is not None else "variance_preserving",
+            "blend": "network" if generator and outputs.get("blend") == "network" else "variance_preserving",
         },
     )
 

@@ -23,13 +23,13 @@ def field(height: int, width: int) -> torch.Tensor:
 def test_untrained_it_is_its_own_baseline(size: tuple[int, int]) -> None:
     planes = field(*size)
     with torch.no_grad():
-        plate, blend = build_generator_network().eval()(planes)
+        plate, trust = build_generator_network().eval()(planes)
     mean = planes[0, :3].permute(1, 2, 0).numpy() * 255
     expected = torch.from_numpy(plate_mean(mean)).permute(2, 0, 1) / 255
     assert torch.allclose(plate[0, :, 8:-8, 8:-8], expected[:, 8:-8, 8:-8], atol=1e-5)
-    assert blend.shape == (1, 4, *size)
-    assert not blend[:, [0, 1, 3]].any()
-    assert (blend[:, 2] == 1).all()
+    assert trust.shape == (1, 2, *size)
+    assert (trust[:, 0] == 1).all()
+    assert not trust[:, 1].any()
 
 
 def test_what_is_known_is_never_painted_over() -> None:
@@ -39,12 +39,12 @@ def test_what_is_known_is_never_painted_over() -> None:
     known = planes[:, 3:4].expand(-1, 3, -1, -1) > 0
     with torch.no_grad():
         before, _ = build_generator_network().eval()(planes)
-        plate, blend = network(planes)
+        plate, trust = network(planes)
     assert torch.equal(plate[known], before[known])
     assert not torch.equal(plate[~known], before[~known])
     assert 0 <= plate.min() <= plate.max() <= 1
-    assert blend[:, [0, 1, 3]].any()
-    assert 0 <= blend[:, 2].min() <= blend[:, 2].max() <= 1
+    assert trust[:, 1].any()
+    assert 0 <= trust[:, 0].min() <= trust[:, 0].max() <= 1
 
 
 def test_weights_come_back_from_their_file(tmp_path: Path) -> None:

@@ -38,13 +38,13 @@ def test_any_size_is_brought_to_the_network_and_back():
     def run(inputs):
         seen.append(inputs["field"].shape)
         h, w = inputs["field"].shape[2:]
-        return {"plate": np.full((1, 3, h, w), 1.5, np.float32), "blend": np.ones((1, 4, h, w), np.float32)}
+        return {"plate": np.full((1, 3, h, w), 1.5, np.float32), "trust": np.ones((1, 2, h, w), np.float32)}
 
-    plate, blend = generator.generator_from(run)(field(500, 333))
+    plate, trust = generator.generator_from(run)(field(500, 333))
     assert seen == [(1, 9, 320, 224)]
     assert plate.shape == (3, 500, 333)
     assert plate.max() == 1
-    assert blend.shape == (4, 500, 333)
+    assert trust.shape == (2, 500, 333)
 
 
 def layer(seed=1, height=61, width=82):
@@ -69,38 +69,34 @@ def layer(seed=1, height=61, width=82):
     )
 
 
-def says(colour, b, texture, trust):
+def says(colour, texture, trust):
     """A generator that says the same everywhere."""
 
     def generate(planes):
         _, h, w = planes.shape
-        blend = np.stack([np.full((h, w), v, np.float32) for v in (b, b, texture, trust)])
-        return np.full((3, h, w), colour, np.float32), blend
+        said = np.stack([np.full((h, w), v, np.float32) for v in (texture, trust)])
+        return np.full((3, h, w), colour, np.float32), said
 
     return generate
 
 
 def test_nothing_is_followed_that_the_outputs_leave_to_closed_forms():
     made = layer()
-    plate, inside, blend = generator.consult(says(0.4, 1, 0, 0.5), {}, made)
+    plate, inside = generator.consult(says(0.4, 0, 0.5), {}, made)
     assert np.array_equal(plate, made.plate)
     assert np.array_equal(inside, made.inside)
-    assert blend is None
 
 
 def test_what_is_beyond_the_edge_is_repainted_and_trusted_and_nothing_else():
     made = layer()
-    plate, inside, blend = generator.consult(
-        says(0.4, 1, 0, 0.5), {"plate": "network", "blend": "network"}, made
-    )
+    plate, inside = generator.consult(says(0.4, 0, 0.5), {"plate": "network", "blend": "network"}, made)
     beyond = made.matte == 0
     assert np.array_equal(plate[~beyond], made.photo[~beyond])
     assert np.abs(plate[beyond].astype(int) - 102).max() <= 1
     assert np.allclose(inside, np.clip(made.inside + 0.5, 0.02, 1))
-    assert blend is not None
-    assert blend.shape == (*made.known.shape, 2)
-    textured, _, _ = generator.consult(says(0.4, 1, 0, 0.5), {"plate": "network"}, made)
+    textured, still = generator.consult(says(0.4, 0, 0.5), {"plate": "network"}, made)
     assert textured[beyond].std() > 20 > plate[beyond].std()
+    assert np.array_equal(still, made.inside)
 
 
 def test_a_gray_photo_stays_gray():
@@ -109,27 +105,27 @@ def test_a_gray_photo_stays_gray():
     gray = generator.Layer(**{**vars(made), **one})
 
     def tinted(planes):
-        colours, blend = says(0.4, 0, 0.3, 0)(planes)
+        colours, trust = says(0.4, 0.3, 0)(planes)
         colours[0] += 0.3
-        return colours, blend
+        return colours, trust
 
     curve = np.arange(256, dtype=np.float32)[:, None].repeat(3, -1)
-    plate, _, _ = generator.consult(tinted, {"plate": "network", "blend": "network"}, gray, curve)
+    plate, _ = generator.consult(tinted, {"plate": "network", "blend": "network"}, gray, curve)
     assert (plate[..., 0] == plate[..., 1]).all() and (plate[..., 1] == plate[..., 2]).all()
     assert not np.array_equal(plate, gray.plate)
 
 
-def test_graphs_of_older_bundles_give_their_coefficients_only():
+def test_graphs_of_older_bundles_leave_the_closed_form():
     made = layer()
 
-    def old(planes):
-        colours, blend = says(0.4, 1, 0, 0)(planes)
-        return colours, blend[:2]
+    def run(inputs):
+        h, w = inputs["field"].shape[2:]
+        return {"plate": np.zeros((1, 3, h, w), np.float32), "blend": np.ones((1, 2, h, w), np.float32)}
 
-    plate, inside, blend = generator.consult(old, {"plate": "network", "blend": "network"}, made)
+    old = generator.generator_from(run)
+    plate, inside = generator.consult(old, {"plate": "network", "blend": "network"}, made)
     assert np.array_equal(plate, made.plate)
     assert np.array_equal(inside, made.inside)
-    assert blend is not None
 
 
 @pytest.mark.parametrize("size", [(64, 96), (131, 57)])

@@ -12,22 +12,19 @@ from stillflow.kernels import reference
 from stillflow.kernels.arrays import SceneArrays
 from stillflow_training.generator_loops import (
     Loops,
-    Moment,
-    blended,
     draw_loops,
-    local_mean,
     path_change,
     play,
     repainted,
 )
-from stillflow_training.procedural.plane import positions, trace
+from stillflow_training.procedural.plane import positions
 
 SIZE = (64, 96)
 
 
 @pytest.fixture(scope="module")
 def loops() -> Loops:
-    return draw_loops(torch.Generator().manual_seed(3), None, 3, SIZE, 2)
+    return draw_loops(torch.Generator().manual_seed(3), None, 3, SIZE, 2, exact=True)
 
 
 def test_loops_are_whole_and_the_same_for_the_same_seed(loops: Loops) -> None:
@@ -43,84 +40,68 @@ def test_loops_are_whole_and_the_same_for_the_same_seed(loops: Loops) -> None:
         assert ((moment.u > 0) & (moment.u < 1)).all()
 
 
-def test_frames_come_near_the_truth_where_both_sources_are_valid(loops: Loops) -> None:
+def test_only_the_hidden_is_wrong(loops: Loops) -> None:
     for moment in loops.moments:
         error = (play(loops.plate, loops.inside, moment) - moment.truth).square().mean(1)
-        sure = torch.minimum(*moment.sure) > 0.99
-        shown, gone = loops.judged * sure, loops.judged * (torch.maximum(*moment.sure) < 0.5)
-        assert (error * shown).sum() / shown.sum() < 0.003
+        least, most = torch.minimum(*moment.sure), torch.maximum(*moment.sure)
+        shown, gone = loops.judged * (least > 0.999), loops.judged * (most < 0.5)
+        # Means and correlations are taken around a place: what is hidden near by is seen in them a little.
+        assert (error * shown).sum() / shown.sum() < 2e-4
         if gone.sum() > 20:
-            assert (error * gone).sum() / gone.sum() > (error * shown).sum() / shown.sum()
+            assert (error * gone).sum() / gone.sum() > 5 * (error * shown).sum() / shown.sum()
+
+
+def test_the_truth_is_the_scenes_own_but_for_what_fields_and_gathers_lose(loops: Loops) -> None:
+    for moment in loops.moments:
+        sure = loops.judged * (torch.minimum(*moment.sure) > 0.999)
+        assert ((moment.truth - moment.scene).square().mean(1) * sure).sum() / sure.sum() < 0.003
 
 
 def test_nothing_said_is_the_closed_form(loops: Loops) -> None:
     mean = np.stack([plate_mean(p.permute(1, 2, 0).numpy().copy()) for p in loops.plate])
     plate = torch.from_numpy(mean).permute(0, 3, 1, 2)
-    blend = torch.zeros(3, 4, *SIZE)
-    blend[:, 2] = 1
-    painted, inside = repainted(loops, plate, blend)
+    trust = torch.zeros(3, 2, *SIZE)
+    trust[:, 0] = 1
+    painted, inside = repainted(loops, plate, trust)
     assert torch.allclose(painted, loops.plate, atol=1e-5)
     assert torch.equal(inside, loops.inside)
-    frame = play(painted, inside, loops.moments[0], blend[:, :2])
-    assert torch.allclose(frame, play(loops.plate, loops.inside, loops.moments[0]), atol=1e-4)
 
 
-def test_weights_and_blend_are_the_kernels(loops: Loops) -> None:
-    """The kernel's fields at field size, on a scene whose picture is four times as large and constant in blocks."""
+def test_frames_are_the_kernels() -> None:
+    """Against the reference kernels, on a picture four times as large that is constant in blocks."""
     h, w = SIZE
     rng = np.random.default_rng(1)
-    plate = rng.integers(0, 255, (h, w, 3), np.uint8)
-    velocity = np.ascontiguousarray(loops.travel[0].permute(1, 2, 0).numpy() * w)
-    inside = np.ascontiguousarray(loops.inside[0, 0].numpy())
-    blend = rng.normal(0, 1, (h, w, 2)).astype(np.float32)
+    scene = draw_loops(torch.Generator().manual_seed(5), None, 1, SIZE, 1)
+    plate = np.rint(scene.plate[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+    inside = rng.uniform(0.02, 1, SIZE).astype(np.float32)
     big = np.ascontiguousarray(plate.repeat(4, 0).repeat(4, 1))
     arrays = SceneArrays(
         photo=big,
         plate=big,
         matte=np.full((4 * h, 4 * w), 255, np.uint8),
-        velocity=velocity,
+        velocity=np.ascontiguousarray(scene.travel[0].permute(1, 2, 0).numpy() * w),
         flow=np.ones((h, w), np.uint8),
         cycles=np.ones((h, w), np.uint8),
         inside=inside,
         sway=np.zeros((0, h, w, 4), np.float32),
-        blend=blend,
+        blend=None,
         low=reference.low_pass(big),
         frames=1,
     )
-    u = 0.4
-    planes = reference.fields(arrays, u)
-    xy = positions(h, w, torch.device("cpu"))
-    places, ramps = [], []
-    for time in (-u, 1 - u):
-        at = xy + trace(loops.travel[:1], torch.tensor([time]))
-        beyond = torch.stack([-at[:, 0], at[:, 0] - 1, -at[:, 1], at[:, 1] - h / w]).amax(0).clamp_min(0) * w
-        places.append(at)
-        ramps.append((1 - beyond / reference.EDGE_RAMP).clamp_min(0))
-    moment = Moment(
-        (places[0], places[1]),
-        (ramps[0], ramps[1]),
-        (ramps[0], ramps[1]),
-        torch.full((1, 1, 1), u),
-        loops.plate[:1],
+    moment = scene.moments[0]
+    planes = reference.fields(arrays, float(moment.u))
+    frame = np.empty_like(big)
+    reference.compose(arrays, planes, 0, 4 * h, frame)
+    mine = play(
+        torch.from_numpy(plate).permute(2, 0, 1)[None] / 255, torch.from_numpy(inside)[None, None], moment
     )
-    # Black and white plates tell the weight: without texture the blend is w.
-    sources = [torch.ones(1, 3, h, w), torch.zeros(1, 3, h, w)]
-    sure = []
-    for at, ramp in zip(moment.places, moment.ramps, strict=True):
-        from stillflow_training.procedural.plane import gather
-
-        sure.append((gather(loops.inside[:1], at)[:, 0] * ramp).clamp_min(reference.CONFIDENCE_FLOOR))
-    a, b = (1 - u) * sure[0], u * sure[1]
-    weight = a / (a + b)
-    shift = np.sin(np.pi * u) * blend[..., 0] + np.sin(2 * np.pi * u) * blend[..., 1]
-    odds = np.exp(np.clip(shift, -8, 8))
-    expected = weight[0].numpy() * odds / (weight[0].numpy() * odds + 1 - weight[0].numpy())
-    middle = np.s_[4:-4, 4:-4]
-    assert np.abs(expected - planes[4])[middle].mean() < 0.01
-    mixed = blended(sources[0], sources[1], sources[0], sources[1], torch.from_numpy(expected)[None])
-    assert np.allclose(mixed[0, 0].numpy(), expected, atol=1e-3)
-    low = local_mean(torch.from_numpy(plate).permute(2, 0, 1)[None] / 255)[0].permute(1, 2, 0).numpy() * 255
-    assert np.abs(low - arrays.low).max() < 0.1
+    law = frame.reshape(h, 4, w, 4, 3).mean((1, 3))
+    ours = mine[0].permute(1, 2, 0).numpy() * 255
+    flat = np.abs(np.diff(plate.astype(int), axis=0, prepend=plate[:1])).max(-1) < 8
+    middle = np.zeros(SIZE, bool)
+    middle[6:-6, 6:-6] = True
+    assert np.abs(law - ours)[middle & flat].mean() < 6
+    assert np.corrcoef(law[middle].ravel(), ours[middle].ravel())[0, 1] > 0.97
 
 
 def test_what_moves_with_its_velocity_does_not_change_along_the_path() -> None:

@@ -65,7 +65,7 @@ def test_losses_fall_where_the_truth_is_painted() -> None:
     wrong, right = (
         losses(loops, loops.moments, plate, blend) for plate in (torch.zeros_like(loops.plate), loops.surface)
     )
-    assert all(right[name] < wrong[name] for name in ("frame", "lost", "surface"))
+    assert all(right[name] < wrong[name] for name in ("lost", "surface"))
 
 
 def test_score_counts_what_is_gained_and_what_it_costs() -> None:

@@ -3,8 +3,9 @@
 
 A picture here is as large as a field: the closed form's continuation, its confidence and the kernel's blend
 (``stillflow.kernels.reference``) all work on samples, so that gradients reach what the generator paints. The
-truth is the same blend of both sources as they would be if nothing stood in front of the surface and nothing
-else began at its edge: the scene knows its surface everywhere.
+truth is the very same loop as it would be if nothing stood in front of the surface and nothing else began at its
+edge, since the scene knows its surface everywhere: the same motion, the true surface as plate, full confidence. What
+the motion's coarse fields and the gathers lose is lost in both, so that only the hidden is judged.
 """
 
 from __future__ import annotations
@@ -30,8 +31,11 @@ LOOP_KINDS = ("fall", "river", "stream", "cloud")
 TRAVEL = (0.03, 0.22)
 """Picture widths that the fast part travels in one cycle; the runtime slows down what is faster than 0.2."""
 
-EDGE_DOUBT, CONFIDENCE_RAMP, REACH = 2, 3.0, 16.0
+EDGE_DOUBT, CONFIDENCE_RAMP, REACH = 1.5, 3.0, 16.0
 """Samples of a 320-sample field: ``stillflow.scene`` says 6, 12 and 64 pixels of a 1280-wide picture."""
+
+UNITS = (0.25, 1.1)
+"""Widths of pictures, in 1280 pixels, whose ramps are imitated: small pictures have steeper ones."""
 
 MASK_ERROR = 1.2
 """Samples, standard deviation of how far the outline that the runtime is given lies off the true one: photos'
@@ -52,7 +56,9 @@ class Moment:
         ramps: (n, h, w) 0..1, how its confidence falls beyond the picture's border.
         sure: (n, h, w), confidence of each source as the closed form has it.
         u: (n, 1, 1), the phase.
-        truth: (n, 3, h, w) 0..1, the true frame.
+        truth: (n, 3, h, w) 0..1, the frame if nothing were hidden.
+        scene: (n, 3, h, w) 0..1, the blend of the scene's own frames at both times: an end that no motion field
+            reaches; empty unless asked for.
     """
 
     places: tuple[Tensor, Tensor]
@@ -60,6 +66,7 @@ class Moment:
     sure: tuple[Tensor, Tensor]
     u: Tensor
     truth: Tensor
+    scene: Tensor
 
 
 @dataclass(eq=False)
@@ -94,6 +101,7 @@ def draw_loops(
     size: tuple[int, int],
     moments: int,
     step: float | None = None,
+    exact: bool = False,
 ) -> Loops:
     """Draw loops.
 
@@ -104,6 +112,7 @@ def draw_loops(
         size: (h, w) samples.
         moments: of each loop.
         step: when given, each moment is followed by one that is this part of a cycle later.
+        exact: whether moments also hold the blend of the scene's own frames.
     """
     scenes = draw_scenes(generator, count, *size, pictures, kinds=LOOP_KINDS)
     speed = scenes.velocity.square().sum(1).sqrt().flatten(1)
@@ -122,7 +131,7 @@ def draw_loops(
     phases = 0.04 + 0.92 * torch.rand(moments, count, generator=generator)
     if step is not None:
         phases = torch.stack([phases, phases + step], 1).flatten(0, 1)
-    return Loops(
+    loops = Loops(
         field,
         plate,
         known[:, None],
@@ -130,8 +139,17 @@ def draw_loops(
         known * (scenes.matte > 0.9),
         scenes.layer(0.0)[0],
         travel,
-        [_moment(scenes, travel, cycle, inside[:, None], u) for u in phases],
+        [],
     )
+    for u in phases:
+        moment = _moment(loops, u)
+        moment.truth = play(loops.surface, torch.ones_like(loops.inside), moment)
+        if exact:
+            a, b = (scenes.layer(t * cycle)[0] for t in (u, u - 1))
+            weight = (1 - u)[:, None, None].expand_as(scenes.matte)
+            moment.scene = blended(a, b, local_mean(a), local_mean(b), weight)
+        loops.moments.append(moment)
+    return loops
 
 
 def _prepare(
@@ -140,7 +158,8 @@ def _prepare(
     """Field, plate, known, inside and travel (widths a cycle) of one scene, as ``stillflow.scene`` makes them."""
     photo = (scenes.photo[i].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
     flows = _outline(rng, (scenes.matte[i] > 0.5).numpy().astype(np.uint8))
-    known, inside, plate = continued(photo, flows)
+    low, high = UNITS
+    known, inside, plate = continued(photo, flows, float(low * (high / low) ** rng.random()))
     width = flows.shape[1]
     velocity = np.ascontiguousarray(travel[i].permute(1, 2, 0).numpy() * width, np.float32)
     # Beyond the edge the runtime knows the velocity no better than by push-pull.
@@ -152,12 +171,15 @@ def _prepare(
     return field, plate_planes, known, inside, np.ascontiguousarray(velocity.transpose(2, 0, 1) / width)
 
 
-def continued(photo: ByteArray, flows: ByteArray) -> tuple[FloatArray, FloatArray, ByteArray]:
+def continued(
+    photo: ByteArray, flows: ByteArray, unit: float = 1.0
+) -> tuple[FloatArray, FloatArray, ByteArray]:
     """The closed form at the size of a field.
 
     Args:
         photo: (h, w, 3) uint8.
         flows: (h, w) uint8, 1 where the surface is.
+        unit: width of the whole picture in 1280 pixels.
 
     Returns:
         known (h, w) float32, confidence (h, w) float32, plate (h, w, 3) uint8.
@@ -165,11 +187,11 @@ def continued(photo: ByteArray, flows: ByteArray) -> tuple[FloatArray, FloatArra
     square = np.ones((3, 3), np.uint8)
     known = cv2.erode(flows, square)
     known = known if known.any() else flows
-    core = cv2.erode(flows, square, iterations=EDGE_DOUBT)
+    core = cv2.erode(flows, square, iterations=max(1, round(EDGE_DOUBT * unit)))
     distance = cv2.distanceTransform(1 - (core if core.any() else flows), cv2.DIST_L2, cv2.DIST_MASK_5)
-    inside = np.maximum(1 - distance / CONFIDENCE_RAMP, CONFIDENCE_FLOOR).astype(np.float32)
+    inside = np.maximum(1 - distance / max(CONFIDENCE_RAMP * unit, 0.25), CONFIDENCE_FLOOR).astype(np.float32)
     fill = layer.push_pull(photo.astype(np.float32), known.astype(np.float32))
-    plate = layer.continue_plate(photo, known, np.ones(flows.shape, np.uint8), fill, REACH)
+    plate = layer.continue_plate(photo, known, np.ones(flows.shape, np.uint8), fill, REACH * unit)
     return known.astype(np.float32), inside, plate
 
 
@@ -189,70 +211,65 @@ def _outline(rng: np.random.Generator, flows: ByteArray) -> ByteArray:
     return found if found.sum() > 40 else flows
 
 
-def _moment(scenes: SceneBatch, travel: Tensor, cycle: Tensor, inside: Tensor, u: Tensor) -> Moment:
-    width = scenes.photo.shape[3]
-    xy = positions(*scenes.matte.shape[1:], travel.device)
+def _moment(loops: Loops, u: Tensor) -> Moment:
+    height, width = loops.plate.shape[2:]
+    xy = positions(height, width, loops.travel.device)
     places, ramps, sure = [], [], []
     for time in (-u, 1 - u):
-        at = xy + trace(travel, time)
-        outside = torch.stack([-at[:, 0], at[:, 0] - 1, -at[:, 1], at[:, 1] - scenes.matte.shape[1] / width])
+        at = xy + trace(loops.travel, time)
+        outside = torch.stack([-at[:, 0], at[:, 0] - 1, -at[:, 1], at[:, 1] - height / width])
         beyond = outside.amax(0).clamp_min(0) * width
         places.append(at)
         ramps.append((1 - beyond / EDGE_RAMP).clamp_min(0))
-        sure.append(gather(inside, at)[:, 0] * ramps[-1])
-    a, b = (scenes.layer(t * cycle)[0] for t in (u, u - 1))
-    weight = (1 - u)[:, None, None].expand_as(scenes.matte)
-    truth = blended(a, b, local_mean(a), local_mean(b), weight)
-    return Moment((places[0], places[1]), (ramps[0], ramps[1]), (sure[0], sure[1]), u[:, None, None], truth)
+        sure.append(gather(loops.inside, at)[:, 0] * ramps[-1])
+    nothing = torch.empty(0)
+    return Moment(
+        (places[0], places[1]),
+        (ramps[0], ramps[1]),
+        (sure[0], sure[1]),
+        u[:, None, None],
+        nothing,
+        nothing,
+    )
 
 
-def repainted(loops: Loops, plate: Tensor, blend: Tensor) -> tuple[Tensor, Tensor]:
+def repainted(loops: Loops, plate: Tensor, trust: Tensor) -> tuple[Tensor, Tensor]:
     """Plate and confidence after the network spoke, as ``stillflow.generator`` makes them.
 
     Args:
         loops: n of them.
         plate: (n, 3, h, w), the network's colours.
-        blend: (n, 4, h, w).
+        trust: (n, 2, h, w): texture and trust.
 
     Returns:
         plate (n, 3, h, w) and confidence (n, 1, h, w).
     """
     mean = _box(_box(loops.plate, 2), 2)
-    painted = (plate + blend[:, 2:3] * (loops.plate - mean)).clamp(0, 1)
-    inside = (loops.inside + blend[:, 3:4]).clamp(CONFIDENCE_FLOOR, 1)
+    painted = (plate + trust[:, :1] * (loops.plate - mean)).clamp(0, 1)
+    inside = (loops.inside + trust[:, 1:]).clamp(CONFIDENCE_FLOOR, 1)
     return loops.plate * loops.known + painted * (1 - loops.known), inside
 
 
-def play(plate: Tensor, inside: Tensor, moment: Moment, coefficients: Tensor | None = None) -> Tensor:
+def play(plate: Tensor, inside: Tensor, moment: Moment) -> Tensor:
     """Render a moment of loops as the kernel does.
 
     Args:
         plate: (n, 3, h, w) 0..1.
         inside: (n, 1, h, w).
         moment: what to render.
-        coefficients: (n, 2, h, w) of the blend; None plays the closed form.
 
     Returns:
         frame (n, 3, h, w) 0..1.
     """
-    low = local_mean(plate)
-    stacked = torch.cat([low, inside], 1)
+    stacked = torch.cat([local_mean(plate), inside], 1)
     sources, lows, sure = [], [], []
     for at, ramp in zip(moment.places, moment.ramps, strict=True):
         read = gather(stacked, at)
         sources.append(gather(plate, at, mode="bicubic"))
         lows.append(read[:, :3])
         sure.append((read[:, 3] * ramp).clamp_min(CONFIDENCE_FLOOR))
-    u = moment.u
-    a, b = (1 - u) * sure[0], u * sure[1]
-    weight = a / (a + b)
-    if coefficients is not None:
-        shift = (
-            torch.sin(torch.pi * u) * coefficients[:, 0] + torch.sin(2 * torch.pi * u) * coefficients[:, 1]
-        )
-        odds = torch.exp(shift.clamp(-8, 8))
-        weight = weight * odds / (weight * odds + 1 - weight).clamp_min(1e-6)
-    return blended(sources[0], sources[1], lows[0], lows[1], weight)
+    a, b = (1 - moment.u) * sure[0], moment.u * sure[1]
+    return blended(sources[0], sources[1], lows[0], lows[1], a / (a + b))
 
 
 def path_change(now: Tensor, later: Tensor, travel: Tensor, step: float, judged: Tensor) -> Tensor:

@@ -79,26 +79,28 @@ def psnr(square: float) -> float:
     return round(float(-10 * np.log10(max(square, 1e-10))), 3)
 
 
-def losses(loops: Loops, moments: Sequence[Moment], plate: Tensor, blend: Tensor) -> dict[str, Tensor]:
+def losses(loops: Loops, moments: Sequence[Moment], plate: Tensor, trust: Tensor) -> dict[str, Tensor]:
     """What is wrong with loops after the network spoke.
 
     Args:
         loops: as the closed form prepares them.
         moments: of them that are looked at.
         plate: (n, 3, h, w), the network's.
-        blend: (n, 4, h, w), the network's.
+        trust: (n, 2, h, w), the network's.
 
     Returns:
         frame: squared error of frames in units of 1/20; lost: the same where at most one source is valid;
-        detail: lacking or excess contrast there; surface: error of the painted mean near the edge.
+        gone: where none is; detail: lacking or excess contrast there; surface: error of the painted mean near the edge.
     """
-    painted, inside = repainted(loops, plate, blend)
-    terms: dict[str, list[Tensor]] = {"frame": [], "lost": [], "detail": []}
+    painted, inside = repainted(loops, plate, trust)
+    terms: dict[str, list[Tensor]] = {"frame": [], "lost": [], "gone": [], "detail": []}
     for moment in moments:
-        made = play(painted, inside, moment, blend[:, :2])
+        made = play(painted, inside, moment)
         lost = loops.judged * (torch.minimum(*moment.sure) < SHOWN)
         terms["frame"].append(masked_square(made, moment.truth, loops.judged))
         terms["lost"].append(masked_square(made, moment.truth, lost))
+        gone = loops.judged * (torch.maximum(*moment.sure) < SHOWN)
+        terms["gone"].append(masked_square(made, moment.truth, gone))
         terms["detail"].append(masked_square(contrast(made), contrast(moment.truth), lost))
     near = ((1 - loops.known) * (blur(loops.known, 4.0) > 0.02)).squeeze(1)
     surface = blur(loops.surface, 2.0)
@@ -114,7 +116,8 @@ def validate(
     Returns:
         plate_network and plate_push_pull: PSNR in dB of hidden parts of real layers; blend_network and
         blend_closed: PSNR inside the moving area of loops; one_...: where one source is invalid; lost_...: where
-        both are; flicker_...: mean change along the path in 1/255; detail_...: energy relative to the truth's.
+        both are; scene_...: inside the moving area against the scene's own frames, where what motion fields and
+        gathers lose counts too; flicker_...: mean change along the path in 1/255; detail_...: energy over the truth's.
     """
     rng = np.random.default_rng(VALIDATION_SEED)
     generator = torch.Generator().manual_seed(VALIDATION_SEED)
@@ -130,13 +133,13 @@ def validate(
             cuts = tensors(draw_cuts(rng, photos, count, size))
             add("plate_network", masked_square(network(cuts["field"])[0], cuts["truth"], cuts["hidden"]))
             add("plate_push_pull", masked_square(cuts["field"][:, 0:3], cuts["truth"], cuts["hidden"]))
-            loops = draw_loops(generator, pictures, count, size, 2, STEP)
-            plate, blend = network(loops.field)
+            loops = draw_loops(generator, pictures, count, size, 2, STEP, exact=True)
+            plate, trust = network(loops.field)
             for name, ours in (("network", True), ("closed", False)):
-                painted, inside = repainted(loops, plate, blend) if ours else (loops.plate, loops.inside)
+                painted, inside = repainted(loops, plate, trust) if ours else (loops.plate, loops.inside)
                 last: Tensor | None = None
                 for moment in loops.moments:
-                    made = play(painted, inside, moment, blend[:, :2] if ours else None)
+                    made = play(painted, inside, moment)
                     least, most = torch.minimum(*moment.sure), torch.maximum(*moment.sure)
                     for what, where in (
                         ("blend", loops.judged),
@@ -146,6 +149,9 @@ def validate(
                         error = (made - moment.truth).square().mean(1)
                         add(f"{what}_{name}", (error * where).sum())
                         add(f"{what}_pixels", where.sum())
+                    error = (made - moment.scene).square().mean(1)
+                    add(f"scene_{name}", (error * loops.judged).sum())
+                    add("scene_pixels", loops.judged.sum())
                     for what, frame in (("detail", made), ("true", moment.truth)):
                         add(f"{what}_{name}", (contrast(frame).squeeze(1).square() * loops.judged).sum())
                     if last is not None:
@@ -160,7 +166,7 @@ def _figures(sums: dict[str, float], batches: int) -> dict[str, Any]:
         name: psnr(sums[name] / batches) for name in ("plate_network", "plate_push_pull")
     }
     for name in ("network", "closed"):
-        for what in ("blend", "one", "lost"):
+        for what in ("blend", "one", "lost", "scene"):
             # Pixels are counted for the network and for the closed form, so twice.
             pixels = max(sums[f"{what}_pixels"] / 2, 1)
             found[f"{what}_{name}"] = psnr(sums[f"{what}_{name}"] / pixels)
@@ -224,12 +230,11 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
             group["lr"] = rate
         network.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=config["bfloat16"]):
-            plate, blend = network(torch.cat([cuts["field"], loops.field]))
-        plate, blend, first = plate.float(), blend.float(), len(cuts["field"])
+            plate, trust = network(torch.cat([cuts["field"], loops.field]))
+        plate, trust, first = plate.float(), trust.float(), len(cuts["field"])
         hidden = ((plate[:first] - cuts["truth"]).abs().mean(1) * cuts["hidden"]).sum() / cuts["hidden"].sum()
         moments = loops.moments[step % len(loops.moments) :][:1]
-        terms = {"plate": hidden, **losses(loops, moments, plate[first:], blend[first:])}
-        terms["small"] = blend[:, :2].square().mean()
+        terms = {"plate": hidden, **losses(loops, moments, plate[first:], trust[first:])}
         optimiser.zero_grad()
         torch.stack([config["terms"][name] * value for name, value in terms.items()]).sum().backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The generator network: what the motion uncovers, how far to trust it, and coefficients of the blend.
+"""The generator network: what the motion uncovers, and how far to trust it.
 
 It runs once a photo at field size. All it returns is a correction of the closed form (the mean of the plate,
-all of its texture, the given confidence, a blend of zero), so that an untrained network is its own baseline.
+all of its texture, the given confidence), so that an untrained network is its own baseline.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WIDTHS = (24, 32, 48, 64, 80)
 
 
 class GeneratorNetwork(nn.Module):
-    """Field of nine planes to plate colours, blend coefficients, texture and trust, at the same size."""
+    """Field of nine planes to plate colours, texture and trust, at the same size."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class GeneratorNetwork(nn.Module):
         self.context = nn.Sequential(Residual(WIDTHS[-1], dilation=2), Residual(WIDTHS[-1]))
         self.lateral = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(WIDTHS, WIDTHS[1:], strict=False))
         self.up = nn.ModuleList(Residual(a) for a in WIDTHS[:-1])
-        self.heads = nn.Conv2d(WIDTHS[0], 7, 3, padding=1)
+        self.heads = nn.Conv2d(WIDTHS[0], 5, 3, padding=1)
         nn.init.zeros_(self.heads.weight)
         assert self.heads.bias is not None
         nn.init.zeros_(self.heads.bias)
@@ -44,8 +44,8 @@ class GeneratorNetwork(nn.Module):
             field: (n, 9, h, w), laid out by ``stillflow.generator.generator_field``; h and w multiples of 32.
 
         Returns:
-            plate (n, 3, h, w) colours 0..1; blend (n, 4, h, w): logit coefficients b0, b1, the share of the
-            plate's texture to keep, 0..1, and what to add to the confidence.
+            plate (n, 3, h, w) colours 0..1; trust (n, 2, h, w): the share of the plate's texture to keep, 0..1,
+            and what to add to the confidence.
         """
         x = self.stem(field - 0.5)
         skips = []
@@ -60,8 +60,8 @@ class GeneratorNetwork(nn.Module):
         # Two boxes of 5x5, as stillflow.generator.plate_mean: the network moves the mean, not the texture.
         mean = _box(_box(colours))
         plate = torch.clamp(mean + out[:, 0:3] * (1.0 - known), 0.0, 1.0)
-        texture = torch.clamp(1.0 + out[:, 5:6], 0.0, 1.0)
-        return plate, torch.cat([out[:, 3:5], texture, out[:, 6:7]], 1)
+        texture = torch.clamp(1.0 + out[:, 3:4], 0.0, 1.0)
+        return plate, torch.cat([texture, out[:, 4:5]], 1)
 
 
 def _box(x: Tensor) -> Tensor:
