@@ -24,7 +24,7 @@ DOUBLINGS = 6
 LIP_SPEED = 0.2
 """Share of the full speed at a lip. A texture is stretched along the stream by the inverse on its way down."""
 
-FOOT_SPEED = 0.35
+FOOT_SPEED = 0.25
 """Share of the full speed at a foot, where the texture is squeezed by the inverse: less than at the lip, since
 squeezed texture is aliased and stretched texture looks like a longer exposure."""
 
@@ -37,11 +37,17 @@ MOST_OF_STREAM = 0.3
 LENGTH_SIGMA = 0.02
 """Picture widths over which the lengths of neighbouring streams are averaged, so that they move alike."""
 
+SHEAR_SIGMA = 1.5
+"""Samples over which the factors of neighbouring streams are averaged."""
+
 LIP_BAND = 0.02
 """Picture widths below a lip in which the photo may show the lip itself."""
 
 FALLING = 0.7
-"""Cosine to the vertical from which on a stream falls."""
+"""Cosine to the vertical from which on a stream may be a fall."""
+
+FALL_SPEED = 0.06
+"""Picture widths a second from which on it is one: waves that come towards the viewer are slower."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +71,7 @@ def follow(velocity: FloatArray, layers: ByteArray, order: ByteArray) -> Course:
     """Follow every stream up to where it enters its region and down to where it leaves it.
 
     Args:
-        velocity: (h, w, 2) float32, any unit; only its direction is used.
+        velocity: (h, w, 2) float32, picture widths a second.
         layers: (h, w) uint8, the class that flows in a sample, 0 elsewhere.
         order: (h, w) uint8, occlusion order.
     """
@@ -73,7 +79,7 @@ def follow(velocity: FloatArray, layers: ByteArray, order: ByteArray) -> Course:
     heading = np.asarray(velocity / np.maximum(speed, 1e-9)[..., None], np.float32)
     inside = layers > 0
     up, x, y = _march(np.negative(heading), inside)
-    falls = heading[..., 1] > FALLING
+    falls = (heading[..., 1] > FALLING) & (speed > FALL_SPEED)
     lip = _ends(x, y, inside, order, falls)
     down, x, y = _march(heading, inside)
     foot = _ends(x, y, inside, order, falls)
@@ -147,10 +153,12 @@ def settle(course: Course, travel: FloatArray) -> FloatArray:
     for way, ends, least in ((course.up, course.lip, LIP_SPEED), (course.down, course.foot, FOOT_SPEED)):
         slow = least + (1 - least) * np.clip(way / rise, 0, 1)
         factor = np.where(ends, np.minimum(factor, slow), factor)
-    # Neighbouring streams may end differently; outside there is no stream to be averaged with.
+    # Neighbouring streams may end differently, and would shear what lies across them. Outside there is no
+    # stream to be averaged with.
     inside = (course.up > 0).astype(np.float32)
-    total = cv2.blur((factor * short * inside).astype(np.float32), (3, 3))
-    return np.asarray(np.where(inside > 0, total / np.maximum(cv2.blur(inside, (3, 3)), 0.1), 1), np.float32)
+    total = cv2.GaussianBlur((factor * short * inside).astype(np.float32), (0, 0), SHEAR_SIGMA)
+    weight = cv2.GaussianBlur(inside, (0, 0), SHEAR_SIGMA)
+    return np.asarray(np.where(inside > 0, total / np.maximum(weight, 0.1), 1), np.float32)
 
 
 def _smooth(length: FloatArray, where: npt.NDArray[np.bool_]) -> FloatArray:

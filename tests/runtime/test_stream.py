@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stillflow import stream
 
 
-def column(h: int = 80, w: int = 60, *, vx: float = 0.0, vy: float = 1.0):
+def column(h: int = 80, w: int = 60, *, vx: float = 0.0, vy: float = 0.2):
     """Water in rows 10..59 and columns 20..39 of a cliff that is behind it."""
     layers = np.zeros((h, w), np.uint8)
     layers[10:60, 20:40] = 1
@@ -33,8 +33,8 @@ def test_the_way_from_the_lip_and_to_the_foot_is_measured_along_the_stream():
 def test_speed_rises_from_the_lip_and_sinks_to_the_foot():
     factor = stream.settle(stream.follow(*column()), np.full((80, 60), 8, np.float32))
     profile = factor[10:60, 30]
-    assert profile[0] < 0.5
-    assert profile[-1] < 0.6
+    assert profile[0] < 0.55
+    assert profile[-1] < 0.65
     assert profile[20:30].min() > 0.95
     assert (np.diff(profile[:12]) > -1e-4).all()
 
@@ -51,7 +51,7 @@ def test_a_trace_over_a_whole_cycle_stays_in_the_fall():
 
 
 def test_streams_go_on_beyond_the_border_and_behind_what_is_nearer():
-    velocity, layers, order = column(vx=1.0, vy=0.0)
+    velocity, layers, order = column(vx=0.2, vy=0.0)
     assert stream.follow(velocity, layers, order).lip[30, 30]
     order[:, :20] = 2
     course = stream.follow(velocity, layers, order)
@@ -67,6 +67,8 @@ def test_what_falls_ends_in_the_picture_whatever_the_order_says():
     course = stream.follow(velocity, layers, np.where(layers > 0, order, 3).astype(np.uint8))
     assert course.lip[30, 30]
     assert course.foot[30, 30]
+    slow = stream.follow(velocity * 0.1, layers, np.where(layers > 0, order, 3).astype(np.uint8))
+    assert not slow.lip.any(), "waves that come towards the viewer from behind something"
 
 
 def test_only_what_lies_just_below_a_lip_is_doubted():
