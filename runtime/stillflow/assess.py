@@ -188,9 +188,14 @@ def chance_of(measures: Mapping[str, float]) -> float:
     """Chance that a photo with these measures makes a good loop, 0..1: the logistic model's, and the network's."""
     z = BIAS + sum(weight * math.sqrt(measures[name]) for name, weight in WEIGHTS.items())
     if "network" in measures:
-        own = min(max(measures["network"], 0.01), 0.99)
-        z = (1 - NETWORK_SHARE) * z + NETWORK_SHARE * math.log(own / (1 - own))
+        z = (1 - NETWORK_SHARE) * z + NETWORK_SHARE * log_odds(measures["network"])
     return 1 / (1 + math.exp(-z))
+
+
+def log_odds(chance: float) -> float:
+    """Logarithm of chance / (1 - chance), within those of 0.01 and 0.99: no network is surer than that."""
+    clipped = min(max(chance, 0.01), 0.99)
+    return math.log(clipped / (1 - clipped))
 
 
 def sharpness(photo: Photo) -> float:
@@ -215,16 +220,15 @@ def _shortcomings(measures: Mapping[str, float]) -> list[str]:
     streams, sways, lives = (measures[f"{kind}_share"] for kind in ("flow", "foliage", "life"))
     found = []
     if streams + sways < 0.25:
-        found.append(
-            f"water, clouds, smoke, fire and foliage that could move fill only {100 * (streams + sways):.0f} % of it"
-        )
+        share = 100 * (streams + sways)
+        found.append(f"water, clouds, smoke, fire and foliage fill only {share:.0f} % of the picture")
     if lives > 0.15:
         found.append(
-            f"people or animals fill {100 * lives:.0f} % of it, and they can do no more than breathe"
+            f"people or animals fill {100 * lives:.0f} % of the picture, and they can do no more than breathe"
         )
     if measures["visible_motion"] < 0.004:
         found.append("what moves has so little texture that hardly anything would be seen")
-    return found or ["it resembles pictures of which no good loop could be made"]
+    return found or ["it is like pictures that people judged to be better left still"]
 
 
 def _faults(photo: Photo, measures: Mapping[str, float], *, placed: bool) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stillflow.animator import Animator
-from stillflow.assess import WEIGHTS, Suitability, assess, measure
+from stillflow.assess import NETWORK_SHARE, WEIGHTS, Suitability, assess, log_odds, measure
 from stillflow.kernels.arrays import field_shape
 from stillflow.motion import Motion
 from stillflow.photo import Photo
@@ -175,6 +175,32 @@ def verdict_check(data: Path, bundle: str | None, truth: bool, refit: bool, rows
         _refit(photos, judged)
 
 
+def matched_bias(
+    weights: dict[str, float],
+    unseen: list[dict[str, float]],
+    share: float,
+    network_share: float = NETWORK_SHARE,
+) -> float:
+    """Bias with which a given share of photos is called good.
+
+    Networks find more to move in photos that they were not trained on. So the bias is not the fitted one: it calls
+    as many of such photos good as people did of the training photos. That needs pictures, and no labels of theirs.
+
+    Args:
+        weights: of the measures' square roots.
+        unseen: measures of photos that the networks were not trained on.
+        share: of the training photos that people called good, 0..1.
+        network_share: say of the network's own answer, where there is one.
+    """
+    found = []
+    for measures in unseen:
+        z = sum(weight * np.sqrt(measures[name]) for name, weight in weights.items())
+        if "network" in measures:
+            z += network_share / (1 - network_share) * log_odds(measures["network"])
+        found.append(z)
+    return -float(np.quantile(found, 1 - share))
+
+
 def _refit(photos: list[LabelledPhoto], judged: list[Judged]) -> None:
     """Print what fits the train photos best, as it stands in ``stillflow.assess``.
 
@@ -188,4 +214,10 @@ def _refit(photos: list[LabelledPhoto], judged: list[Judged]) -> None:
     bias, weights = fit(seen + told, np.concatenate([suits, suits]))
     click.echo(f"cross-validated on train, by the networks alone: {100 * cross_validated(seen, suits):.1f} %")
     click.echo("WEIGHTS = {" + ", ".join(f'"{name}": {weight:.1f}' for name, weight in weights.items()) + "}")
-    click.echo(f"BIAS = {bias:.1f}")
+    click.echo(f"BIAS = {bias:.1f} as fitted")
+    unseen = [dict(one.found.measures) for one in judged if one.split != "train"]
+    if unseen:
+        matched = matched_bias(weights, unseen, float(suits.mean()))
+        click.echo(
+            f"BIAS = {matched:.1f} with which as many held-back photos are called good as training photos are"
+        )
