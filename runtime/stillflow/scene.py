@@ -26,6 +26,12 @@ from stillflow.tone import tone_curve, toned
 MATTE_RAMP = 6.0
 """Pixels of a 1280-wide picture over which the matte rises from the region's edge inwards."""
 
+SOFT_RAMP = 24.0
+"""The same where a cloud or smoke ends before the sky: it has no outline there, and must not get one."""
+
+SOFT_CLASSES = (2, 3)
+"""Cloud and smoke."""
+
 EDGE_DOUBT = 6.0
 """Pixels of a 1280-wide picture inside the edge where a source may already show the outline of something else."""
 
@@ -215,7 +221,8 @@ def build_scene(
     fill = layer.continue_values(colours, known, kinds, owner) if known.any() else colours
     curve = tone_curve(photo.pixels)
     fill = fill if curve is None else toned(fill, curve)
-    matte, plate = _matte_and_plate(photo.pixels, flows, sways, owner, fill, unit)
+    soft = _soft_outside(known, kinds, order)
+    matte, plate = _matte_and_plate(photo.pixels, flows, sways, soft, owner, fill, unit)
     if generator is not None and flows.any():
         prepared = Layer(photo.pixels, plate, matte, known, velocity, cycles, inside, frames)
         plate, inside = consult(generator, outputs, prepared, curve)
@@ -321,14 +328,34 @@ def _flow_samples(flows: ByteArray, sways: ByteArray, kinds: ByteArray) -> ByteA
     return np.ascontiguousarray(np.where(where, kinds, 0), np.uint8)
 
 
+def _soft_outside(known: FloatArray, kinds: ByteArray, order: ByteArray) -> ByteArray:
+    """(h, w) uint8: 1 where what a cloud or smoke ends at is farther than itself, as the sky is."""
+    shown = known > 0
+    if not shown.any():
+        return np.zeros(known.shape, np.uint8)
+    _, nearest = layer.nearest_to(shown)
+    farther = ~shown & (order < order.ravel()[nearest])
+    return np.asarray(farther & np.isin(kinds.ravel()[nearest], SOFT_CLASSES), np.uint8)
+
+
 def _matte_and_plate(
-    photo: ByteArray, flows: ByteArray, sways: ByteArray, owner: ByteArray, fill: FloatArray, unit: float
+    photo: ByteArray,
+    flows: ByteArray,
+    sways: ByteArray,
+    soft: ByteArray,
+    owner: ByteArray,
+    fill: FloatArray,
+    unit: float,
 ) -> tuple[ByteArray, ByteArray]:
     """The matte inside both regions, and the plate: the flowing layer continued, the photo under the matte."""
     ramp = MATTE_RAMP * unit
     # The outermost 2 px of a region hold colours mixed with the background: they are no source.
     core = cv2.erode(flows, np.ones((3, 3), np.uint8), iterations=max(1, round(2 * unit)))
-    matte = np.maximum(inner_ramp(core, ramp), inner_ramp(sways, ramp))
+    flowing = inner_ramp(core, ramp)
+    if soft.any():
+        far = cv2.resize(soft, photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        flowing = np.minimum(flowing, inner_ramp(np.where(core > 0, core, 255 * (1 - far)), SOFT_RAMP * unit))
+    matte = np.maximum(flowing, inner_ramp(sways, ramp))
     everywhere = cv2.resize(owner, photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     region = np.where((core if core.any() else flows) > 0, everywhere, 0).astype(np.uint8)
     plate = layer.continue_plate(photo, region, owner, fill, reach=64 * unit)

@@ -8,6 +8,8 @@ import pytest
 
 from stillflow import scene as scenes
 from stillflow.errors import StillflowError
+from stillflow.motion import Motion
+from stillflow.order import occlusion_order
 from stillflow.photo import Photo
 
 from .scenes import falling_motion, falling_photo, textured
@@ -109,3 +111,49 @@ def test_a_motion_of_another_size_is_refused():
     photo, _ = falling_photo()
     with pytest.raises(StillflowError, match="does not fit"):
         scenes.build_scene(photo, falling_motion(64, 64))
+
+
+def cloudy(front: int) -> tuple[Photo, Motion]:
+    """Clouds drift in the upper half; the lower half is sky (9) or something nearer."""
+    motion = falling_motion(240, 320)
+    classes = np.full(motion.classes.shape, 2, np.uint8)
+    classes[30:] = front
+    velocity = np.zeros_like(motion.velocity)
+    velocity[..., 0] = 0.02
+    matte = (classes == 2).astype(np.float32)
+    changed = {"classes": classes, "velocity": velocity, "matte": matte, "order": occlusion_order(classes)}
+    return Photo.from_array(textured(240, 320)), type(motion)(**(vars(motion) | changed))
+
+
+def test_a_cloud_ends_softly_before_the_sky_and_sharply_behind_a_hill():
+    ramps = {}
+    for front in (9, 0):
+        matte = scenes.build_scene(*cloudy(front), seconds=2, fps=10).matte
+        assert not matte[122:].any()
+        assert (matte[:80, 20:300] == 255).all()
+        ramps[front] = int(((matte[:, 160] > 0) & (matte[:, 160] < 255)).sum())
+    assert ramps[9] > ramps[0] + 2
+
+
+def test_a_still_thing_before_water_is_untouched_and_what_moves_behind_it_shows_none_of_it():
+    """A red bar across a river that flows to the right: nothing red leaves it."""
+    pixels = textured(240, 320)
+    pixels[..., 0] = pixels[..., 0] // 4
+    pixels[:, 140:180] = (255, 0, 0)
+    motion = falling_motion(240, 320)
+    classes = np.ones(motion.classes.shape, np.uint8)
+    classes[:, 35:45] = 0
+    velocity = np.zeros_like(motion.velocity)
+    velocity[..., 0] = 0.05
+    changed = {"classes": classes, "velocity": velocity, "matte": (classes == 1).astype(np.float32)}
+    moving = type(motion)(
+        **(vars(motion) | changed | {"order": np.where(classes == 1, 0, 1).astype(np.uint8)})
+    )
+    scene = scenes.build_scene(Photo.from_array(pixels), moving, seconds=2, fps=10)
+    for t in (3, 7, 10, 16):
+        frame = scene.frame(t)
+        assert np.array_equal(frame[:, 140:180], pixels[:, 140:180])
+        assert frame[:, 182:][..., 0].max() < 120
+        assert frame[:, :138][..., 0].max() < 120
+    inside = scene.arrays.inside
+    assert inside[30, 37] > 0.1, "the river goes on behind the bar"
