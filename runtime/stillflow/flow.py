@@ -123,8 +123,8 @@ def predict_motion(
     velocity = np.ascontiguousarray(velocity * np.float32(hints.strength), np.float32)
     order = occlusion_order(classes)
     seed, strength = hints.seed, hints.strength
-    sway = predict_sway(photo.pixels, matte, classes, order, strength=strength, seed=seed)
     allowed = may_change(hints, h, w)
+    sway = predict_sway(photo.pixels, matte, classes, order, strength=strength, seed=seed, allowed=allowed)
     light = predict_light(photo.pixels, matte, classes, strength=strength, seed=seed, allowed=allowed)
     return Motion(
         velocity=velocity,

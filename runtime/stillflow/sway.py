@@ -92,6 +92,7 @@ def predict_sway(
     *,
     strength: float = 1.0,
     seed: int = 0,
+    allowed: FloatArray | None = None,
 ) -> Oscillation:
     """Draw how a picture's plants, cloth, people and animals oscillate.
 
@@ -102,6 +103,8 @@ def predict_sway(
         order: (h, w) uint8, rank of occlusion (``Motion.order``); all the same when nothing is known.
         strength: factor on the amplitudes.
         seed: same seed, same sway.
+        allowed: (h, w) float32 0..1, where anything may move at all (the user's maps); everywhere without it.
+            What sways is held there, and bends nothing beyond.
 
     Returns:
         Coefficients (K, h, w, 4) in picture widths (ax, ay, bx, by), continued a little beyond each
@@ -116,12 +119,15 @@ def predict_sway(
     present = [c for c in (FOLIAGE, PERSON, ANIMAL, CLOTH) if (moving & (small_classes == c)).any()]
     if not present or strength == 0:
         return Oscillation(np.zeros((0, h, w, 4), np.float32), np.zeros(0, np.float32))
+    may = np.ones((size[1], size[0]), np.bool_)
+    if allowed is not None:
+        may = cv2.resize(allowed, size, interpolation=cv2.INTER_AREA) > 0.5
     total = np.zeros((HZ.size, size[1], size[0], 4), np.float32)
     wind = draw_wind(np.random.default_rng((seed, 0)), size[1], size[0])
     leaves = detail_scale(photo, size)
     for c in present:
-        region = moving & (small_classes == c)
-        over = behind(region, small_classes, small_order)
+        region = moving & may & (small_classes == c)
+        over = behind(region, small_classes, small_order) & may
         rng = np.random.default_rng((seed, c))
         if c == FOLIAGE:
             drawn = foliage(rng, region, over, wind, leaves)
@@ -132,6 +138,8 @@ def predict_sway(
         total += anchored(drawn * np.float32(strength), region, over, reach_of(small_classes))
     total *= np.float32(min(1.0, STEEPEST / max(steepness(Oscillation(total, HZ)), 1e-6)))
     field = np.stack([cv2.resize(part, (w, h), interpolation=cv2.INTER_LINEAR) for part in total])
+    if allowed is not None:
+        field *= (allowed > 0)[None, ..., None]
     return Oscillation(np.ascontiguousarray(field / np.float32(size[0]), np.float32), HZ.copy())
 
 

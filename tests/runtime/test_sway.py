@@ -65,6 +65,18 @@ def test_what_stands_in_front_holds_what_sways():
     assert d[20, 42] < d[20, 30]
 
 
+def test_what_the_user_keeps_still_is_not_bent_along():
+    classes, order = tree()
+    allowed = np.ones(classes.shape, np.float32)
+    allowed[:12] = 0
+    d = np.abs(movement(drawn(classes, order, seed=2, allowed=allowed))).max((0, 3))
+    assert not d[:12].any()
+    free = np.abs(movement(drawn(classes, order, seed=2))).max((0, 3))
+    assert free[9:12].any()
+    assert d[13, 40] < free[13, 40]
+    assert d[24, 40] > 0
+
+
 def test_whole_periods_close():
     coefficients, periods = in_loop(drawn(*tree()), 3.0, 60)
     assert coefficients.any()
