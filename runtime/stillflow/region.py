@@ -29,6 +29,10 @@ MOST_EVIDENCE = 4.0
 PRIOR_FLOOR = 0.1
 """What the map is thought to overlook: a side has at least this prior where it is seen in the window."""
 
+SURE = 0.7
+"""Mean log odds at which a small hole in what flows is something that stands before it. A wrong hole is a dot
+that stands still, a wrong filling is a railing that drifts away."""
+
 STILL, FLOWS, SWAYS = 0, 1, 2
 
 
@@ -47,8 +51,8 @@ def flow_region(motion: Motion, photo: ByteArray) -> tuple[ByteArray, ByteArray]
     size = photo.shape[1::-1]
     leads = margins(shares, photo)
     flows, sways = (
-        (cv2.resize(_without_specks(lead), size, interpolation=cv2.INTER_LINEAR) > 0).astype(np.uint8) * 255
-        for lead in (leads[FLOWS], leads[SWAYS])
+        (cv2.resize(_without_specks(leads[side], sure), size) > 0).astype(np.uint8) * 255
+        for side, sure in ((FLOWS, SURE), (SWAYS, np.inf))
     )
     sways[flows > 0] = 0
     return flows, sways
@@ -93,7 +97,7 @@ def _log_shares(pixels: FloatArray, small: FloatArray, seeds: FloatArray, shares
     Returns:
         (n, H', W') float32.
     """
-    n, h, w = shares.shape
+    n, _, w = shares.shape
     size = pixels.shape[1::-1]
     evidence = np.empty((n, *pixels.shape[:2]), np.float32)
     priors = np.empty_like(evidence)
@@ -141,16 +145,24 @@ def _colours(
     return mean, 1 / variance, level.astype(np.float32), np.minimum(total * 50, 1).astype(np.float32)
 
 
-def _without_specks(lead: FloatArray) -> FloatArray:
-    """Turn the sign of islands and holes below 0.02 % of the picture; (h, w) float32."""
+def _without_specks(lead: FloatArray, sure: float) -> FloatArray:
+    """Turn the sign of islands and holes below 0.02 % of the picture; (h, w) float32.
+
+    Args:
+        lead: (h, w) float32 log odds.
+        sure: holes whose mean log odds are this far below 0 stay, however small: a railing before clouds.
+    """
     least = max(4, int(lead.size * 2e-4))
     inside = (lead > 0).astype(np.uint8)
     for value in (1, 0):
         count, labels, stats, _ = cv2.connectedComponentsWithStats(
-            (inside == value).astype(np.uint8), connectivity=4
+            (inside == value).astype(np.uint8), connectivity=8 - 4 * value
         )
         small = np.zeros(count, bool)
         small[1:] = stats[1:, cv2.CC_STAT_AREA] < least
+        if value == 0 and small.any():
+            area = np.maximum(stats[:, cv2.CC_STAT_AREA], 1)
+            small &= np.bincount(labels.ravel(), lead.ravel(), count) / area > -sure
         if small.any():
             inside[small[labels]] = 1 - value
     turned = inside != (lead > 0)

@@ -57,6 +57,17 @@ def test_a_mast_before_clouds_is_cut_out_though_the_map_is_too_coarse():
     assert not sways.any()
 
 
+def test_a_ring_before_clouds_stays_though_it_is_a_speck():
+    photo, classes = sky_with_a_mast()
+    cv2.circle(photo, (190, 150), 10, (50, 50, 50), 2)
+    cv2.circle(classes, (190, 150), 10, 0, 2)
+    flows, _ = region.flow_region(coarse_motion(classes), photo)
+    ring = np.zeros(classes.shape, np.uint8)
+    cv2.circle(ring, (190, 150), 10, 1, 1)
+    assert (flows[ring > 0] == 0).mean() > 0.8
+    assert (flows[60:120, 200:300] > 0).all(), "clouds have no holes of their own"
+
+
 def test_the_cut_is_nearer_to_the_truth_than_the_map():
     photo, classes = sky_with_a_mast()
     motion = coarse_motion(classes)
