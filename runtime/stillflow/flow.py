@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from stillflow.bend import bend_velocity, rbf_velocity
+from stillflow.consensus import agree
 from stillflow.guidance import Arrow, Hints
 from stillflow.kernels.arrays import ByteArray, FloatArray, field_shape
 from stillflow.light import predict_light
-from stillflow.motion import FLOW_CLASSES, STILL_CLASSES, SWAY_CLASSES, Motion
+from stillflow.motion import FLOW_CLASSES, MOVING_CLASSES, STILL_CLASSES, Motion
 from stillflow.order import occlusion_order
 from stillflow.photo import Photo
 from stillflow.sway import predict_sway
@@ -102,8 +103,9 @@ def predict_motion(
     small = cv2.resize(photo.pixels, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     planes = hint_planes(hints, size[1], size[0])
     out = run({"photo": np.ascontiguousarray(small.transpose(2, 0, 1)[None]), "hints": planes[None]})
-    logits = np.stack([_to_field(p, h, w) for p in out["classes"][0]])
-    moves = _sigmoid(_to_field(out["moves"][0, 0], h, w))
+    agreed = agree(out["classes"][0], out["moves"][0, 0], photo.pixels)
+    logits = np.stack([_to_field(p, h, w) for p in agreed[0]])
+    moves = _sigmoid(_to_field(agreed[1], h, w))
     velocity = np.stack([_to_field(p, h, w) for p in out["velocity"][0]], -1) / np.float32(VELOCITY_UNIT)
     # The expected error relative to the speed: an error of the speed's size leaves one half.
     error = np.exp(np.clip(_to_field(out["spread"][0, 0], h, w), -20, 20)) / np.float32(VELOCITY_UNIT)
@@ -185,7 +187,7 @@ def _matte_and_classes(
     moves: FloatArray, logits: FloatArray, hints: Hints, h: int, w: int
 ) -> tuple[FloatArray, ByteArray]:
     """Apply the user's maps: a mask says what moves, and arrows alone say that their region flows."""
-    matte, moving = moves, np.array(FLOW_CLASSES + SWAY_CLASSES)
+    matte, moving = moves, np.array(MOVING_CLASSES)
     # "moves" decides what moves; the classes only say how. Several moving classes may share what none of them has.
     likely = moving[logits[moving].argmax(0)]
     classes = np.where(matte > 0.5, likely, np.array(STILL_CLASSES)[logits[list(STILL_CLASSES)].argmax(0)])

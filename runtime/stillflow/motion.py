@@ -30,6 +30,9 @@ FLOW_CLASSES = (1, 2, 3, 4)
 SWAY_CLASSES = (5, 6, 7, 8)
 """Classes that oscillate: foliage, person, animal, cloth."""
 
+MOVING_CLASSES = FLOW_CLASSES + SWAY_CLASSES
+"""All of them."""
+
 STILL_CLASSES = (0, 9)
 """Classes that never move: static, clear sky."""
 
