@@ -77,7 +77,8 @@ def _figure(row: Mapping[str, Any]) -> str:
     if not samples:
         return _cells([row["part"], row["name"], "not measured", row["missing"], *[""] * 5])
     others = "; ".join(f"{name}: {number(value)}" for name, value in row["baselines"].items())
-    said = f"{row['summary']} of {len(samples)}" if len(samples) > 1 else ""
+    several = len(samples) > 1 or "photos" in row["parameters"]
+    said = f"{row['summary']} of {len(samples)}" if several else ""
     limit = _limit(row) + (f" ({row['aim']})" if row["aim"] else "")
     value = number(row["value"]) + _unit(row)
     spread = [number(min(samples)), number(max(samples))] if len(samples) > 1 else ["", ""]

@@ -59,10 +59,10 @@ def measure(
     note = "" if played == "network" else f"; the manifest plays {played}"
     rows = []
     for count in ARROW_COUNTS:
-        report(f"{count} arrows")
+        name = f"velocity error, {count} arrow{'s' if count > 1 else ''}"
+        report(name)
         found, rbf = scene_errors(guess, list(pictures), count, scenes)
         closed = float(np.mean(rbf))
-        name = f"velocity error, {count} arrow{'s' if count > 1 else ''}"
         rows.append(
             Row(
                 *("quality", name, "", tuple(found), {"played": played}, (1 - GAIN) * closed),
