@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Will this photo look right as a loop, and if not, why: measured on the photo and its motion.
 
-Two questions, answered apart. Does the picture lend itself to a loop at all: a small logistic model over measures with
-names, fitted on hand-made labels (``python -m stillflow_training verdict-check``). And will the motion that was found
-for it play cleanly: predicted artefacts, each against a limit.
+Two questions, answered apart. Does the picture lend itself to a loop at all: the network's own answer where the bundle
+has one, else a small logistic model over measures with names; ``python -m stillflow_training verdict-check`` fits both
+to hand-made labels. And will the motion that was found play cleanly: predicted artefacts, each against a limit.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ WEIGHTS = {
 BIAS = -2.1
 """Of the logistic model."""
 
-NETWORK_SHARE = 0.5
-"""Say of the network's own chance, in log-odds. Not fitted: on its training photos it is always right."""
+NETWORK_BIAS = -1.3
+"""Added to the log-odds of the network's own chance: right on its training photos, it is too fond of others."""
 
 REFUSED, POOR, IDEAL = 0.2, 0.5, 0.85
 """Chances up to which a picture is refused, is poor, and from which it is ideal."""
@@ -185,10 +185,11 @@ def measure(photo: Photo, motion: Motion, *, seconds: float = 4.0) -> dict[str, 
 
 
 def chance_of(measures: Mapping[str, float]) -> float:
-    """Chance that a photo with these measures makes a good loop, 0..1: the logistic model's, and the network's."""
-    z = BIAS + sum(weight * math.sqrt(measures[name]) for name, weight in WEIGHTS.items())
+    """Chance that a photo makes a good loop, 0..1: the network's own where it says one, else the logistic model's."""
     if "network" in measures:
-        z = (1 - NETWORK_SHARE) * z + NETWORK_SHARE * log_odds(measures["network"])
+        z = NETWORK_BIAS + log_odds(measures["network"])
+    else:
+        z = BIAS + sum(weight * math.sqrt(measures[name]) for name, weight in WEIGHTS.items())
     return 1 / (1 + math.exp(-z))
 
 

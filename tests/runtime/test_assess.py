@@ -95,3 +95,13 @@ def test_too_fast_is_risky_with_the_strength_that_would_be_clean():
     assert verdict.verdict == "risky"
     assert verdict.strength < 1
     assert verdict.strength_why in verdict.warnings
+
+
+def test_the_network_has_the_first_word():
+    photo, motion = Photo.from_array(textured(480, 640)), falling_motion(480, 640, 0.05)
+    chances = [assess(photo, changed(motion, suitability=own)).chance for own in (0.0, 0.3, 0.7, 1.0)]
+    assert chances == sorted(chances)
+    assert chances[0] < 0.1 and chances[-1] > 0.9
+    doubted = assess(photo, changed(motion, suitability=0.3))
+    assert doubted.score <= 1 and doubted.reasons
+    assert doubted.measures["network"] == pytest.approx(0.3)

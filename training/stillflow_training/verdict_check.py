@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from stillflow.animator import Animator
-from stillflow.assess import NETWORK_SHARE, WEIGHTS, Suitability, assess, log_odds, measure
+from stillflow.assess import WEIGHTS, Suitability, assess, log_odds, measure
 from stillflow.kernels.arrays import field_shape
 from stillflow.motion import Motion
 from stillflow.photo import Photo
 from stillflow_training.labels import LabelledPhoto, read_labels
 
-LONG_SIDE = 640
+LONG_SIDE = 320
 """Pixels at which photos are judged: the networks see less, and the measures are shares."""
 
 RIDGE = 2.0
@@ -154,51 +154,42 @@ def cross_validated(measures: list[dict[str, float]], suits: npt.NDArray[np.bool
 @click.option(
     "--labels", "truth", is_flag=True, help="Take the labels as the motion: what better networks could reach."
 )
+@click.option("--split", type=click.Choice(["train", "val"]), help="Photos of one split only.")
 @click.option("--refit", is_flag=True, help="Fit the model's weights on the train photos and print them.")
 @click.option("--rows", is_flag=True, help="One line a photo, by falling chance.")
-def verdict_check(data: Path, bundle: str | None, truth: bool, refit: bool, rows: bool) -> None:
-    """Compare the verdict with the labels' suitability, on both splits."""
-    photos = read_labels(data, LONG_SIDE)
+def verdict_check(
+    data: Path, bundle: str | None, truth: bool, split: str | None, refit: bool, rows: bool
+) -> None:
+    """Compare the verdict with the labels' suitability."""
+    photos = read_labels(data, LONG_SIDE, only=split)
     judged = judge(photos, None if truth else Animator(bundle))
-    for split in ("train", "val"):
-        mine = [one for one in judged if one.split == split]
+    for name in ("train", "val"):
+        mine = [one for one in judged if one.split == name]
         if not mine:
             continue
-        click.echo(f"{split}:\n{agreement(mine)}")
+        click.echo(f"{name}:\n{agreement(mine)}")
         for one in sorted(mine, key=lambda one: -one.found.chance) if rows else ():
             mark = " " if one.agrees else "x"
             why = "; ".join(one.found.reasons)
             click.echo(
                 f"  {mark} {one.found.chance:.2f} {one.found.score} label {one.label} {one.name}  {why}"
             )
-    if refit:
+    if refit and split != "val":
         _refit(photos, judged)
 
 
-def matched_bias(
-    weights: dict[str, float],
-    unseen: list[dict[str, float]],
-    share: float,
-    network_share: float = NETWORK_SHARE,
-) -> float:
+def matched_bias(log_odds_of_unseen: list[float], share: float) -> float:
     """Bias with which a given share of photos is called good.
 
-    Networks find more to move in photos that they were not trained on. So the bias is not the fitted one: it calls
-    as many of such photos good as people did of the training photos. That needs pictures, and no labels of theirs.
+    Networks find more to move in photos that they were not trained on, and are surer of them than they should be.
+    So the bias is not the fitted one: it calls as many of such photos good as people did of the training photos.
+    That needs pictures, and no labels of theirs.
 
     Args:
-        weights: of the measures' square roots.
-        unseen: measures of photos that the networks were not trained on.
+        log_odds_of_unseen: without a bias, of photos that the networks were not trained on.
         share: of the training photos that people called good, 0..1.
-        network_share: say of the network's own answer, where there is one.
     """
-    found = []
-    for measures in unseen:
-        z = sum(weight * np.sqrt(measures[name]) for name, weight in weights.items())
-        if "network" in measures:
-            z += network_share / (1 - network_share) * log_odds(measures["network"])
-        found.append(z)
-    return -float(np.quantile(found, 1 - share))
+    return -float(np.quantile(log_odds_of_unseen, 1 - share))
 
 
 def _refit(photos: list[LabelledPhoto], judged: list[Judged]) -> None:
@@ -215,9 +206,14 @@ def _refit(photos: list[LabelledPhoto], judged: list[Judged]) -> None:
     click.echo(f"cross-validated on train, by the networks alone: {100 * cross_validated(seen, suits):.1f} %")
     click.echo("WEIGHTS = {" + ", ".join(f'"{name}": {weight:.1f}' for name, weight in weights.items()) + "}")
     click.echo(f"BIAS = {bias:.1f} as fitted")
-    unseen = [dict(one.found.measures) for one in judged if one.split != "train"]
-    if unseen:
-        matched = matched_bias(weights, unseen, float(suits.mean()))
-        click.echo(
-            f"BIAS = {matched:.1f} with which as many held-back photos are called good as training photos are"
-        )
+    unseen = [one.found.measures for one in judged if one.split != "train"]
+    if not unseen:
+        return
+    share = float(suits.mean())
+    raw = [sum(weight * np.sqrt(found[name]) for name, weight in weights.items()) for found in unseen]
+    click.echo(
+        f"BIAS = {matched_bias(raw, share):.1f} calls as many held-back photos good as people did training photos"
+    )
+    own = [log_odds(found["network"]) for found in unseen if "network" in found]
+    if own:
+        click.echo(f"NETWORK_BIAS = {matched_bias(own, share):.1f} does so by the network's own answer")
