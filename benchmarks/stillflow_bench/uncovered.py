@@ -9,7 +9,7 @@ in training, which plays pictures as large as a field, this plays scenes through
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -32,7 +32,7 @@ from stillflow.kernels.reference import (
 )
 from stillflow.motion import FLOW_CLASSES, Motion
 from stillflow.photo import Photo
-from stillflow.scene import Scene, build_scene
+from stillflow.scene import Scene, build_scene, local_mean
 from stillflow_bench.quality import DETAIL_SIGMA, luma
 from stillflow_bench.report import Row
 from stillflow_bench.truth import textures
@@ -92,12 +92,16 @@ class Play:
 
 @dataclass(frozen=True)
 class Score:
-    """Figures of one loop: mean squared errors of values 0..255 (NaN without pixels), and what the eye sees."""
+    """Figures of one loop: mean squared errors of values 0..255 (NaN without pixels), and what the eye sees.
+
+    ``inside`` and ``lost`` are against the scene's own frames, ``unhidden`` against the loop of ``unhidden_loop``.
+    """
 
     inside: float
     lost: float
     change: float
     detail: float
+    unhidden: float = float("nan")
 
 
 def measure(
@@ -193,10 +197,15 @@ def score(play: Play, scene: Scene, plain: Scene) -> Score:
     core = play.inside & (scene.matte == 255)
     inside: list[float] = []
     lost: list[float] = []
+    unhidden: list[float] = []
+    whole = unhidden_loop(play, plain)
     for moment in MOMENTS:
         time = moment * frames
         truth = true_blend(play.layer(time / FPS), play.layer((time - frames) / FPS), 1 - moment)
-        square = ((scene.frame(time).astype(np.float32) - truth) ** 2).mean(axis=2)
+        frame = scene.frame(time).astype(np.float32)
+        square = ((frame - truth) ** 2).mean(axis=2)
+        if core.sum() >= LEAST_PIXELS:
+            unhidden.append(float(((frame - whole.frame(time)) ** 2)[core].mean()))
         gone = core & invalid(plain, time)
         inside += [float(square[core].mean())] if core.sum() >= LEAST_PIXELS else []
         lost += [float(square[gone].mean())] if gone.sum() >= LEAST_PIXELS else []
@@ -206,7 +215,25 @@ def score(play: Play, scene: Scene, plain: Scene) -> Score:
         lost=float(np.mean(lost)) if lost else float("nan"),
         change=path_change(middle, after, scene.arrays.velocity, core),
         detail=_detail(middle, core) / max(_detail(luma(play.photo.pixels), core), 1e-6),
+        unhidden=float(np.mean(unhidden)) if unhidden else float("nan"),
     )
+
+
+def unhidden_loop(play: Play, plain: Scene) -> Scene:
+    """The same loop if nothing were hidden: the true surface beyond the edge, and full confidence.
+
+    What quarter-size motion and gathers lose is lost here too, so that a comparison with it sees only what the
+    generator is there for.
+
+    Args:
+        play: the procedural scene.
+        plain: the closed form's loop of it.
+    """
+    arrays = plain.arrays
+    surface = np.clip(np.rint(play.layer(0.0)), 0, 255).astype(np.uint8)
+    plate = np.ascontiguousarray(np.where((arrays.matte == 0)[..., None], surface, arrays.plate))
+    inside = np.ones_like(arrays.inside)
+    return Scene(arrays=replace(arrays, plate=plate, low=local_mean(plate), inside=inside), fps=plain.fps)
 
 
 def true_blend(a: FloatArray, b: FloatArray, weight: float) -> FloatArray:
@@ -286,6 +313,7 @@ def loop_rows(made: Sequence[Score], closed: Sequence[Score], about: dict[str, A
     for name, key, gain in (
         ("PSNR inside the moving area", "inside", INSIDE_GAIN),
         ("PSNR where both sources are invalid", "lost", LOST_GAIN),
+        ("PSNR against the loop with nothing hidden", "unhidden", INSIDE_GAIN),
     ):
         ours, theirs = ([_psnr(getattr(s, key)) for s in scores] for scores in (made, closed))
         known = [i for i, value in enumerate(ours) if np.isfinite(value)]
