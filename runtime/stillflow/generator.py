@@ -93,12 +93,17 @@ def consult(
         return plate, inside
     made, trust = said
     blends = outputs.get("blend") == "network"
+    changed = (layer.plate != layer.photo).any(axis=-1).astype(np.uint8)
+    painted = cv2.morphologyEx(changed, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)) & (layer.matte == 0)
     if blends:
-        inside = trusted(inside, trust[1])
+        # Where the closed form left the photo as it is (what sways, and its surroundings), no trust is added: a
+        # piece of sky above a lip would come down with the water.
+        left = ((layer.matte == 0) & (painted == 0)).astype(np.uint8)
+        # Along the edge a ring of the layer's own pixels has no matte yet: that is no piece of anything else.
+        left = cv2.morphologyEx(left, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)).astype(np.float32)
+        left = cv2.dilate(cv2.resize(left, (w, h), interpolation=cv2.INTER_AREA), np.ones((3, 3), np.uint8))
+        inside = trusted(inside, np.where(left > 0, np.minimum(trust[1], 0), trust[1]))
     if outputs.get("plate") == "network":
-        # What the closed form left as it is in the photo (what sways, and its surroundings) stays.
-        changed = (layer.plate != layer.photo).any(axis=-1).astype(np.uint8)
-        painted = cv2.morphologyEx(changed, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)) & (layer.matte == 0)
         colours = np.ascontiguousarray(np.moveaxis(made, 0, -1) * 255, np.float32)
         colours = colours if curve is None else toned(colours, curve)
         plate = repaint(plate, painted, plate_mean(small), colours, trust[0] if blends else None)

@@ -99,6 +99,15 @@ def test_what_is_beyond_the_edge_is_repainted_and_trusted_and_nothing_else():
     assert np.array_equal(still, made.inside)
 
 
+def test_no_trust_is_added_where_the_photo_was_left_beyond_the_edge():
+    made = layer()
+    made.plate[20:44, 60:76] = made.photo[20:44, 60:76]
+    plate, inside = generator.consult(says(0.4, 0, 0.5), {"plate": "network", "blend": "network"}, made)
+    assert np.array_equal(plate[20:44, 60:76], made.photo[20:44, 60:76])
+    assert np.array_equal(inside[4:12, 14:20], made.inside[4:12, 14:20])
+    assert inside[1, 18] == made.inside[1, 18] + np.float32(0.5)
+
+
 def test_a_gray_photo_stays_gray():
     made = layer()
     one = {name: getattr(made, name)[..., :1].repeat(3, -1) for name in ("photo", "plate")}
