@@ -18,7 +18,6 @@ from stillflow_export.networks.flow import (  # noqa: E402
     build_flow_network,
     load_flow_network,
 )
-from stillflow_export.networks.velocity import LOG_SPEED, OUTPUTS, velocity_of  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -50,26 +49,6 @@ def test_masks_outweigh(network: FlowNetwork) -> None:
     assert bool((guided[1][..., :14] < free[1][..., :14] - 11).all())
     assert torch.equal(guided[0], free[0])
     assert torch.equal(guided[5], free[5])
-
-
-def test_velocity_is_direction_times_speed_and_small_without_a_direction() -> None:
-    out = torch.zeros(1, OUTPUTS, 1, 1)
-    out[0, :3, 0, 0] = torch.tensor([3.0, 4.0, 1.0])
-    expected = torch.exp(torch.tensor(1.0 - LOG_SPEED)) * torch.tensor([0.6, 0.8])
-    assert torch.allclose(velocity_of(out).flatten(), expected, rtol=1e-3)
-    out[0, :2] = 0
-    assert float(velocity_of(out).abs().max()) == 0.0
-
-
-def test_the_whole_picture_is_seen(network: FlowNetwork) -> None:
-    # What happens at one end of a picture reaches the other, by way of the mean over it.
-    photo = torch.rand(1, 3, 64, 512)
-    other = photo.clone()
-    other[..., 480:] = 0
-    hints = torch.zeros(1, 6, 64, 512)
-    with torch.no_grad():
-        first, second = network(photo, hints), network(other, hints)
-    assert float((first[0][..., :8] - second[0][..., :8]).abs().max()) > 0
 
 
 def test_weights_return_the_same_network(network: FlowNetwork, tmp_path: Path) -> None:

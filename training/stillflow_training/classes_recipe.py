@@ -180,8 +180,8 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
         bank.often[len(learn) :] = share * bank.often[: len(learn)].sum() / len(scenes)
     everything = torch.arange(len(learn) + len(scenes))
     torch.manual_seed(config["seed"])
-    network = ClassNetwork(config["widths"], config["decoder"]).to(memory_format=torch.channels_last)
-    average = ClassNetwork(config["widths"], config["decoder"]).eval()
+    network = ClassNetwork().to(memory_format=torch.channels_last)
+    average = ClassNetwork().eval()
     average.load_state_dict(network.state_dict())
     optimiser = torch.optim.AdamW(
         [

@@ -7,8 +7,6 @@ Batch norm, since it folds into the convolutions of the exported graph.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -86,7 +84,7 @@ class ClassNetwork(nn.Module):
 
     edges: Tensor
 
-    def __init__(self, widths: Sequence[int] = WIDTHS, decoder: int = DECODER) -> None:
+    def __init__(self) -> None:
         super().__init__()
         filters = torch.tensor(
             [
@@ -100,21 +98,21 @@ class ClassNetwork(nn.Module):
         )
         self.register_buffer("edges", filters[:, None] / 8, persistent=False)
         stages = []
-        for i, (width, blocks) in enumerate(zip(widths, BLOCKS, strict=True)):
-            down = normed_conv(4 if i == 0 else widths[i - 1], width, stride=2)
+        for i, (width, blocks) in enumerate(zip(WIDTHS, BLOCKS, strict=True)):
+            down = normed_conv(4 if i == 0 else WIDTHS[i - 1], width, stride=2)
             stages.append(
                 nn.Sequential(down, nn.ReLU(), *(Residual(width, DROP_PATH) for _ in range(blocks)))
             )
         self.stages = nn.ModuleList(stages)
-        self.grain = nn.Conv2d(EDGES, widths[1], 1)
-        top = widths[-1]
+        self.grain = nn.Conv2d(EDGES, WIDTHS[1], 1)
+        top = WIDTHS[-1]
         self.whole = nn.Sequential(
             nn.Conv2d(top, top, 1), nn.ReLU(), nn.Dropout(DROPOUT), nn.Conv2d(top, top, 1)
         )
-        self.lateral = nn.ModuleList(nn.Conv2d(width, decoder, 1) for width in widths[1:])
-        self.up = nn.ModuleList(Residual(decoder) for _ in widths[1:])
+        self.lateral = nn.ModuleList(nn.Conv2d(width, DECODER, 1) for width in WIDTHS[1:])
+        self.up = nn.ModuleList(Residual(DECODER) for _ in WIDTHS[1:])
         self.dropout = nn.Dropout2d(DROPOUT)
-        self.heads = nn.Conv2d(decoder, CLASSES + 1, 1)
+        self.heads = nn.Conv2d(DECODER, CLASSES + 1, 1)
         self.picture = nn.Conv2d(top, CLASSES + 1, 1)
 
     def forward(self, photo: Tensor, row: Tensor) -> tuple[Tensor, Tensor, Tensor]:
