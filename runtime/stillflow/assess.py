@@ -36,7 +36,7 @@ WEIGHTS = {
 BIAS = -2.1
 """Of the logistic model."""
 
-NETWORK_BIAS = -1.3
+NETWORK_BIAS = -1.0
 """Added to the log-odds of the network's own chance: right on its training photos, it is too fond of others."""
 
 REFUSED, POOR, IDEAL = 0.2, 0.5, 0.85
