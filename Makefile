@@ -41,12 +41,9 @@ bench: $(VENV)/.test ## Measure kernels, encoding, start-up and quality on this 
 pictures: $(VENV)/.test ## Draw the README's picture anew with the shipped bundle
 	$(BIN)/stillflow-bench sheet samples/waterfall.jpg -o docs/pictures/waterfall.jpg --no-close-ups
 
-# The network's blend gains 1.2 dB on procedural loops but leans on sources that are not there: on real falls it
-# pulls sky and trees over the lip (docs/adr/0007). So the closed form runs.
 bundle: $(VENV)/.test ## Export the trained weights into the default bundle
 	$(BIN)/stillflow-export bundle --flow training/weights/flow.safetensors \
 		--generator training/weights/generator.safetensors \
-		--output "blend=variance_preserving:on real photos the network leans on sources that are not there" \
 		-o engines/stillflow_engines/edge
 
 train: $(VENV)/.test ## Train all networks (hours; goes on where it stopped): runs/

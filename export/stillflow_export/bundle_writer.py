@@ -32,6 +32,7 @@ from stillflow.bundle.manifest import (
     Weights,
 )
 from stillflow.errors import StillflowError
+from stillflow.flow import LONG_SIDE as FLOW_SIDE
 from stillflow_export.gates import GateReceipt, gate_a, require_passed, run_network
 from stillflow_export.graphs import INPUTS, LONG_SIDE, MULTIPLE, OUTPUTS, describe
 from stillflow_export.onnx_export import export_onnx
@@ -173,7 +174,7 @@ def write_bundle(
 def _flow_side(networks: Sequence[Trained]) -> int:
     """The size at which the flow network was validated: it knows things at the scale it learnt them."""
     receipts = [t.receipt for t in networks if t.name == "flow" and t.receipt]
-    return int(receipts[0].get("config", {}).get("long_side", LONG_SIDE)) if receipts else LONG_SIDE
+    return int(receipts[0].get("config", {}).get("long_side", FLOW_SIDE)) if receipts else FLOW_SIDE
 
 
 def _chosen(decisions: Mapping[str, Decision]) -> dict[str, str]:

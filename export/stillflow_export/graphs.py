@@ -13,7 +13,8 @@ MULTIPLE = 32
 """The networks halve their input up to five times."""
 
 LONG_SIDE = 320
-"""Longest side, in pixels, that both networks are run at by default."""
+"""Longest side, in samples, that a network is run at by default: the generator's. The flow network's is
+``stillflow.flow.LONG_SIDE``, unless its receipt names another."""
 
 
 def _image(name: str, meaning: str, channels: tuple[str, ...], **rest: object) -> Tensor:

@@ -28,7 +28,7 @@ def test_networks_have_the_described_inputs_and_outputs(name: str, build: Callab
 
 
 def test_the_runtime_works_at_the_sizes_that_are_written_down() -> None:
-    assert flow.LONG_SIDE == generator.LONG_SIDE == LONG_SIDE
+    assert flow.LONG_SIDE < generator.LONG_SIDE == LONG_SIDE
     assert flow.MULTIPLE == generator.MULTIPLE == MULTIPLE
 
 

@@ -94,13 +94,14 @@ class Run:
         credits: list[dict[str, str]],
     ) -> None:
         """Write NAME.receipt.json: how the best weights came about and what they are worth."""
+        halves = "".join(f" --{half} runs/{half}" for half in ("classes", "velocity") if half in config)
         log = self.folder / "log.jsonl"
         losses = (
             [json.loads(row) for row in log.read_text(encoding="utf-8").splitlines()] if log.is_file() else []
         )
         receipt = {
             "network": name,
-            "command": f"python -m stillflow_training {name} --data DATA --out runs/{name}",
+            "command": f"python -m stillflow_training {name} --data DATA{halves} --out runs/{name}",
             "config": config,
             "step": step,
             "weights": weights,
