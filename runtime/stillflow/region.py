@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from stillflow.kernels.arrays import ByteArray, FloatArray
-from stillflow.motion import Motion
+from stillflow.layer import nearest_owner
+from stillflow.motion import FLOW_CLASSES, Motion
 
 WINDOW = 0.04
 """Picture widths from a pixel to the border of the window in which the sides' colours are taken."""
@@ -56,6 +57,32 @@ def flow_region(motion: Motion, photo: ByteArray) -> tuple[ByteArray, ByteArray]
     )
     sways[flows > 0] = 0
     return flows, sways
+
+
+def flow_kinds(motion: Motion, photo: ByteArray) -> ByteArray:
+    """Say which flow class each sample belongs to, along the photo's own colours where two of them meet.
+
+    A horizon is where water meets cloud: a map that is a few pixels off lets one carry off the other's edge.
+
+    Args:
+        motion: at field size.
+        photo: (H, W, 3) uint8.
+
+    Returns:
+        (h, w) uint8: a flow class everywhere, outside of what flows that of the nearest sample that does; all 0
+        when nothing flows.
+    """
+    streaming = np.where(np.isin(motion.classes, FLOW_CLASSES), motion.classes, 0)
+    kinds = np.asarray(nearest_owner(streaming), np.uint8)
+    flows = motion.flow_matte
+    present = [c for c in FLOW_CLASSES if ((kinds == c) & (flows > 0.5)).any()]
+    if len(present) < 2:
+        return kinds
+    shares = np.stack([cv2.GaussianBlur((kinds == c) * flows, (0, 0), 1.5) for c in present])
+    leads = margins(shares, photo)
+    size = kinds.shape[::-1]
+    best = np.stack([cv2.resize(lead, size, interpolation=cv2.INTER_AREA) for lead in leads]).argmax(0)
+    return np.where(flows > 0.5, np.array(present, np.uint8)[best], kinds).astype(np.uint8)
 
 
 def margins(shares: FloatArray, photo: ByteArray) -> FloatArray:

@@ -15,12 +15,12 @@ from stillflow.generator import Generator, Layer, consult
 from stillflow.kernels.arrays import ByteArray, FloatArray, SceneArrays
 from stillflow.kernels.reference import CONFIDENCE_FLOOR, STATISTICS_RADIUS
 from stillflow.light import touched
-from stillflow.motion import FLOW_CLASSES, Motion
+from stillflow.motion import Motion
 from stillflow.order import occlusion_order
 from stillflow.oscillation import Oscillation, in_loop
 from stillflow.outline import bend_outlines
 from stillflow.photo import Photo
-from stillflow.region import flow_region, inner_ramp
+from stillflow.region import flow_kinds, flow_region, inner_ramp
 from stillflow.tone import tone_curve, toned
 
 MATTE_RAMP = 6.0
@@ -203,9 +203,7 @@ def build_scene(
     speed = np.hypot(moving[..., 0], moving[..., 1])
     cycles, slower = cycle_plan((known > 0).astype(np.uint8), speed, seconds)
     order = motion.order if motion.order.any() else occlusion_order(motion.classes)
-    # The cut follows the photo, the class map does not: what flows has the class of the nearest sample that does.
-    streaming = np.where(np.isin(motion.classes, FLOW_CLASSES), motion.classes, 0)
-    kinds = np.asarray(layer.nearest_owner(streaming), np.uint8)
+    kinds = flow_kinds(motion, photo.pixels)
     streams = np.where(known > 0, kinds, 0).astype(np.uint8)
     travel = np.asarray(speed * slower * np.float32(seconds * photo.width / 4) / cycles, np.float32)
     course = stream.follow(moving, streams, order)

@@ -75,15 +75,29 @@ def follow(velocity: FloatArray, layers: ByteArray, order: ByteArray) -> Course:
         layers: (h, w) uint8, the class that flows in a sample, 0 elsewhere.
         order: (h, w) uint8, occlusion order.
     """
+    found = [_follow_one(velocity, layers == label, order) for label in np.unique(layers[layers > 0])]
+    if not found:
+        nothing = np.zeros(layers.shape, np.float32)
+        return Course(nothing, nothing, nothing > 0, nothing > 0)
+    # Outside its own class a course is zero and has no ends.
+    return Course(
+        up=np.sum([course.up for course in found], axis=0, dtype=np.float32),
+        down=np.sum([course.down for course in found], axis=0, dtype=np.float32),
+        lip=np.any([course.lip for course in found], axis=0),
+        foot=np.any([course.foot for course in found], axis=0),
+    )
+
+
+def _follow_one(velocity: FloatArray, inside: npt.NDArray[np.bool_], order: ByteArray) -> Course:
+    """Follow the streams of one class: where another begins, as at a horizon, they end."""
     speed = np.hypot(velocity[..., 0], velocity[..., 1])
     heading = np.asarray(velocity / np.maximum(speed, 1e-9)[..., None], np.float32)
-    inside = layers > 0
     up, x, y = _march(np.negative(heading), inside)
     falls = (heading[..., 1] > FALLING) & (speed > FALL_SPEED)
     lip = _ends(x, y, inside, order, falls)
     down, x, y = _march(heading, inside)
     foot = _ends(x, y, inside, order, falls)
-    return Course(up, down, lip, foot)
+    return Course(np.where(inside, up, 0), np.where(inside, down, 0), lip, foot)
 
 
 def _march(heading: FloatArray, inside: npt.NDArray[np.bool_]) -> tuple[FloatArray, FloatArray, FloatArray]:

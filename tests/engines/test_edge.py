@@ -42,7 +42,7 @@ def test_is_small_and_lists_all_its_files(edge: Bundle) -> None:
 def test_says_what_goes_in_and_out(edge: Bundle) -> None:
     flow = edge.graph("flow")
     assert [t.name for t in flow.inputs] == ["photo", "hints"]
-    assert [t.name for t in flow.outputs] == ["classes", "moves", "velocity", "spread"]
+    assert [t.name for t in flow.outputs] == ["classes", "moves", "velocity", "spread", "either", "suited"]
     assert flow.outputs[0].channels == CLASS_NAMES
     for graph in edge.manifest.graphs:
         for tensor in (*graph.inputs, *graph.outputs):
@@ -81,8 +81,10 @@ def test_takes_any_multiple_of_32(edge: Bundle, size: tuple[int, int]) -> None:
         given = {t.name: rng.random((1, t.shape[1], *size), np.float32) for t in graph.inputs}
         for name, value in session.run(given).items():
             (tensor,) = (t for t in graph.outputs if t.name == name)
-            divisor = 2 if tensor.shape[2] == "height/2" else 1
-            assert value.shape == (1, tensor.shape[1], size[0] // divisor, size[1] // divisor)
+            known = dict(
+                zip(("height", "width", "height/2", "width/2"), (*size, *(n // 2 for n in size)), strict=True)
+            )
+            assert value.shape == tuple(known.get(str(n), n) for n in tensor.shape)
             assert np.isfinite(value).all()
 
 

