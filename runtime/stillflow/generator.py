@@ -97,9 +97,12 @@ def consult(
     painted = cv2.morphologyEx(changed, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)) & (layer.matte == 0)
     if blends:
         # Where the closed form left the photo as it is (what sways, and its surroundings), no trust is added: a
-        # piece of sky above a lip would come down with the water.
-        left = ((layer.matte == 0) & (painted == 0)).astype(np.uint8)
-        # Along the edge a ring of the layer's own pixels has no matte yet: that is no piece of anything else.
+        # piece of sky above a lip would come down with the water, and the outline of a tree would walk out to sea.
+        flows = cv2.resize(
+            (layer.known > 0).astype(np.uint8), painted.shape[::-1], interpolation=cv2.INTER_NEAREST
+        )
+        left = ((flows == 0) & (painted == 0)).astype(np.uint8)
+        # Along the edge a ring of the layer's own pixels is not known yet: that is no piece of anything else.
         left = cv2.morphologyEx(left, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)).astype(np.float32)
         left = cv2.dilate(cv2.resize(left, (w, h), interpolation=cv2.INTER_AREA), np.ones((3, 3), np.uint8))
         inside = trusted(inside, np.where(left > 0, np.minimum(trust[1], 0), trust[1]))

@@ -108,6 +108,15 @@ def test_no_trust_is_added_where_the_photo_was_left_beyond_the_edge():
     assert inside[1, 18] == made.inside[1, 18] + np.float32(0.5)
 
 
+def test_no_trust_is_added_to_what_sways_beyond_the_edge():
+    made = layer()
+    # A tree: it has a matte of its own, and its plate is the photo.
+    made.plate[20:44, 60:76] = made.photo[20:44, 60:76]
+    made.matte[20:44, 60:76] = 255
+    _, inside = generator.consult(says(0.4, 0, 0.5), {"plate": "network", "blend": "network"}, made)
+    assert np.array_equal(inside[6:10, 16:18], made.inside[6:10, 16:18])
+
+
 def test_a_gray_photo_stays_gray():
     made = layer()
     one = {name: getattr(made, name)[..., :1].repeat(3, -1) for name in ("photo", "plate")}
