@@ -61,7 +61,7 @@ WITHOUT_TEST: dict[str, str] = {
     "runtime/stillflow/video/sink.py": "tests/runtime/video/test_destination.py",
     "runtime/stillflow/video/webp.py": "tests/runtime/video/test_pictures.py",
     "training/stillflow_training/flow_check.py": "the end of the recipe: tests/training/test_flow_recipe.py",
-    "training/stillflow_training/flow_samples.py": "tests/training/test_flow_recipe.py draws them",
+    "training/stillflow_training/recipe.py": "tests/training/test_classes_recipe.py and the other two run it",
     "training/stillflow_training/flow_sheets.py": "tests/training/test_flow_recipe.py draws them",
     "training/stillflow_training/flow_validation.py": "tests/training/test_flow_recipe.py asks for its figures",
     "training/stillflow_training/procedural/batch.py": "tests/training/test_procedural.py draws every kind",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A label's arrows: handed to the pipeline as a user's, and what a velocity field makes of them."""
+"""Arrows of labels and of known velocities, as a user's; and what a velocity field makes of them."""
 
 from __future__ import annotations
 
@@ -55,6 +55,31 @@ def as_arrow(label: FloatArray, aspect: float) -> Arrow:
     x0, y0, x1, y1 = (float(np.clip(v, 0, 1)) for v in label[:4])
     run = float(np.hypot(x1 - x0, (y1 - y0) * aspect))
     return Arrow(x0, y0, x1, y1, run / max(float(label[4]), 1e-3))
+
+
+def draw_arrows(
+    rng: np.random.Generator, where: npt.NDArray[np.bool_], velocity: FloatArray, count: int
+) -> tuple[Arrow, ...]:
+    """Draw arrows that tell the velocity at random points of a region."""
+    ys, xs = np.nonzero(where)
+    if ys.size == 0:
+        return ()
+    height, width = where.shape
+    arrows = []
+    for i in rng.integers(ys.size, size=count):
+        vx, vy = velocity[ys[i], xs[i]]
+        speed = float(np.hypot(vx, vy))
+        if speed < 1e-4:
+            continue
+        x0, y0 = (xs[i] + 0.5) / width, (ys[i] + 0.5) / height
+        # A stroke of 3-12 % of the width, cut at the picture's border; its time gives the true speed.
+        length = rng.uniform(0.03, 0.12)
+        x1 = float(np.clip(x0 + vx / speed * length, 0, 1))
+        y1 = float(np.clip(y0 + vy / speed * length * width / height, 0, 1))
+        run = float(np.hypot(x1 - x0, (y1 - y0) * height / width))
+        if run > 0.01:
+            arrows.append(Arrow(float(x0), float(y0), x1, y1, run / speed))
+    return tuple(arrows)
 
 
 def _angle(found: FloatArray, dx: float, dy: float) -> float:

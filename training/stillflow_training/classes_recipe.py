@@ -3,17 +3,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import queue
 import threading
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import click
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -22,17 +17,11 @@ from torch.nn import functional
 from stillflow.motion import CLASS_NAMES, STILL_CLASSES
 from stillflow_export.networks.classes import STRIDE, ClassNetwork
 from stillflow_training.flow_validation import ClassFigures, network_size, shrink
-from stillflow_training.labels import LabelledPhoto, read_labels
+from stillflow_training.labels import LabelledPhoto
 from stillflow_training.photo_bank import PhotoBank, Views
 from stillflow_training.procedural import Pictures, draw_scenes
-from stillflow_training.run_folder import (
-    Run,
-    open_run,
-    photo_credits,
-    save_weights,
-    update_average,
-    write_curve,
-)
+from stillflow_training.recipe import recipe_command
+from stillflow_training.run_folder import Run, keep, update_average
 
 CLASS_WEIGHTS = (0.9, 1.0, 1.0, 1.2, 1.5, 0.9, 1.2, 1.4, 1.4, 1.0)
 """Weight of each class in the cross entropy: rare ones count more."""
@@ -193,7 +182,8 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
         ],
         lr=config["rate"],
     )
-    start = run.resume({"network": network, "average": average, "optimiser": optimiser})
+    parts = {"network": network, "average": average, "optimiser": optimiser}
+    start = run.resume(parts)
     network.train()
     for step, views in enumerate(batches(bank, everything, config, start), start):
         torch.manual_seed(config["seed"] * 1_000_003 + step)
@@ -213,36 +203,12 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
         run.log(step, {name: float(value.detach()) for name, value in terms.items()})
         if (step + 1) % config["validate_every"] == 0 or step + 1 == config["steps"]:
             figures = check(average, held_back, phase_at(config, step)["width"]) if held_back else {}
-            run.validated(step + 1, figures)
-            if run.is_best(score(figures)):
-                save_weights(average, run.folder / "classes.safetensors")
-                weights = sum(p.numel() for p in network.parameters())
-                credits = photo_credits(run.data, learn)
-                run.write_receipt("classes", config, figures, step + 1, weights, credits)
-            # After the weights: a run broken in between measures them once more, and none are lost.
-            run.save(step + 1, {"network": network, "average": average, "optimiser": optimiser})
-            write_curve(run, run.folder / "classes.curve.png")
+            keep(run, "classes", step + 1, parts, figures, score(figures), config, photos)
     return run.best_figures
 
 
-@click.command()
-@click.option("--data", type=click.Path(path_type=Path), help="Folder with photos/, labels/, LICENCES.csv.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Folder of the run; resumed if it exists."
+classes = recipe_command(
+    "classes",
+    train,
+    "Train the class network on labelled photos.",
 )
-@click.option(
-    "--config", type=click.Path(path_type=Path), help="JSON file; classes.json of this package by default."
-)
-@click.option("--threads", default=2, show_default=True, help="CPU threads.")
-def classes(data: Path | None, out: Path, config: Path | None, threads: int) -> None:
-    """Train the class network on labelled photos."""
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(1)
-    path = config or Path(__file__).with_name("configs") / "classes.json"
-    settings = json.loads(path.read_text(encoding="utf-8"))
-    photos = read_labels(data, settings["long_side"])
-    assert data is not None  # read_labels refuses None.
-    started = time.time()
-    run = open_run(out, data)
-    train(run, photos, settings)
-    click.echo(f"{out}: best {json.dumps(run.best_figures)} after {time.time() - started:.0f} s", err=True)

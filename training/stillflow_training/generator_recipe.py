@@ -3,14 +3,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import click
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -26,17 +22,11 @@ from stillflow_training.generator_loops import (
     repainted,
 )
 from stillflow_training.generator_samples import draw_cuts
-from stillflow_training.labels import LabelledPhoto, read_labels
+from stillflow_training.labels import LabelledPhoto
 from stillflow_training.procedural import Pictures
 from stillflow_training.procedural.plane import blur
-from stillflow_training.run_folder import (
-    Run,
-    open_run,
-    photo_credits,
-    save_weights,
-    update_average,
-    write_curve,
-)
+from stillflow_training.recipe import recipe_command
+from stillflow_training.run_folder import Run, keep, update_average
 
 VALIDATION_SEED = 4321
 """Held-back cuts and loops are the same in every validation."""
@@ -243,43 +233,12 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
         run.log(step, {name: float(value.detach()) for name, value in terms.items()})
         if (step + 1) % config["validate_every"] == 0 or step + 1 == config["steps"]:
             figures = validate(average, check, size, config["validation_batches"]) if check else {}
-            run.validated(step + 1, figures)
-            if run.is_best(score(figures)):
-                save_weights(average, run.folder / "generator.safetensors")
-                weights = sum(p.numel() for p in network.parameters())
-                run.write_receipt(
-                    "generator", config, figures, step + 1, weights, photo_credits(run.data, learn)
-                )
-            run.save(step + 1, parts)
-            write_curve(run, run.folder / "generator.curve.png")
+            keep(run, "generator", step + 1, parts, figures, score(figures), config, photos)
     return run.best_figures
 
 
-@click.command()
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Folder with photos/, labels/, LICENCES.csv.",
+generator = recipe_command(
+    "generator",
+    train,
+    "Train the generator network on hidden parts of photos and on procedural loops.",
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Folder of the run; an existing one is resumed.",
-)
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="JSON file; generator.json of this package by default.",
-)
-@click.option("--threads", default=2, show_default=True, help="CPU threads.")
-def generator(data: Path, out: Path, config: Path | None, threads: int) -> None:
-    """Train the generator network on hidden parts of photos and on procedural loops."""
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(1)
-    path = config or Path(__file__).with_name("configs") / "generator.json"
-    run = open_run(out, data)
-    train(run, read_labels(data), json.loads(path.read_text(encoding="utf-8")))
-    click.echo(f"{run.folder}: best {json.dumps(run.best_figures)}", err=True)

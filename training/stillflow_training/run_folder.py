@@ -132,6 +132,39 @@ def save_weights(network: nn.Module, path: Path) -> None:
     temporary.replace(path)
 
 
+def keep(
+    run: Run,
+    name: str,
+    step: int,
+    parts: dict[str, Any],
+    figures: dict[str, Any],
+    score: float,
+    config: dict[str, Any],
+    photos: list[LabelledPhoto],
+) -> None:
+    """Record a validation, keep the weights if they are the best so far, and save the state.
+
+    Args:
+        run: the run.
+        name: of the network.
+        step: steps taken.
+        parts: to resume from; "average" holds the weights that were measured.
+        figures: of the validation.
+        score: higher is better.
+        config: of the recipe.
+        photos: labelled; those of the training split are credited.
+    """
+    run.validated(step, figures)
+    if run.is_best(score):
+        save_weights(parts["average"], run.folder / f"{name}.safetensors")
+        weights = sum(p.numel() for p in parts["average"].parameters())
+        learnt = [p for p in photos if p.split == "train"]
+        run.write_receipt(name, config, figures, step, weights, photo_credits(run.data, learnt))
+    # After the weights: a run broken in between measures them once more, and none are lost.
+    run.save(step, parts)
+    write_curve(run, run.folder / f"{name}.curve.png")
+
+
 def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Exponential moving average of weights and of batch norm's statistics."""
     with torch.no_grad():

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from stillflow.bend import rbf_velocity
 from stillflow.guidance import Hints
-from stillflow_training.flow_samples import draw_arrows
+from stillflow_training.arrows import draw_arrows
 from stillflow_training.procedural import make_scene
 
 FloatArray = npt.NDArray[np.float32]

@@ -3,17 +3,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import queue
 import threading
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import click
-import cv2
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -21,17 +16,11 @@ from torch.nn import functional
 from stillflow.bend import FLOOR, MOST_STRETCH, SIGMA
 from stillflow_export.networks.velocity import LOG_SPEED, VelocityNetwork, either_of, spread_of, velocity_of
 from stillflow_training.classes_recipe import rate_at
-from stillflow_training.labels import LabelledPhoto, read_labels
+from stillflow_training.labels import LabelledPhoto
 from stillflow_training.photo_bank import PhotoBank
 from stillflow_training.procedural import Pictures
-from stillflow_training.run_folder import (
-    Run,
-    open_run,
-    photo_credits,
-    save_weights,
-    update_average,
-    write_curve,
-)
+from stillflow_training.recipe import recipe_command
+from stillflow_training.run_folder import Run, keep, update_average
 from stillflow_training.velocity_samples import Samples, ScenePool, draw_samples
 
 TERMS = {"direction": 0.5, "speed": 0.3, "bent": 1.0, "shape": 0.3, "spread": 0.05, "either": 0.1}
@@ -195,7 +184,8 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=config["rate"], weight_decay=config["weight_decay"]
     )
-    start = run.resume({"network": network, "average": average, "optimiser": optimiser})
+    parts = {"network": network, "average": average, "optimiser": optimiser}
+    start = run.resume(parts)
     network.train()
     for step, samples in enumerate(batches(bank, learn, pool, config, start), start):
         for group in optimiser.param_groups:
@@ -211,15 +201,16 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
         run.log(step, {name: float(value.detach()) for name, value in terms.items()})
         if (step + 1) % config["validate_every"] == 0 or step + 1 == config["steps"]:
             figures = check(average, held_back) if held_back else {}
-            run.validated(step + 1, figures)
-            if run.is_best(score(figures)):
-                save_weights(average, run.folder / "velocity.safetensors")
-                weights = sum(p.numel() for p in network.parameters())
-                credits = photo_credits(run.data, [p for p in photos if p.split == "train"])
-                run.write_receipt("velocity", config, figures, step + 1, weights, credits)
-            # After the weights: a run broken in between measures them once more, and none are lost.
-            run.save(step + 1, {"network": network, "average": average, "optimiser": optimiser})
-            write_curve(run, run.folder / "velocity.curve.png")
+            keep(
+                run,
+                "velocity",
+                step + 1,
+                parts,
+                figures,
+                score(figures),
+                config,
+                [p for p in photos if p.split == "train"],
+            )
     return run.best_figures
 
 
@@ -227,24 +218,8 @@ def _pictures(photos: list[LabelledPhoto], split: str) -> Pictures:
     return Pictures.of_labels([p for p in photos if p.split == split])
 
 
-@click.command()
-@click.option("--data", type=click.Path(path_type=Path), help="Folder with photos/, labels/, LICENCES.csv.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Folder of the run; resumed if it exists."
+velocity = recipe_command(
+    "velocity",
+    train,
+    "Train the velocity network on labelled photos and procedural scenes.",
 )
-@click.option(
-    "--config", type=click.Path(path_type=Path), help="JSON file; velocity.json of this package by default."
-)
-@click.option("--threads", default=2, show_default=True, help="CPU threads.")
-def velocity(data: Path | None, out: Path, config: Path | None, threads: int) -> None:
-    """Train the velocity network on labelled photos and procedural scenes."""
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(1)
-    path = config or Path(__file__).with_name("configs") / "velocity.json"
-    settings = json.loads(path.read_text(encoding="utf-8"))
-    photos = read_labels(data, settings["long_side"])
-    assert data is not None  # read_labels refuses None.
-    started = time.time()
-    run = open_run(out, data)
-    train(run, photos, settings)
-    click.echo(f"{out}: best {json.dumps(run.best_figures)} after {time.time() - started:.0f} s", err=True)

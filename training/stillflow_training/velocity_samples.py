@@ -14,7 +14,7 @@ from stillflow.flow import VELOCITY_UNIT, hint_planes
 from stillflow.guidance import Arrow, Hints
 from stillflow.motion import CLASS_NAMES, FLOW_CLASSES
 from stillflow_export.networks.classes import STRIDE
-from stillflow_training.flow_samples import draw_arrows
+from stillflow_training.arrows import draw_arrows
 from stillflow_training.photo_bank import PhotoBank, Views, colour_jitter
 from stillflow_training.procedural import FLOW_KINDS, KINDS, Pictures, draw_scenes
 
