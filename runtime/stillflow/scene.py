@@ -224,6 +224,9 @@ def build_scene(
     if generator is not None and flows.any():
         prepared = Layer(photo.pixels, plate, matte, known, velocity, cycles, inside, frames)
         plate, inside = consult(generator, outputs, prepared, curve)
+        # The network has seen one layer at a time: what meets another, or begins at a lip, stays doubtful.
+        most = _apart(flow, unit) * stream.doubt(course)
+        inside = np.minimum(inside, np.maximum(most, CONFIDENCE_FLOOR))
     # Light reaches further than motion: where nothing moves, the matte says no more than that it is touched.
     matte = np.where(touched(light, photo.height, photo.width), np.maximum(matte, 1), matte)
     arrays = SceneArrays(
@@ -278,6 +281,16 @@ def _frame_count(seconds: float, fps: float) -> int:
     return max(1, round(seconds * fps))
 
 
+def _apart(flow: ByteArray, unit: float) -> FloatArray:
+    """Trust near places where two layers meet: 0 there, 1 from a ramp's width on; (h, w) float32."""
+    owner = layer.nearest_owner(flow).astype(np.uint8)
+    meeting = cv2.morphologyEx(owner, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    if not meeting.any():
+        return np.ones(flow.shape, np.float32)
+    apart = cv2.distanceTransform((~meeting).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) * 4
+    return np.asarray(np.clip(apart / max(CONFIDENCE_RAMP * unit, 1), 0, 1), np.float32)
+
+
 def _confidence_ramp(flows: ByteArray, sways: ByteArray, flow: ByteArray, unit: float) -> FloatArray:
     """Confidence at field size: 1 well inside the flowing region, falling to the floor beyond its edge.
 
@@ -293,11 +306,7 @@ def _confidence_ramp(flows: ByteArray, sways: ByteArray, flow: ByteArray, unit: 
     near = cv2.dilate(sways, np.ones((3, 3), np.uint8), iterations=max(1, round(EDGE_DOUBT * unit)))
     value[near > 0] = 0
     value = cv2.resize(value.astype(np.float32), flow.shape[::-1], interpolation=cv2.INTER_AREA)
-    owner = layer.nearest_owner(flow).astype(np.uint8)
-    meeting = cv2.morphologyEx(owner, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
-    if meeting.any():
-        apart = cv2.distanceTransform((~meeting).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) * 4
-        value = np.minimum(value, apart / max(CONFIDENCE_RAMP * unit, 1))
+    value = np.minimum(value, _apart(flow, unit))
     return np.ascontiguousarray(np.maximum(value, CONFIDENCE_FLOOR), np.float32)
 
 
