@@ -39,7 +39,7 @@ BIAS = -2.1
 NETWORK_BIAS = -1.0
 """Added to the log-odds of the network's own chance: right on its training photos, it is too fond of others."""
 
-REFUSED, POOR, IDEAL = 0.2, 0.5, 0.85
+REFUSED, POOR, IDEAL = 0.1, 0.5, 0.85
 """Chances up to which a picture is refused, is poor, and from which it is ideal."""
 
 SMALL_SIDE = 320
