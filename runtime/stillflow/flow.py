@@ -113,6 +113,8 @@ def predict_motion(
     sources = {"velocity": "network", "matte": "network"}
     matte, classes = _matte_and_classes(moves, logits, hints, h, w)
     if hints.arrows:
+        # Who drew arrows has settled the direction.
+        confidence = np.ones_like(confidence)
         aspect = photo.height / photo.width
         if outputs.get("velocity_guided", "rbf") == "rbf":
             velocity, sources["velocity"] = rbf_velocity(hints.arrows, h, w, aspect), "rbf"

@@ -84,4 +84,5 @@ def test_the_manifest_switches_the_closed_form_on(photo):
     assert network.velocity[25, 20] == pytest.approx((0, -0.2 * 120 / 160), abs=2e-3)
     assert network.velocity[25, 2] == pytest.approx((0, -0.2 * 120 / 160), abs=2e-3)
     assert network.sources["velocity"] == "network"
+    assert network.confidence.min() == 1, "who drew an arrow is not told to draw one"
     assert rbf.sources["velocity"] == "rbf"
