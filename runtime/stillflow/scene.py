@@ -221,9 +221,12 @@ def build_scene(
     fill = fill if curve is None else toned(fill, curve)
     soft = _soft_outside(known, kinds, order)
     matte, plate = _matte_and_plate(photo.pixels, flows, sways, soft, owner, fill, unit)
+    played = False
     if generator is not None and flows.any():
         prepared = Layer(photo.pixels, plate, matte, known, velocity, cycles, inside, frames)
         plate, inside = consult(generator, outputs, prepared, curve)
+        # It hands back the very arrays where it leaves the closed forms, as for graphs of older bundles.
+        played = plate is not prepared.plate or inside is not prepared.inside
         # The network has seen one layer at a time: what meets another, or begins at a lip, stays doubtful.
         most = _apart(flow, unit) * stream.doubt(course)
         inside = np.minimum(inside, np.maximum(most, CONFIDENCE_FLOOR))
@@ -250,8 +253,8 @@ def build_scene(
         fps=fps,
         speed_scale=float(slower[known > 0].min()) if known.any() else 1.0,
         sources={
-            "plate": "network" if generator and outputs.get("plate") == "network" else "push_pull",
-            "blend": "network" if generator and outputs.get("blend") == "network" else "variance_preserving",
+            "plate": "network" if played and outputs.get("plate") == "network" else "push_pull",
+            "blend": "network" if played and outputs.get("blend") == "network" else "variance_preserving",
         },
     )
 

@@ -157,3 +157,31 @@ def test_a_still_thing_before_water_is_untouched_and_what_moves_behind_it_shows_
         assert frame[:, :138][..., 0].max() < 120
     inside = scene.arrays.inside
     assert inside[30, 37] > 0.1, "the river goes on behind the bar"
+
+
+def trusting(field):
+    """A generator that trusts every place to the full."""
+    _, h, w = field.shape
+    return field[:3], np.stack([np.ones((h, w), np.float32), np.ones((h, w), np.float32)])
+
+
+NETWORK = {"plate": "network", "blend": "network"}
+
+
+def test_a_network_may_not_trust_where_two_layers_meet():
+    photo, motion = cloudy(1)
+    velocity = motion.velocity.copy()
+    velocity[30:] = (0.0, 0.05)
+    changed = {"matte": np.ones_like(motion.matte), "velocity": velocity}
+    moving = type(motion)(**(vars(motion) | changed))
+    scene = scenes.build_scene(photo, moving, seconds=2, fps=10, generator=trusting, outputs=NETWORK)
+    # The photo is noise: here and there it moves the border by a sample.
+    assert np.median(scene.arrays.inside[29:31]) < 0.1
+    assert np.median(scene.arrays.inside[:20, 5:75]) == 1
+    assert scene.sources == {"plate": "network", "blend": "network"}
+
+
+def test_what_did_not_play_is_not_said_to_have_played():
+    photo, motion = falling_photo()
+    scene = scenes.build_scene(photo, motion, generator=lambda field: None, outputs=NETWORK)
+    assert scene.sources == {"plate": "push_pull", "blend": "variance_preserving"}
