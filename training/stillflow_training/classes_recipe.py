@@ -21,7 +21,7 @@ from stillflow_training.labels import LabelledPhoto
 from stillflow_training.photo_bank import PhotoBank, Views
 from stillflow_training.procedural import Pictures, draw_scenes
 from stillflow_training.recipe import recipe_command
-from stillflow_training.run_folder import Run, keep, update_average
+from stillflow_training.run_folder import Run, keep, take_step
 
 CLASS_WEIGHTS = (0.9, 1.0, 1.0, 1.2, 1.5, 0.9, 1.2, 1.4, 1.4, 1.0)
 """Weight of each class in the cross entropy: rare ones count more."""
@@ -195,11 +195,7 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
         with torch.autocast("cpu", torch.bfloat16, enabled=config["bfloat16"]):
             out = network(views.photo.to(memory_format=torch.channels_last), row)
         terms = losses(*(o.float() for o in out), views)
-        optimiser.zero_grad()
-        torch.stack([TERMS[name] * value for name, value in terms.items()]).sum().backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 2.0)
-        optimiser.step()
-        update_average(average, network, min(config["average"], (step + 1) / (step + 10)))
+        take_step(parts, terms, TERMS, min(config["average"], (step + 1) / (step + 10)))
         run.log(step, {name: float(value.detach()) for name, value in terms.items()})
         if (step + 1) % config["validate_every"] == 0 or step + 1 == config["steps"]:
             figures = check(average, held_back, phase_at(config, step)["width"]) if held_back else {}

@@ -26,7 +26,7 @@ from stillflow_training.labels import LabelledPhoto
 from stillflow_training.procedural import Pictures
 from stillflow_training.procedural.plane import blur
 from stillflow_training.recipe import recipe_command
-from stillflow_training.run_folder import Run, keep, update_average
+from stillflow_training.run_folder import Run, keep, take_step
 
 VALIDATION_SEED = 4321
 """Held-back cuts and loops are the same in every validation."""
@@ -225,11 +225,7 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
         hidden = ((plate[:first] - cuts["truth"]).abs().mean(1) * cuts["hidden"]).sum() / cuts["hidden"].sum()
         moments = loops.moments[step % len(loops.moments) :][:1]
         terms = {"plate": hidden, **losses(loops, moments, plate[first:], trust[first:])}
-        optimiser.zero_grad()
-        torch.stack([config["terms"][name] * value for name, value in terms.items()]).sum().backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        update_average(average, network, min(config["average"], (step + 1) / (step + 10)))
+        take_step(parts, terms, config["terms"], min(config["average"], (step + 1) / (step + 10)), clip=1.0)
         run.log(step, {name: float(value.detach()) for name, value in terms.items()})
         if (step + 1) % config["validate_every"] == 0 or step + 1 == config["steps"]:
             figures = validate(average, check, size, config["validation_batches"]) if check else {}

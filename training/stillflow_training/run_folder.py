@@ -165,6 +165,29 @@ def keep(
     write_curve(run, run.folder / f"{name}.curve.png")
 
 
+def take_step(
+    parts: dict[str, Any],
+    terms: dict[str, torch.Tensor],
+    weights: dict[str, float],
+    decay: float,
+    clip: float = 2.0,
+) -> None:
+    """Go down the gradient of a weighted sum of losses, and let the average follow.
+
+    Args:
+        parts: "network", "average" and "optimiser".
+        terms: losses by name.
+        weights: of each term.
+        decay: of the average.
+        clip: largest norm of the gradient.
+    """
+    parts["optimiser"].zero_grad()
+    torch.stack([weights[name] * value for name, value in terms.items()]).sum().backward()
+    nn.utils.clip_grad_norm_(parts["network"].parameters(), clip)
+    parts["optimiser"].step()
+    update_average(parts["average"], parts["network"], decay)
+
+
 def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Exponential moving average of weights and of batch norm's statistics."""
     with torch.no_grad():

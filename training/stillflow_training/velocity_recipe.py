@@ -20,7 +20,7 @@ from stillflow_training.labels import LabelledPhoto
 from stillflow_training.photo_bank import PhotoBank
 from stillflow_training.procedural import Pictures
 from stillflow_training.recipe import recipe_command
-from stillflow_training.run_folder import Run, keep, update_average
+from stillflow_training.run_folder import Run, keep, take_step
 from stillflow_training.velocity_samples import Samples, ScenePool, draw_samples
 
 TERMS = {"direction": 0.5, "speed": 0.3, "bent": 1.0, "shape": 0.3, "spread": 0.05, "either": 0.1}
@@ -193,11 +193,7 @@ def train(run: Run, photos: list[LabelledPhoto], config: dict[str, Any]) -> dict
         with torch.autocast("cpu", torch.bfloat16, enabled=config["bfloat16"]):
             out = network(samples.photo, samples.classes, samples.hints)
         terms = losses(out.float(), samples)
-        optimiser.zero_grad()
-        torch.stack([TERMS[name] * value for name, value in terms.items()]).sum().backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 2.0)
-        optimiser.step()
-        update_average(average, network, min(config["average"], (step + 1) / (step + 10)))
+        take_step(parts, terms, TERMS, min(config["average"], (step + 1) / (step + 10)))
         run.log(step, {name: float(value.detach()) for name, value in terms.items()})
         if (step + 1) % config["validate_every"] == 0 or step + 1 == config["steps"]:
             figures = check(average, held_back) if held_back else {}
