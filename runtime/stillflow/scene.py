@@ -212,9 +212,10 @@ def build_scene(
     velocity = layer.continue_values(moving, known, kinds, owner)
     velocity = velocity * slower[..., None] * np.float32(photo.width / 4 / fps)
     flow = _flow_samples(flows, sways, kinds)
-    inside = _confidence_ramp(flows, sways, flow, unit)
+    apart, begun = _apart(flow, unit), stream.doubt(course)
+    inside = _confidence_ramp(flows, sways, apart, unit)
     inside = np.maximum(inside, _confidence_behind(known, sways, order, unit))
-    inside = np.maximum(inside * stream.doubt(course), CONFIDENCE_FLOOR)
+    inside = np.maximum(inside * begun, CONFIDENCE_FLOOR)
     colours = cv2.resize(photo.pixels, field_size, interpolation=cv2.INTER_AREA).astype(np.float32)
     fill = layer.continue_values(colours, known, kinds, owner) if known.any() else colours
     curve = tone_curve(photo.pixels)
@@ -228,8 +229,7 @@ def build_scene(
         # It hands back the very arrays where it leaves the closed forms, as for graphs of older bundles.
         played = plate is not prepared.plate or inside is not prepared.inside
         # The network has seen one layer at a time: what meets another, or begins at a lip, stays doubtful.
-        most = _apart(flow, unit) * stream.doubt(course)
-        inside = np.minimum(inside, np.maximum(most, CONFIDENCE_FLOOR))
+        inside = np.minimum(inside, np.maximum(apart * begun, CONFIDENCE_FLOOR))
     # Light reaches further than motion: where nothing moves, the matte says no more than that it is touched.
     matte = np.where(touched(light, photo.height, photo.width), np.maximum(matte, 1), matte)
     arrays = SceneArrays(
@@ -294,22 +294,22 @@ def _apart(flow: ByteArray, unit: float) -> FloatArray:
     return np.asarray(np.clip(apart / max(CONFIDENCE_RAMP * unit, 1), 0, 1), np.float32)
 
 
-def _confidence_ramp(flows: ByteArray, sways: ByteArray, flow: ByteArray, unit: float) -> FloatArray:
+def _confidence_ramp(flows: ByteArray, sways: ByteArray, apart: FloatArray, unit: float) -> FloatArray:
     """Confidence at field size: 1 well inside the flowing region, falling to the floor beyond its edge.
 
     It starts to fall some pixels before the edge, where the outline of whatever stands there may be
     mixed in, and is at the floor in what sways, since the plate shows that there, and where two layers meet.
     """
     if not flows.any():
-        return np.full(flow.shape, CONFIDENCE_FLOOR, np.float32)
+        return np.full(apart.shape, CONFIDENCE_FLOOR, np.float32)
     # Beyond the picture's border the region goes on: the border is no outline.
     core = cv2.erode(flows, np.ones((3, 3), np.uint8), iterations=max(1, round(EDGE_DOUBT * unit)))
     distance = cv2.distanceTransform(255 - (core if core.any() else flows), cv2.DIST_L2, cv2.DIST_MASK_5)
     value = 1 - distance / max(CONFIDENCE_RAMP * unit, 1)
     near = cv2.dilate(sways, np.ones((3, 3), np.uint8), iterations=max(1, round(EDGE_DOUBT * unit)))
     value[near > 0] = 0
-    value = cv2.resize(value.astype(np.float32), flow.shape[::-1], interpolation=cv2.INTER_AREA)
-    value = np.minimum(value, _apart(flow, unit))
+    value = cv2.resize(value.astype(np.float32), apart.shape[::-1], interpolation=cv2.INTER_AREA)
+    value = np.minimum(value, apart)
     return np.ascontiguousarray(np.maximum(value, CONFIDENCE_FLOOR), np.float32)
 
 

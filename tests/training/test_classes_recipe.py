@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from stillflow.errors import StillflowError
 from stillflow_training.classes_recipe import classes, draw_scene_photos, phase_at, rate_at, train
 from stillflow_training.labels import read_labels
+from stillflow_training.recipe import drawn_ahead
 
 from .halves import PHASES, check_resumed, check_run, short_run
 
@@ -46,3 +47,20 @@ def test_scenes_become_labelled_photos(labelled: Path) -> None:
         assert scene.suitability == -1  # nobody judged it
         assert ((scene.moves > 0) == ~np.isin(scene.classes, (0, 9))).all()
     assert any(scene.moves.any() for scene in scenes)
+
+
+def test_batches_come_in_order_and_a_failure_to_draw_one_is_not_swallowed() -> None:
+    assert list(drawn_ahead(lambda step: step * 10, 3, 12)) == [step * 10 for step in range(3, 12)]
+    assert list(drawn_ahead(lambda step: step, 5, 5)) == []
+
+    def draw(step: int) -> int:
+        if step == 6:
+            raise RuntimeError("no such batch")
+        return step
+
+    seen = []
+    with pytest.raises(RuntimeError, match="no such batch"):
+        seen.extend(drawn_ahead(draw, 4, 9))
+    batches = drawn_ahead(draw, 4, 9)
+    assert [next(batches), next(batches)] == [4, 5]
+    batches.close()

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import math
-import queue
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +18,7 @@ from stillflow_training.flow_validation import ClassFigures, network_size, shrin
 from stillflow_training.labels import LabelledPhoto
 from stillflow_training.photo_bank import PhotoBank, Views
 from stillflow_training.procedural import Pictures, draw_scenes
-from stillflow_training.recipe import recipe_command
+from stillflow_training.recipe import drawn_ahead, recipe_command
 from stillflow_training.run_folder import Run, keep, take_step
 
 CLASS_WEIGHTS = (0.9, 1.0, 1.0, 1.2, 1.5, 0.9, 1.2, 1.4, 1.4, 1.0)
@@ -104,22 +102,17 @@ def draw_scene_photos(photos: list[LabelledPhoto], count: int, seed: int) -> lis
 
 
 def batches(bank: PhotoBank, among: Tensor, config: dict[str, Any], start: int) -> Iterator[Views]:
-    """Draw the batches of all steps from ``start`` on, in a thread of their own.
+    """Draw the batches of all steps from ``start`` on.
 
     Seeded at each step: a resumed run draws the very batches an unbroken one would have drawn.
     """
-    ready: queue.Queue[Views] = queue.Queue(4)
 
-    def draw() -> None:
-        random = torch.Generator()
-        for step in range(start, config["steps"]):
-            phase = phase_at(config, step)
-            random.manual_seed(config["seed"] * 1_000_003 + step)
-            ready.put(bank.draw(phase["batch"], phase["height"], phase["width"], random, among))
+    def draw(step: int) -> Views:
+        phase = phase_at(config, step)
+        random = torch.Generator().manual_seed(config["seed"] * 1_000_003 + step)
+        return bank.draw(phase["batch"], phase["height"], phase["width"], random, among)
 
-    threading.Thread(target=draw, daemon=True).start()
-    for _ in range(start, config["steps"]):
-        yield ready.get()
+    return drawn_ahead(draw, start, config["steps"])
 
 
 def phase_at(config: dict[str, Any], step: int) -> dict[str, Any]:

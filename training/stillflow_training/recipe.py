@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import cv2
@@ -16,8 +18,24 @@ import torch
 from stillflow_training.labels import LabelledPhoto, read_labels
 from stillflow_training.run_folder import Run, open_run
 
+T = TypeVar("T")
+
+AHEAD = 4
+"""Batches that are drawn before they are needed."""
+
 Train = Callable[[Run, list[LabelledPhoto], dict[str, Any]], dict[str, Any]]
 """Trains from the run's last checkpoint if it has one, and returns the best weights' figures."""
+
+
+def drawn_ahead(draw: Callable[[int], T], start: int, steps: int) -> Iterator[T]:
+    """Draw the batches of steps start..steps-1 in a thread of their own, a few ahead; what fails there fails here."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting = deque(thread.submit(draw, step) for step in range(start, min(start + AHEAD, steps)))
+        for step in range(start, steps):
+            batch = waiting.popleft().result()
+            if step + AHEAD < steps:
+                waiting.append(thread.submit(draw, step + AHEAD))
+            yield batch
 
 
 def recipe_command(name: str, train: Train, summary: str) -> click.Command:

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import math
-import queue
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +17,7 @@ from stillflow_training.classes_recipe import rate_at
 from stillflow_training.labels import LabelledPhoto
 from stillflow_training.photo_bank import PhotoBank
 from stillflow_training.procedural import Pictures
-from stillflow_training.recipe import recipe_command
+from stillflow_training.recipe import drawn_ahead, recipe_command
 from stillflow_training.run_folder import Run, keep, take_step
 from stillflow_training.velocity_samples import Samples, ScenePool, draw_samples
 
@@ -130,18 +128,13 @@ def closed_form(samples: Samples) -> Tensor:
 def batches(
     bank: PhotoBank, learn: Tensor, pool: ScenePool, config: dict[str, Any], start: int
 ) -> Iterator[Samples]:
-    """Draw the batches of all steps from ``start`` on, in a thread of their own, each from its own seed."""
-    ready: queue.Queue[Samples] = queue.Queue(4)
-    size = (config["height"], config["width"])
+    """Draw the batches of all steps from ``start`` on, each from its own seed."""
+    size, counts = (config["height"], config["width"]), (config["views"], config["scenes"])
 
-    def draw() -> None:
-        for step in range(start, config["steps"]):
-            seed = config["seed"] * 1_000_003 + step
-            ready.put(draw_samples(bank, learn, pool, size, (config["views"], config["scenes"]), seed))
+    def draw(step: int) -> Samples:
+        return draw_samples(bank, learn, pool, size, counts, config["seed"] * 1_000_003 + step)
 
-    threading.Thread(target=draw, daemon=True).start()
-    for _ in range(start, config["steps"]):
-        yield ready.get()
+    return drawn_ahead(draw, start, config["steps"])
 
 
 def check(network: nn.Module, held_back: list[Samples]) -> dict[str, Any]:
