@@ -37,6 +37,7 @@ DISTRIBUTIONS = {
     "av": "av",
     "click": "click",
     "cv2": "opencv-python-headless",
+    "filelock": "filelock",
     "msgspec": "msgspec",
     "numpy": "numpy",
     "onnxruntime": "onnxruntime",
@@ -44,7 +45,16 @@ DISTRIBUTIONS = {
 }
 """Import name -> distribution, for what the runtime requires."""
 
-OPTIONAL = {"openvino", "pillow_heif", "pillow_avif", "cuda", "tensorrt", "tensorrt_rtx", "pycuda"}
+OPTIONAL = {
+    "openvino",
+    "pillow_heif",
+    "pillow_avif",
+    "cuda",
+    "tensorrt",
+    "tensorrt_rtx",
+    "tensorrt_rtx_bindings",
+    "pycuda",
+}
 """What the runtime may import when it is there: inside a function, or in a module of that very name."""
 
 WITHOUT_TEST: dict[str, str] = {

@@ -2,7 +2,7 @@
 """The manifest of a bundle, as types: what ``manifest.json`` may say, and what it may not.
 
 Bytes that came from anywhere are turned into a `Manifest` that is safe to act on, or into one
-StillflowError. docs/bundle-schema-1.0.json is generated from these types.
+StillflowError. docs/bundle-schema-1.1.json is generated from these types.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 
 from stillflow.errors import StillflowError
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 """Written into new bundles. Readers refuse another major number and ignore fields of newer minors."""
 
 MAX_MANIFEST_BYTES = 4 << 20
@@ -43,15 +43,15 @@ Dimension = (
 Dtype = Literal["float32", "float16", "uint8", "int32", "int64"]
 Precision = Literal["fp32", "fp16", "int8"]
 
-LOOP_RULES = ("cross_fade",)
+LOOP_RULES = ("cross_fade", "symmetric_splat")
 """Rules this runtime can play. A bundle with another one is refused, since it would be played wrong."""
 
 OUTPUT_CHOICES: dict[str, dict[str, str | None]] = {
-    "velocity_unguided": {"network": "flow"},
-    "velocity_guided": {"network": "flow", "rbf": None},
+    "velocity_unguided": {"network": "flow", "scene_flow": "scene_flow"},
+    "velocity_guided": {"network": "flow", "rbf": None, "scene_flow": "scene_flow"},
     "matte": {"network": "flow"},
-    "plate": {"network": "generator", "push_pull": None},
-    "blend": {"network": "generator", "variance_preserving": None},
+    "plate": {"network": "generator", "push_pull": None, "decoder": "decoder"},
+    "blend": {"network": "generator", "variance_preserving": None, "symmetric_splat": "encoder"},
 }
 """For each output, who may make it, and which graph that takes (None: a closed form)."""
 
@@ -88,7 +88,13 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True):
-    """One network, as an ONNX file of plain layers."""
+    """One network, as an ONNX file of plain layers.
+
+    Attributes, since schema 1.1:
+        multiple: height and width must divide by it; None: ``Sizes.multiple``.
+        long_side: longest side in pixels that it is meant to be run at; None: as ``Manifest.long_side`` says.
+        halo: pixels around a tile that its output depends on, so that it can be run in tiles; None: it cannot.
+    """
 
     name: Name
     what: Text
@@ -99,6 +105,9 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
     variants: Annotated[tuple[Variant, ...], msgspec.Meta(max_length=16)] = ()
     inputs: Annotated[tuple[Tensor, ...], msgspec.Meta(min_length=1, max_length=64)]
     outputs: Annotated[tuple[Tensor, ...], msgspec.Meta(min_length=1, max_length=64)]
+    multiple: Annotated[int, msgspec.Meta(ge=1, le=4096)] | None = None
+    long_side: Side | None = None
+    halo: Annotated[int, msgspec.Meta(ge=0, le=65_536)] | None = None
 
     @property
     def all_variants(self) -> tuple[Variant, ...]:
@@ -160,12 +169,19 @@ class Licence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Loop(msgspec.Struct, frozen=True, kw_only=True):
-    """How a Scene made with this bundle is played; docs/bundle.md has the formulas."""
+    """How a Scene made with this bundle is played; docs/bundle.md has the formulas.
+
+    Attributes, since schema 1.1, for the rule symmetric_splat:
+        weight_floor: smallest logarithm of a splat weight, relative to the largest (-20); None: no limit.
+        edge_share: smallest share that either direction keeps (1/600 in layered generators).
+    """
 
     rule: Annotated[str, msgspec.Meta(max_length=100)] = "cross_fade"
     field_scale: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
     trace_doublings: Annotated[int, msgspec.Meta(ge=0, le=16)] = 4
     blend_basis: Annotated[tuple[Text, ...], msgspec.Meta(max_length=16)] = ("sin(pi*u)", "sin(2*pi*u)")
+    weight_floor: float | None = None
+    edge_share: Annotated[float, msgspec.Meta(ge=0.0, lt=0.5)] = 0.0
 
 
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,6 +221,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     def graph(self, name: str) -> Graph | None:
         """The graph of that name, or None."""
         return next((g for g in self.graphs if g.name == name), None)
+
+    def multiple(self, graph: Graph) -> int:
+        """What the height and the width of a graph's images must divide by."""
+        return graph.multiple or self.sizes.multiple
+
+    def long_side(self, graph: Graph) -> int | None:
+        """Longest side in pixels that a graph is meant to be run at; None: the photo's own."""
+        known = {"flow": self.sizes.flow_long_side, "generator": self.sizes.generator_long_side}
+        return graph.long_side or known.get(graph.name)
 
     def file(self, path: str) -> File | None:
         """The entry of that file, or None."""
@@ -290,6 +315,11 @@ def _contradictions(manifest: Manifest) -> Iterator[str]:
         for entry in entries:
             if entry.graph not in names:
                 yield f"{kind} speak of a graph {entry.graph} that is not there"
+    splat = manifest.loop.rule == "symmetric_splat"
+    if splat != (manifest.outputs.get("plate") == "decoder") or splat != (
+        manifest.outputs.get("blend") == "symmetric_splat"
+    ):
+        yield "the loop rule symmetric_splat goes with outputs.plate decoder and outputs.blend symmetric_splat"
     for output, choices in OUTPUT_CHOICES.items():
         chosen = manifest.outputs.get(output)
         if chosen not in choices:
@@ -307,7 +337,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
 
 
 def json_schema() -> bytes:
-    """JSON Schema (2020-12) of `Manifest`, indented, as committed in docs/bundle-schema-1.0.json."""
+    """JSON Schema (2020-12) of `Manifest`, indented, as committed in docs/bundle-schema-1.1.json."""
     schema: dict[str, Any] = msgspec.json.schema(Manifest)
     outputs = {name: {"enum": list(choices)} for name, choices in OUTPUT_CHOICES.items()}
     definition = schema["$defs"]["Manifest"]["properties"]["outputs"]

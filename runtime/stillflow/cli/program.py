@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 
 import click
 
 import stillflow
+from stillflow.cli.lazy import LazyGroup
 
 COMMANDS = {
     "animate": ("stillflow.cli.animate", "Turn a photo into a seamless loop."),
@@ -18,28 +18,6 @@ COMMANDS = {
     "bundle": ("stillflow.cli.bundle", "Look into a bundle of networks, or verify it."),
 }
 """Name: (module that holds a click command of that name, line in the help). Modules load when used."""
-
-
-class LazyGroup(click.Group):
-    """A group whose commands are imported when they run, so that --help answers at once."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of COMMANDS, the most used first."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command, or None when there is no such name."""
-        if cmd_name not in COMMANDS:
-            return None
-        command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table of commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
-
 
 EPILOG = """\b
 Examples:
@@ -59,6 +37,7 @@ Exit codes: 0 done, 2 something you can fix, an unsuitable photo included (the m
 
 @click.group(
     cls=LazyGroup,
+    table=COMMANDS,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

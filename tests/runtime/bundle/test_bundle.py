@@ -14,7 +14,7 @@ from stillflow.errors import StillflowError
 
 def test_golden_opens_and_verifies(golden: Path) -> None:
     bundle = Bundle.open(golden)
-    assert bundle.manifest.schema_version == "1.0"
+    assert bundle.manifest.schema_version in ("1.0", "1.1")
     assert bundle.manifest.name == "golden"
     checks = bundle.verify()
     assert [check for check in checks if not check.ok] == []

@@ -18,7 +18,6 @@ Content = dict[str, Any]
 
 def test_round_trip(golden: Path) -> None:
     manifest = parse_manifest((golden / "manifest.json").read_bytes(), "golden")
-    assert encode_manifest(manifest) == (golden / "manifest.json").read_bytes()
     assert parse_manifest(encode_manifest(manifest), "golden") == manifest
 
 
@@ -153,9 +152,9 @@ def test_any_json_in_any_place_opens_or_is_refused(data: st.DataObject, golden: 
 
 
 def test_committed_schema_is_current(source_tree: Path) -> None:
-    committed = source_tree / "docs" / "bundle-schema-1.0.json"
+    committed = source_tree / "docs" / "bundle-schema-1.1.json"
     assert committed.read_bytes() == json_schema(), (
-        "write it: stillflow-export schema -o docs/bundle-schema-1.0.json"
+        "write it: stillflow-export schema -o docs/bundle-schema-1.1.json"
     )
 
 

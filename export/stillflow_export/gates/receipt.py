@@ -1,14 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gates: an exported graph passes only when its outputs are those of the network it was made from.
-
-Gate A compares PyTorch with ONNX in float32. Tolerances are written down here and in every receipt;
-a graph that misses one is not written.
-"""
+"""What a gate measured, and what follows from it: a graph passes, or the worst sample is named."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
@@ -17,16 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 import torch
-from torch import nn
 
-from stillflow.bundle.manifest import Tensor, Tolerance
+from stillflow.bundle.manifest import Tolerance
 from stillflow.bundle.verify import compare
 from stillflow.errors import StillflowError
-from stillflow.sessions import Session, open_session
-from stillflow_export.samples import Sample
-
-GATE_A = Tolerance(absolute=1e-4, relative=1e-4)
-"""Float32 against float32: sums in another order, over some hundred thousand products, reach 1e-5."""
+from stillflow.sessions import Session
 
 
 @dataclass(frozen=True)
@@ -73,59 +62,6 @@ class GateReceipt:
         return asdict(self)
 
 
-def gate_a(
-    network: nn.Module,
-    onnx_file: bytes,
-    inputs: Iterable[Tensor],
-    outputs: Iterable[Tensor],
-    samples: Iterable[Sample],
-    *,
-    name: str,
-    tolerance: Tolerance = GATE_A,
-) -> GateReceipt:
-    """Compare a network with its ONNX file on every sample, in float32.
-
-    Args:
-        network: the original; run in eval mode.
-        onnx_file: what was exported from it.
-        inputs: in the order of the network's arguments.
-        outputs: in the order of what it returns.
-        samples: at least one.
-        name: of the graph.
-        tolerance: allowance of every value of every output.
-
-    Returns:
-        The receipt, passed or not: see `require_passed`.
-
-    Raises:
-        StillflowError: the file does not load or run, or there are no samples.
-    """
-    names, kept = [t.name for t in inputs], [t.name for t in outputs]
-    session = open_session(onnx_file, "onnxruntime", name=name)
-    seen: list[str] = []
-    tallies = {output: _Tally(tolerance) for output in kept}
-    for sample in samples:
-        seen.append(sample.name)
-        expected = run_network(network, [sample.inputs[n] for n in names])
-        got = session.run(sample.inputs)
-        for output, value in zip(kept, expected, strict=True):
-            tallies[output].add(sample.name, got[output], value)
-    if not seen:
-        raise StillflowError(f"cannot judge the graph {name}", "there are no samples", "give at least one")
-    reports = {output: tally.report() for output, tally in tallies.items()}
-    return GateReceipt(
-        gate="A",
-        what="PyTorch against ONNX, both in float32",
-        graph=name,
-        onnx_sha256=hashlib.sha256(onnx_file).hexdigest(),
-        passed=all(report.passed for report in reports.values()),
-        tolerance={"absolute": tolerance.absolute, "relative": tolerance.relative},
-        outputs=reports,
-        samples=tuple(seen),
-        versions=_versions(session),
-    )
-
-
 def require_passed(receipt: GateReceipt) -> None:
     """Let a graph through, or say where it failed.
 
@@ -141,15 +77,12 @@ def require_passed(receipt: GateReceipt) -> None:
             )
 
 
-def run_network(network: nn.Module, arrays: list[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
-    """Run a network in eval mode on arrays; returns its outputs in order."""
-    with torch.no_grad():
-        made = network.eval()(*(torch.from_numpy(a) for a in arrays))
-    return [np.ascontiguousarray(t.numpy()) for t in (made if isinstance(made, tuple) else (made,))]
+class Tally:
+    """Sums up one output over the samples.
 
-
-class _Tally:
-    """Sums up one output over the samples."""
+    Args:
+        tolerance: allowance of every value.
+    """
 
     def __init__(self, tolerance: Tolerance) -> None:
         self._tolerance = tolerance
@@ -158,6 +91,7 @@ class _Tally:
         self._worst: tuple[float, OutputReport] | None = None
 
     def add(self, sample: str, got: npt.NDArray[Any], expected: npt.NDArray[Any]) -> None:
+        """Compare one sample's output with the expected one."""
         check = compare(sample, got, expected, self._tolerance)
         error, allowed = check.error, check.tolerance
         if error is None or allowed is None:  # NaN, or another shape: nothing is worse
@@ -174,6 +108,7 @@ class _Tally:
             self._worst = (share, report)
 
     def report(self) -> OutputReport:
+        """Sum up; at least one sample was added."""
         assert self._worst is not None
         worst = self._worst[1]
         return OutputReport(
@@ -188,7 +123,8 @@ class _Tally:
         )
 
 
-def _versions(session: Session) -> dict[str, str]:
+def versions(session: Session) -> dict[str, str]:
+    """Name what judged: torch, the engine and the export tools, with their versions."""
     packages = {name: version(name) for name in ("onnx", "onnxslim", "onnxscript", "numpy")}
     engine = f"{session.engine} {onnxruntime.__version__} {session.provider}"
     return {"torch": torch.__version__, "engine": engine, **packages}

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gates: a graph passes only when its outputs are those of what it was made from.
+
+A: PyTorch against ONNX in float32. B: float32 against another precision. C: an engine against ONNX, on the machine
+at hand. Tolerances are written down here and in every receipt; a graph that misses one is not written.
+"""
+
+from stillflow_export.gates.gate_a import GATE_A, gate_a, run_network
+from stillflow_export.gates.receipt import GateReceipt, OutputReport, require_passed
+
+__all__ = ["GATE_A", "GateReceipt", "OutputReport", "gate_a", "require_passed", "run_network"]
