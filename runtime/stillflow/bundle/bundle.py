@@ -6,11 +6,12 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from stillflow.bundle import verify
 from stillflow.bundle.manifest import MAX_MANIFEST_BYTES, Graph, Manifest, parse_manifest
 from stillflow.bundle.store import Store, open_store
+from stillflow.bundle.verify import Check, run_checks
 from stillflow.errors import StillflowError
 from stillflow.sessions import Arithmetic, Device, Session, open_session
 
@@ -165,17 +166,41 @@ class Bundle:
                 )
         return session
 
-    def verify(self, engine: str = "onnxruntime", *, threads: int | None = None) -> list[verify.Check]:
+    def verify(
+        self,
+        engine: str = "onnxruntime",
+        *,
+        precision: str | None = None,
+        threads: int | None = None,
+        device: Device = "cpu",
+    ) -> list[Check]:
         """Check every file's hash, load every graph, and run every test vector through a session.
 
         Args:
             engine: to run on.
+            precision: which of the graphs' files; "all": every one; None: the manifest's default. A graph
+                without a file of it, and a vector without a tolerance for it, are failed checks.
             threads: that one run uses; None: all cores.
+            device: where it runs.
 
         Returns:
             One Check for each thing that was checked, failed ones included; nothing of the bundle raises.
+
+        Raises:
+            StillflowError: there is no such precision.
         """
-        return verify.verify(self, engine, threads)
+        return list(self.checks(engine, precision=precision, threads=threads, device=device))
+
+    def checks(
+        self,
+        engine: str = "onnxruntime",
+        *,
+        precision: str | None = None,
+        threads: int | None = None,
+        device: Device = "cpu",
+    ) -> Iterator[Check]:
+        """As `verify`, but each Check comes when it is done."""
+        return run_checks(self, engine, precision, threads, device)
 
     def close(self) -> None:
         """Let go of the zip file, when it is one. Sessions made before stay usable."""

@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-import io
-import tokenize
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stillflow.bundle.manifest import Graph, Tolerance, Vector
+from stillflow.bundle.manifest import PRECISIONS, Graph, Tolerance, Vector
+from stillflow.bundle.npz import read_npz
 from stillflow.errors import StillflowError
-from stillflow.sessions import Session
+from stillflow.sessions import Device, Session
 from stillflow.sessions.session import Array
 
 if TYPE_CHECKING:
@@ -23,20 +21,25 @@ if TYPE_CHECKING:
 MAX_VECTOR_BYTES = 1 << 28
 """Unpacked size of one test vector; those of the default bundle take about 0.2 MB."""
 
-# A malformed header raises TokenError, SyntaxError, TypeError or RecursionError out of NumPy's parser.
-_ARRAY_ERRORS = (
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    SyntaxError,
-    tokenize.TokenError,
-    TypeError,
-    MemoryError,
-    RecursionError,
-    NotImplementedError,
-    zipfile.BadZipFile,
-)
+ALL = "all"
+"""In place of a precision: every one that a graph has a file of."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What computed, read back from the session.
+
+    Attributes:
+        graph: its name.
+        precision: of the file that was run.
+        engine: name in the registry.
+        provider: what the engine says that it computes on.
+    """
+
+    graph: str
+    precision: str
+    engine: str
+    provider: str
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,13 @@ class Check:
     """One thing that was checked.
 
     Attributes:
-        name: what, such as "sha256 flow.onnx" or "vector vectors/flow-0.npz velocity".
+        name: what, such as "sha256 flow.onnx" or "vector vectors/flow-0.npz velocity"; a precision that is
+            not the manifest's default stands at the end.
         ok: it is as it should be.
         detail: the figures, or why not.
         error: largest deviation found, where one was measured.
         tolerance: deviation allowed at the value that deviates most, where one was measured.
+        ran: what computed, where something did.
     """
 
     name: str
@@ -56,14 +61,31 @@ class Check:
     detail: str
     error: float | None = None
     tolerance: float | None = None
+    ran: Ran | None = None
 
 
-def verify(bundle: Bundle, engine: str, threads: int | None) -> list[Check]:
-    """Run all checks; see `Bundle.verify`."""
-    return list(_checks(bundle, engine, threads))
+def run_checks(
+    bundle: Bundle, engine: str, precision: str | None, threads: int | None, device: Device
+) -> Iterator[Check]:
+    """Yield every check as it is done; see `Bundle.verify`.
+
+    One session is alive at a time, and it is let go before the next is opened.
+
+    Raises:
+        StillflowError: no such precision exists.
+    """
+    if precision not in (None, ALL, *PRECISIONS):
+        raise StillflowError(
+            f"cannot verify the bundle {bundle.where} at the precision '{precision}'",
+            "there is no such precision",
+            f"use {', '.join(PRECISIONS)}, or {ALL} for every one that the bundle holds",
+        )
+    return _checks(bundle, engine, precision, threads, device)
 
 
-def _checks(bundle: Bundle, engine: str, threads: int | None) -> Iterator[Check]:
+def _checks(
+    bundle: Bundle, engine: str, precision: str | None, threads: int | None, device: Device
+) -> Iterator[Check]:
     manifest = bundle.manifest
     for file in manifest.files:
 
@@ -71,21 +93,43 @@ def _checks(bundle: Bundle, engine: str, threads: int | None) -> Iterator[Check]
             return f"{len(bundle.read(path))} bytes"
 
         yield _tried(f"sha256 {file.path}", read)
-    precision = manifest.default_precision
     for graph in manifest.graphs:
-        sessions: list[Session] = []
-
-        def load(graph: Graph = graph, sessions: list[Session] = sessions) -> str:
-            sessions.append(bundle.session(graph.name, engine, threads=threads))
-            return f"{precision} on {sessions[0].engine}, {sessions[0].provider}"
-
-        yield _tried(f"graph {graph.name}", load)
-        vectors = [v for v in manifest.vectors if v.graph == graph.name]
-        if not vectors:
+        held = [variant.precision for variant in graph.all_variants]
+        if not any(v.graph == graph.name for v in manifest.vectors):
             why = "the graph has no test vector, so nothing shows that it works"
             yield Check(f"vectors of {graph.name}", False, why)
-        for vector in vectors if sessions else ():
-            yield from _vector_checks(bundle, sessions[0], vector, graph)
+        for one in held if precision == ALL else [precision or manifest.default_precision]:
+            yield from _graph_checks(bundle, graph, one, engine, threads, device)
+
+
+def _graph_checks(
+    bundle: Bundle, graph: Graph, precision: str, engine: str, threads: int | None, device: Device
+) -> Iterator[Check]:
+    """Check one file of one graph on one session."""
+    suffix = "" if precision == bundle.manifest.default_precision else f" {precision}"
+    if graph.at(precision) is None:
+        held = ", ".join(variant.precision for variant in graph.all_variants)
+        yield Check(
+            f"graph {graph.name}{suffix}", False, f"the bundle has no {precision} file of it, only {held}"
+        )
+        return
+    sessions: list[Session] = []
+
+    def load() -> str:
+        sessions.append(
+            bundle.session(graph.name, engine, precision=precision, threads=threads, device=device)
+        )
+        return f"{precision} on {sessions[0].engine}, {sessions[0].provider}"
+
+    loaded = _tried(f"graph {graph.name}{suffix}", load)
+    if not sessions:
+        yield loaded
+        return
+    ran = Ran(graph.name, precision, sessions[0].engine, sessions[0].provider)
+    yield Check(loaded.name, loaded.ok, loaded.detail, ran=ran)
+    for vector in bundle.manifest.vectors:
+        if vector.graph == graph.name:
+            yield from _vector_checks(bundle, sessions[0], vector, graph, ran, suffix)
 
 
 def _tried(name: str, action: Callable[[], str]) -> Check:
@@ -95,24 +139,30 @@ def _tried(name: str, action: Callable[[], str]) -> Check:
         return Check(name, False, f"{error.why}; fix: {error.fix}")
 
 
-def _vector_checks(bundle: Bundle, session: Session, vector: Vector, graph: Graph) -> Iterator[Check]:
+def _vector_checks(
+    bundle: Bundle, session: Session, vector: Vector, graph: Graph, ran: Ran, suffix: str
+) -> Iterator[Check]:
     name = f"vector {vector.file}"
     try:
         arrays = read_vector(bundle.read(vector.file), vector.file)
         inputs = {n.removeprefix("input."): a for n, a in arrays.items() if n.startswith("input.")}
         got = session.run(inputs)
     except StillflowError as error:
-        yield Check(name, False, f"{error.why}; fix: {error.fix}")
+        yield Check(f"{name}{suffix}", False, f"{error.why}; fix: {error.fix}", ran=ran)
         return
-    tolerances = vector.tolerance.get(bundle.manifest.default_precision, {})
+    tolerances = vector.tolerance.get(ran.precision, {})
     for output in graph.outputs:
-        label = f"{name} {output.name}"
+        label = f"{name} {output.name}{suffix}"
         expected, tolerance = arrays.get(f"output.{output.name}"), tolerances.get(output.name)
-        if expected is None or tolerance is None:
-            missing = "expected values" if expected is None else "tolerance"
-            yield Check(label, False, f"the vector gives no {missing} for this output")
+        if expected is None:
+            yield Check(label, False, "the vector gives no expected values for this output", ran=ran)
+        elif tolerance is None:
+            given = ", ".join(vector.tolerance) or "none at all"
+            why = f"the vector gives no tolerance for this output at {ran.precision} (it gives: {given})"
+            yield Check(label, False, why, ran=ran)
         else:
-            yield compare(label, got[output.name], expected, tolerance)
+            check = compare(label, got[output.name], expected, tolerance)
+            yield Check(label, check.ok, check.detail, check.error, check.tolerance, ran)
 
 
 def compare(name: str, got: Array, expected: Array, tolerance: Tolerance) -> Check:
@@ -148,13 +198,4 @@ def read_vector(data: bytes, path: str) -> dict[str, Array]:
     Raises:
         StillflowError: not an .npz of plain arrays, or more than 256 MiB of them.
     """
-    what, fix = f"cannot read the test vector {path}", "export the bundle again"
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > MAX_VECTOR_BYTES:
-            raise StillflowError(what, f"it unpacks to {size} bytes, more than {MAX_VECTOR_BYTES}", fix)
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except _ARRAY_ERRORS as error:
-        raise StillflowError(what, f"it is not a file of plain arrays ({str(error)[:200]})", fix) from error
+    return read_npz(data, f"cannot read the test vector {path}", "export the bundle again", MAX_VECTOR_BYTES)

@@ -1,27 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``stillflow bundle show`` and ``stillflow bundle verify``."""
+"""``stillflow bundle show``, ``stillflow bundle verify`` and ``stillflow bundle run``."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from stillflow.cli.options import overwrite_option, session_options
+
 if TYPE_CHECKING:
-    from stillflow.bundle import Bundle
+    from stillflow.bundle import Bundle, Check
+    from stillflow.bundle.manifest import Graph, Tensor
+    from stillflow.bundle.run import GraphRun
+    from stillflow.sessions import Device
 
 
 @click.group()
 def bundle() -> None:
-    """Look into a bundle of networks, or verify it. Without PATH: the default bundle."""
+    """Look into a bundle of networks, verify it, or run one of its graphs."""
 
 
 @bundle.command(short_help="Print what a bundle holds, who made it, and its licences.")
 @click.argument("path", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as one object on stdout.")
 def show(path: str | None, as_json: bool) -> None:
-    """Print what the bundle at PATH holds, who made it and under which licences."""
+    """Print what the bundle at PATH (the default one) holds, who made it and under which licences."""
     from stillflow.bundle import Bundle
 
     opened = Bundle.open(path)
@@ -36,48 +43,158 @@ def show(path: str | None, as_json: bool) -> None:
 
 @bundle.command(short_help="Check every hash of a bundle, and run its test vectors.")
 @click.argument("path", required=False)
+@session_options
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as one object on stdout.")
 @click.pass_context
-def verify(context: click.Context, path: str | None, as_json: bool) -> None:
-    """Check every hash of the bundle at PATH, and run its test vectors. Exit code 2 when one fails."""
+def verify(
+    context: click.Context,
+    path: str | None,
+    engine: str,
+    precision: str | None,
+    threads: int | None,
+    device: Device,
+    as_json: bool,
+) -> None:
+    """Check every hash of the bundle at PATH (the default one), and run its test vectors.
+
+    With --precision all, every precision that a graph has a file of. Exit code 2 when a check fails.
+    """
     from stillflow.bundle import Bundle
 
-    checks = Bundle.open(path).verify()
-    fine = all(check.ok for check in checks)
-    if as_json:
-        rows = [{"name": check.name, "ok": check.ok, "detail": check.detail} for check in checks]
-        click.echo(json.dumps({"ok": fine, "checks": rows}))
-    else:
-        for check in checks:
+    checks: list[Check] = []
+    for check in Bundle.open(path).checks(engine, precision=precision, threads=threads, device=device):
+        checks.append(check)
+        if not as_json:
             click.echo(f"{'ok' if check.ok else 'FAIL':>4}  {check.name}  {check.detail}")
-    context.exit(0 if fine else 2)
+    failed = sum(not check.ok for check in checks)
+    ran = list(dict.fromkeys(check.ran for check in checks if check.ran is not None))
+    if as_json:
+        import msgspec
+
+        found = {"ok": not failed, "checks": checks, "ran": ran, "failed": failed}
+        click.echo(json.dumps(msgspec.to_builtins(found)))
+    else:
+        for one in ran:
+            mine = [check for check in checks if check.ran == one]
+            click.echo(
+                f"ran   {one.graph} {one.precision} on {one.engine}, {one.provider}: {len(mine)} checks, "
+                f"{sum(not check.ok for check in mine)} failed"
+            )
+        click.echo(f"{len(checks)} checks, {f'{failed} FAILED' if failed else 'all passed'}")
+    context.exit(2 if failed else 0)
 
 
-def _lines(opened: Bundle) -> list[str]:
+@bundle.command(short_help="Run one graph of a bundle on arrays.")
+@click.argument("path", metavar="BUNDLE")
+@click.argument("graph")
+@click.option("--inputs", type=click.Path(path_type=Path), required=True, metavar="FILE.npz",
+              help="An array for each input, named as in `stillflow bundle show`; or a test vector.")  # fmt: skip
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, metavar="FILE.npz",
+              help="Where the outputs go: an uncompressed .npz, an array for each.")  # fmt: skip
+@session_options
+@overwrite_option
+@click.option("--json", "as_json", is_flag=True, help="Print one summary object on stdout.")
+def run(
+    path: str,
+    graph: str,
+    inputs: Path,
+    out: Path,
+    engine: str,
+    precision: str | None,
+    threads: int | None,
+    device: Device,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Run GRAPH of BUNDLE once on arrays from a file, and write what comes out.
+
+    Floats of another width are cast, and said so. Everything else has to fit the manifest: names, dtypes,
+    shapes, and sides that the graph's multiple divides.
+    """
+    from stillflow.bundle import Bundle
+    from stillflow.bundle.npz import write_npz
+    from stillflow.bundle.run import check_result_file, named_graph, read_inputs, run_graph
+
+    check_result_file(out, inputs, overwrite=overwrite)
+    opened = Bundle.open(path)
+    named_graph(opened.manifest, graph, opened.where)
+    arrays, notes = read_inputs(inputs)
+    done = run_graph(
+        opened, graph, arrays, engine=engine, precision=precision, threads=threads, device=device
+    )
+    write_npz(out, done.outputs)
+    summary = _run_summary(graph, out, done, (*notes, *done.notes))
+    if as_json:
+        click.echo(json.dumps(summary))
+        return
+    click.echo(f"{graph} {done.precision} on {done.engine}, {done.provider}: {done.seconds * 1000:.1f} ms")
+    for name, row in summary["outputs"].items():
+        kind = f"{row['dtype']} ({', '.join(map(str, row['shape']))})"
+        span = (
+            "no finite value"
+            if row["min"] is None
+            else f"{row['min']:.6g} to {row['max']:.6g}, mean {row['mean']:.6g}"
+        )
+        click.echo(f"  out  {name} {kind}  {span}")
+    for note in summary["notes"]:
+        click.echo(f"  note {note}")
+    click.echo(f"written to {out}")
+
+
+def _run_summary(graph: str, out: Path, done: GraphRun, notes: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "graph": graph,
+        "precision": done.precision,
+        "engine": done.engine,
+        "provider": done.provider,
+        "seconds": round(done.seconds, 6),
+        "outputs": done.figures(),
+        "notes": list(notes),
+        "file": str(out),
+    }
+
+
+def _lines(opened: Bundle) -> Iterator[str]:
     manifest = opened.manifest
-    total = sum(file.bytes for file in manifest.files)
-    lines = [
-        f"{manifest.name}: {manifest.what}",
-        f"  where      {opened.where}",
-        f"  schema     {manifest.schema_version}",
-        f"  made by    {manifest.creator}",
-        f"  holds      {len(manifest.files)} files, {total / 1e6:.2f} MB",
-        f"  precision  {manifest.default_precision}",
-    ]
+    sizes = {file.path: file.bytes for file in manifest.files}
+    yield f"{manifest.name}: {manifest.what}"
+    yield f"  where      {opened.where}"
+    yield f"  schema     {manifest.schema_version}"
+    yield f"  made by    {manifest.creator}"
+    yield f"  holds      {len(manifest.files)} files, {sum(sizes.values()) / 1e6:.2f} MB"
+    yield f"  precision  {manifest.default_precision}"
+    yield f"  loop       {manifest.loop.rule}"
     for licence in manifest.licences:
         holder = f", {licence.holder}" if licence.holder else ""
-        lines.append(f"  licence    {licence.spdx} for {licence.covers}{holder}")
+        yield f"  licence    {licence.spdx} for {licence.covers}{holder}"
     for graph in manifest.graphs:
-        bytes_ = {file.path: file.bytes for file in manifest.files}.get(graph.file, 0)
-        lines.append(f"  graph      {graph.name}: {graph.what}")
-        lines.append(
-            f"             {graph.file}, {graph.precision}, opset {graph.opset}, {bytes_ / 1e6:.2f} MB"
-        )
+        yield f"  graph      {graph.name}: {graph.what}"
+        for variant in graph.all_variants:
+            yield (
+                f"             {variant.file}, {variant.precision}, opset {graph.opset}, "
+                f"{sizes.get(variant.file, 0) / 1e6:.2f} MB"
+            )
+        yield f"             {_working(manifest.long_side(graph), manifest.multiple(graph), graph)}"
         for side, tensors in (("in ", graph.inputs), ("out", graph.outputs)):
             for tensor in tensors:
-                kind = f"{tensor.dtype} ({', '.join(map(str, tensor.shape))})"
-                lines.append(f"               {side} {tensor.name} {kind}  {tensor.meaning}".rstrip())
-    lines += [f"  weights    {w.graph}: {w.source} ({w.licence})" for w in manifest.weights]
-    lines += [f"  runs       {output}: {maker}" for output, maker in manifest.outputs.items()]
-    lines += [f"  receipt    {r.file}  {r.what}".rstrip() for r in manifest.receipts]
-    return lines
+                yield f"               {side} {_tensor(tensor)}".rstrip()
+    for weights in manifest.weights:
+        yield f"  weights    {weights.graph}: {weights.source} ({weights.licence})"
+    for output, maker in manifest.outputs.items():
+        yield f"  runs       {output}: {maker}"
+    for vector in manifest.vectors:
+        yield f"  vector     {vector.file}  {vector.graph}, tolerances for {', '.join(vector.tolerance) or 'none'}"
+    for receipt in manifest.receipts:
+        yield f"  receipt    {receipt.file}  {receipt.what}".rstrip()
+
+
+def _working(long_side: int | None, multiple: int, graph: Graph) -> str:
+    """What a graph wants of the sizes of its images."""
+    size = f"longest side {long_side}" if long_side else "at the photo's own size"
+    tiles = f"tiles with a halo of {graph.halo}" if graph.halo is not None else "not in tiles"
+    return f"{size}, height and width divide by {multiple}, {tiles}"
+
+
+def _tensor(tensor: Tensor) -> str:
+    span = f" {tensor.range[0]:g}..{tensor.range[1]:g}" if tensor.range else ""
+    return f"{tensor.name} {tensor.dtype} ({', '.join(map(str, tensor.shape))}){span}  {tensor.meaning}"

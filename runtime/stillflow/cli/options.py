@@ -65,6 +65,32 @@ def network_options(command: Command) -> Command:
     return command
 
 
+def session_options(command: Command) -> Command:
+    """Add --engine, --precision, --threads and --device."""
+    for option in reversed(
+        (
+            click.option(
+                "--engine", default="auto", show_default=True, help="What runs it; see: stillflow doctor."
+            ),
+            click.option(
+                "--precision",
+                metavar="fp32|fp16|int8",
+                help="Which file of a graph.  [default: the bundle's]",
+            ),
+            click.option("--threads", type=click.IntRange(1, 1024), help="[default: all cores]"),
+            click.option(
+                "--device",
+                type=click.Choice(["cpu", "cuda"]),
+                default="cpu",
+                show_default=True,
+                help="Where.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 def overwrite_option(command: Command) -> Command:
     """Add --overwrite."""
     return click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")(command)

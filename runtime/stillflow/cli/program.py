@@ -15,7 +15,10 @@ COMMANDS = {
     "motion": ("stillflow.cli.motion", "Write how a photo would move: arrays or a picture."),
     "assess": ("stillflow.cli.assess", "Say how well a photo lends itself to a loop, and why not."),
     "doctor": ("stillflow.cli.doctor", "Say what this machine can run, and how to fix what it cannot."),
-    "bundle": ("stillflow.cli.bundle", "Look into a bundle of networks, or verify it."),
+    "bundle": (
+        "stillflow.cli.bundle",
+        "Look into a bundle, verify it, or run one of its graphs.",
+    ),
 }
 """Name: (module that holds a click command of that name, line in the help). Modules load when used."""
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import weakref
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from stillflow.bundle import Bundle
 from stillflow.bundle.manifest import Tolerance
 from stillflow.bundle.verify import compare, read_vector
 from stillflow.errors import StillflowError
+from stillflow.sessions import Session
 
 TIGHT = Tolerance(absolute=1e-3, relative=1e-2)
 
@@ -137,3 +139,66 @@ BAD_VECTORS = {
 def test_bad_vectors_are_refused(kind: str) -> None:
     with pytest.raises(StillflowError, match="cannot read the test vector"):
         read_vector(BAD_VECTORS[kind], "vectors/x.npz")
+
+
+def with_fp16(copy: Path, edited: Callable[..., Path], tolerance: bool) -> Bundle:
+    """A bundle with a second file of its graph, here of the same bytes, at another precision."""
+    (copy / "flow.fp16.onnx").write_bytes((copy / "flow.onnx").read_bytes())
+
+    def add(content: dict[str, Any]) -> None:
+        graph = content["graphs"][0]
+        entry = next(file for file in content["files"] if file["path"] == "flow.onnx")
+        graph["variants"] = [{"precision": "fp16", "file": "flow.fp16.onnx", "sha256": graph["sha256"]}]
+        content["files"].append({**entry, "path": "flow.fp16.onnx"})
+        for vector in content["vectors"] if tolerance else ():
+            vector["tolerance"]["fp16"] = vector["tolerance"]["fp32"]
+
+    return Bundle.open(edited(add))
+
+
+def test_all_precisions_are_run(copy: Path, edited: Callable[..., Path]) -> None:
+    checks = with_fp16(copy, edited, tolerance=True).verify(precision="all")
+    assert all(check.ok for check in checks)
+    ran = [check.ran for check in checks if check.name.startswith("graph ")]
+    assert [(r.graph, r.precision, r.engine, r.provider) for r in ran if r] == [
+        ("flow", "fp32", "onnxruntime", "CPUExecutionProvider"),
+        ("flow", "fp16", "onnxruntime", "CPUExecutionProvider"),
+    ]
+    assert sum(check.name.endswith(" fp16") for check in checks) == 1 + 4
+
+
+def test_a_precision_without_tolerance_fails_and_says_so(copy: Path, edited: Callable[..., Path]) -> None:
+    checks = with_fp16(copy, edited, tolerance=False).verify(precision="fp16")
+    failed = [check for check in checks if not check.ok]
+    assert [check.name for check in failed] == [
+        f"vector vectors/flow-0.npz {output} fp16" for output in ("classes", "moves", "velocity", "spread")
+    ]
+    assert failed[0].detail.endswith("no tolerance for this output at fp16 (it gives: fp32)")
+
+
+def test_a_precision_that_is_not_there_fails(golden: Path) -> None:
+    failed = [check for check in Bundle.open(golden).verify(precision="int8") if not check.ok]
+    assert [(check.name, check.detail) for check in failed] == [
+        ("graph flow int8", "the bundle has no int8 file of it, only fp32")
+    ]
+
+
+def test_a_precision_that_does_not_exist_is_refused(golden: Path) -> None:
+    with pytest.raises(StillflowError, match="no such precision"):
+        Bundle.open(golden).verify(precision="fp12")
+
+
+def test_one_session_is_alive_at_a_time(default_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: list[weakref.ref[Session]] = []
+    bundle = Bundle.open(default_bundle)
+    real = bundle.session
+
+    def counted(*words: Any, **options: Any) -> Session:
+        assert not any(ref() is not None for ref in alive)
+        session = real(*words, **options)
+        alive.append(weakref.ref(session))
+        return session
+
+    monkeypatch.setattr(bundle, "session", counted)
+    assert all(check.ok for check in bundle.verify(threads=1))
+    assert len(alive) == 2

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 
@@ -15,6 +16,12 @@ import pytest
 def copied(default_bundle: Path, tmp_path: Path) -> Path:
     """A copy of the default bundle that may be damaged."""
     return Path(shutil.copytree(default_bundle, tmp_path / "bundle"))
+
+
+@pytest.fixture
+def golden(source_tree: Path) -> Path:
+    """The committed bundle of schema 1.0: a tiny flow graph."""
+    return source_tree / "tests" / "data" / "bundles" / "golden-1.0"
 
 
 def change_manifest(bundle: Path, change: Callable[[dict], None]) -> None:
@@ -33,6 +40,15 @@ def test_show(stillflow: Callable) -> None:
 
 
 @pytest.mark.usefixtures("default_bundle")
+def test_show_says_what_a_graph_takes(stillflow: Callable) -> None:
+    out = stillflow("bundle", "show", "edge").out
+    assert "longest side 192, height and width divide by 32, not in tiles" in out
+    assert "in  photo float32 (1, 3, height, width) 0..1  the photo, sRGB" in out
+    assert "flow.onnx, fp32, opset 18" in out
+    assert "vectors/flow-0.npz  flow, tolerances for fp32" in out
+
+
+@pytest.mark.usefixtures("default_bundle")
 def test_show_json_is_the_manifest(stillflow: Callable) -> None:
     found = stillflow("bundle", "show", "edge", "--json").summary
     assert found["name"] == "edge"
@@ -45,6 +61,68 @@ def test_verify(stillflow: Callable, default_bundle: Path) -> None:
     assert "FAIL" not in ended.out
     assert "vector" in ended.out
     assert stillflow("bundle", "verify", "--json").summary["ok"] is True
+
+
+def test_verify_says_at_the_end_what_ran(stillflow: Callable, golden: Path) -> None:
+    out = stillflow("bundle", "verify", golden, "--engine", "openvino", "--threads", 1).out.splitlines()
+    assert out[-2].startswith("ran   flow fp32 on openvino, CPU f32: 5 checks, 0 failed")
+    assert out[-1] == "10 checks, all passed"
+    found = stillflow("bundle", "verify", golden, "--precision", "all", "--json").summary
+    assert found["ran"] == [
+        {"graph": "flow", "precision": "fp32", "engine": "onnxruntime", "provider": "CPUExecutionProvider"}
+    ]
+    assert {check["error"] is None for check in found["checks"] if check["name"].startswith("vector")} == {
+        False
+    }
+
+
+def test_verify_at_a_precision_that_is_not_there(stillflow: Callable, golden: Path) -> None:
+    ended = stillflow("bundle", "verify", golden, "--precision", "fp16")
+    assert ended.code == 2
+    assert "FAIL  graph flow fp16  the bundle has no fp16 file of it, only fp32" in ended.out
+    assert ended.out.splitlines()[-1] == "6 checks, 1 FAILED"
+    stillflow("bundle", "verify", golden, "--precision", "fp99").refused("no such precision")
+    stillflow("bundle", "verify", golden, "--threads", 0).refused("threads")
+
+
+def test_run_a_graph_on_a_test_vector(stillflow: Callable, golden: Path, tmp_path: Path) -> None:
+    vector, out = golden / "vectors" / "flow-0.npz", tmp_path / "out.npz"
+    ended = stillflow("bundle", "run", golden, "flow", "--inputs", vector, "-o", out)
+    assert ended.code == 0, ended.err
+    assert ended.out.startswith("flow fp32 on onnxruntime, CPUExecutionProvider: ")
+    assert "note 4 expected outputs of the test vector were not used" in ended.out
+    expected = np.load(vector)
+    with np.load(out) as found:
+        assert found.files == ["classes", "moves", "velocity", "spread"]
+        for name in found.files:
+            np.testing.assert_allclose(found[name], expected[f"output.{name}"], atol=1e-5)
+    words = ("bundle", "run", golden, "flow", "--inputs", vector, "-o", out)
+    stillflow(*words).refused("exists already", "--overwrite")
+    summary = stillflow(*words, "--overwrite", "--json", "--engine", "openvino").summary
+    assert (summary["engine"], summary["precision"], summary["graph"]) == ("openvino", "fp32", "flow")
+    assert summary["outputs"]["velocity"]["shape"] == [1, 2, 16, 16]
+
+
+def test_run_refuses_and_writes_nothing(stillflow: Callable, golden: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "odd.npz", photo=np.zeros((1, 3, 40, 64), "f4"), hints=np.zeros((1, 6, 40, 64), "f4"))
+    np.savez(tmp_path / "pickle.npz", photo=np.array([{}], object))
+    out = tmp_path / "out.npz"
+    for graph, inputs, says in (
+        (
+            "flow",
+            "odd.npz",
+            "the height of 'photo' is 40, which 32 does not divide (next that fit: 32 or 64)",
+        ),
+        ("flow", "pickle.npz", "plain arrays"),
+        ("flow", "none.npz", "no such file"),
+        ("sound", "odd.npz", "it has flow(photo float32 (1, 3, height, width)"),
+    ):
+        ended = stillflow("bundle", "run", golden, graph, "--inputs", tmp_path / inputs, "-o", out)
+        ended.refused(says)
+        assert not out.exists()
+    stillflow("bundle", "run", golden, "flow", "--inputs", tmp_path / "odd.npz", "-o", "x.txt").refused(
+        ".npz"
+    )
 
 
 def test_one_flipped_byte(stillflow: Callable, copied: Path, photo_file: Path, tmp_path: Path) -> None:
