@@ -13,17 +13,18 @@ import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 import stillflow
 from stillflow.bundle import SCHEMA_VERSION, Bundle, Manifest, encode_manifest
 from stillflow.bundle.manifest import (
     OUTPUT_CHOICES,
     File,
+    Graph,
     Licence,
     Receipt,
     Sizes,
@@ -33,11 +34,14 @@ from stillflow.bundle.manifest import (
 )
 from stillflow.errors import StillflowError
 from stillflow.flow import LONG_SIDE as FLOW_SIDE
+from stillflow.generator import LONG_SIDE as GENERATOR_SIDE
 from stillflow_export.gates import GateReceipt, gate_a, require_passed, run_network
-from stillflow_export.graphs import INPUTS, LONG_SIDE, MULTIPLE, OUTPUTS, describe
+from stillflow_export.graphs import MULTIPLE
 from stillflow_export.onnx_export import export_onnx
 from stillflow_export.outputs import Decision, decide_outputs
-from stillflow_export.samples import samples
+from stillflow_export.plain_layers import OPSET
+from stillflow_export.plan import GraphPlan, Trained
+from stillflow_export.stored_weights import as_stored, measure_rounding
 
 CREATOR = "the stillflow authors"
 LICENCE = "Apache-2.0"
@@ -45,28 +49,11 @@ LICENCE = "Apache-2.0"
 VECTOR_TOLERANCE = Tolerance(absolute=1e-3, relative=1e-3)
 """Ten times gate A's: another engine on another machine sums in yet another order, some with TF32."""
 
-VECTOR_SIDES = (64, 64)
-"""Small enough to ship (about 0.2 MB), large enough for every layer to see more than one sample."""
+VECTORS_EACH = 2
+"""Test vectors of a graph: the first of its samples, which are small."""
 
 ARCHIVE_SUFFIXES = (".zip", ".sfb")
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # fixed, so that equal bundles are equal files
-
-
-@dataclass(frozen=True)
-class Trained:
-    """One trained network, ready to be exported.
-
-    Attributes:
-        name: of its graph, "flow" or "generator".
-        network: with its weights.
-        weights: the safetensors file they came from, None for a network made in memory.
-        receipt: what the training measured, as the recipe wrote it; None when there is no receipt.
-    """
-
-    name: str
-    network: nn.Module
-    weights: Path | None = None
-    receipt: Mapping[str, Any] | None = None
 
 
 @dataclass
@@ -95,8 +82,6 @@ def write_bundle(
     what: str,
     photos: Sequence[Path] = (),
     outputs: Mapping[str, str] | None = None,
-    vector_sides: tuple[int, int] = VECTOR_SIDES,
-    vectors_each: int = 2,
 ) -> tuple[Bundle, list[GateReceipt]]:
     """Export networks, pass them through gate A, and write them as a bundle.
 
@@ -110,8 +95,6 @@ def write_bundle(
         what: one sentence on what it is.
         photos: real photos for gate A, beside its procedural samples.
         outputs: who makes which output; what is not said is decided from the training receipts.
-        vector_sides: height and width of the test vectors.
-        vectors_each: how many test vectors a graph gets, 1 or 2.
 
     Returns:
         The written bundle, open, and the receipts of gate A.
@@ -120,29 +103,35 @@ def write_bundle(
         StillflowError: a network does not export, misses gate A, or the bundle cannot be written.
     """
     _check_target(target)
-    decisions = decide_outputs({t.name: t.receipt or {} for t in networks}, outputs or {})
+    decisions = decide_outputs({p.name: t.receipt or {} for t in networks for p in t.plans}, outputs or {})
     parts = _Parts()
     receipts: list[GateReceipt] = []
     graphs, vectors, weights = [], [], []
     for trained in networks:
         digest = hashlib.sha256(trained.weights.read_bytes()).hexdigest() if trained.weights else None
-        source = _source(trained)
-        metadata = {"licence": LICENCE, "source": source, **({"weights_sha256": digest} if digest else {})}
-        inputs, expected = INPUTS[trained.name], OUTPUTS[trained.name]
-        graph = export_onnx(trained.network, inputs, expected, name=trained.name, metadata=metadata)
-        receipt = gate_a(
-            trained.network, graph.data, inputs, expected, samples(trained.name, photos), name=trained.name
-        )
-        require_passed(receipt)
-        receipts.append(receipt)
-        file = f"{trained.name}.onnx"
-        graphs.append(describe(trained.name, file, parts.add(file, graph.data)))
-        measured = {**receipt.as_json(), "operators": graph.operators, "parameters": graph.parameters}
-        parts.add_receipt("gate-a", trained.name, receipt.what, measured)
-        if trained.receipt is not None:
-            parts.add_receipt("training", trained.name, "how the weights came about", trained.receipt)
-        vectors += list(_vectors(parts, trained, vector_sides, vectors_each))
-        weights.append(Weights(graph=trained.name, source=source, licence=LICENCE, sha256=digest))
+        metadata = {"licence": trained.licence, "source": trained.source}
+        metadata |= {"weights_sha256": digest} if digest else {}
+        for given in trained.plans:
+            plan = as_stored(given)
+            graph = export_onnx(plan, metadata=metadata)
+            receipt = gate_a(
+                plan.network, graph.data, plan.inputs, plan.outputs, plan.samples(photos), name=plan.name
+            )
+            require_passed(receipt)
+            receipts.append(receipt)
+            file = f"{plan.name}.onnx"
+            graphs.append(_describe(plan, file, parts.add(file, graph.data)))
+            measured = {**receipt.as_json(), "operators": graph.operators, "parameters": graph.parameters}
+            parts.add_receipt("gate-a", plan.name, receipt.what, measured)
+            if plan.half_weights:
+                moved = measure_rounding(given, plan, plan.samples(photos))
+                parts.add_receipt("rounding", plan.name, moved["what"], moved)
+            if trained.receipt is not None:
+                parts.add_receipt("training", plan.name, "how the weights came about", trained.receipt)
+            vectors += list(_vectors(parts, plan))
+            weights.append(
+                Weights(graph=plan.name, source=trained.source, licence=trained.licence, sha256=digest)
+            )
     parts.add_receipt(
         "outputs",
         None,
@@ -159,7 +148,9 @@ def write_bundle(
         graphs=tuple(graphs),
         vectors=tuple(vectors),
         receipts=tuple(parts.receipts),
-        sizes=Sizes(flow_long_side=_flow_side(networks), generator_long_side=LONG_SIDE, multiple=MULTIPLE),
+        sizes=Sizes(
+            flow_long_side=_flow_side(networks), generator_long_side=GENERATOR_SIDE, multiple=MULTIPLE
+        ),
         outputs=_chosen(decisions),
         files=tuple(
             File(path=path, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
@@ -171,40 +162,43 @@ def write_bundle(
     return Bundle.open(target), receipts
 
 
+def _describe(plan: GraphPlan, file: str, sha256: str) -> Graph:
+    return Graph(
+        name=plan.name,
+        what=plan.what,
+        file=file,
+        sha256=sha256,
+        opset=OPSET,
+        inputs=plan.inputs,
+        outputs=plan.outputs,
+        multiple=plan.multiple,
+        long_side=plan.long_side,
+        halo=plan.halo,
+    )
+
+
 def _flow_side(networks: Sequence[Trained]) -> int:
-    """The size at which the flow network was validated: it knows things at the scale it learnt them."""
-    receipts = [t.receipt for t in networks if t.name == "flow" and t.receipt]
-    return int(receipts[0].get("config", {}).get("long_side", FLOW_SIDE)) if receipts else FLOW_SIDE
+    sides = [p.long_side for t in networks for p in t.plans if p.name == "flow"]
+    return sides[0] or FLOW_SIDE if sides else FLOW_SIDE
 
 
 def _chosen(decisions: Mapping[str, Decision]) -> dict[str, str]:
     return {output: decisions[output].chosen for output in OUTPUT_CHOICES}
 
 
-def _source(trained: Trained) -> str:
-    """Say where weights came from, without paths of this machine."""
-    if trained.receipt is None:
-        return "trained with stillflow_training"
-    step, command = trained.receipt.get("step", "?"), trained.receipt.get("command", "stillflow_training")
-    return f"trained from nothing by `{command}`, {step} steps"
-
-
-def _vectors(parts: _Parts, trained: Trained, sides: tuple[int, int], count: int) -> Iterable[Vector]:
+def _vectors(parts: _Parts, plan: GraphPlan) -> Iterable[Vector]:
     """Add test vectors: procedural inputs, with outputs that PyTorch computed."""
-    inputs, outputs = INPUTS[trained.name], OUTPUTS[trained.name]
-    found = list(samples(trained.name, sizes=[sides]))
-    # The first two kinds of input: without and with guidance, or few and many cycles.
-    for i, sample in enumerate(found[:count]):
-        expected = run_network(trained.network, [sample.inputs[t.name] for t in inputs])
-        arrays = {f"input.{t.name}": sample.inputs[t.name] for t in inputs}
-        arrays |= {f"output.{t.name}": value for t, value in zip(outputs, expected, strict=True)}
-        path = f"vectors/{trained.name}-{i}.npz"
+    for i, sample in enumerate(islice(plan.samples(()), VECTORS_EACH)):
+        expected = run_network(plan.network, [sample.inputs[t.name] for t in plan.inputs])
+        arrays = {f"input.{t.name}": sample.inputs[t.name] for t in plan.inputs}
+        arrays |= {f"output.{t.name}": value for t, value in zip(plan.outputs, expected, strict=True)}
+        path = f"vectors/{plan.name}-{i}.npz"
         yield Vector(
-            graph=trained.name,
+            graph=plan.name,
             file=path,
             sha256=parts.add(path, _as_npz(arrays)),
             what=sample.name,
-            tolerance={"fp32": {t.name: VECTOR_TOLERANCE for t in outputs}},
+            tolerance={"fp32": {t.name: VECTOR_TOLERANCE for t in plan.outputs}},
         )
 
 

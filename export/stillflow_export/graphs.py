@@ -1,20 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The graphs stillflow exports: names, shapes and meanings of what goes in and comes out."""
+"""The graphs of our own networks: names, shapes and meanings of what goes in and comes out."""
 
 from __future__ import annotations
 
-from stillflow.bundle.manifest import Graph, Tensor
-from stillflow.motion import CLASS_NAMES
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-OPSET = 18
-"""The newest opset that TensorRT 8.6 parses in full, and that ONNX Runtime and OpenVINO all read."""
+from torch import nn
+
+from stillflow.bundle.manifest import Tensor
+from stillflow.flow import LONG_SIDE as FLOW_SIDE
+from stillflow.generator import LONG_SIDE as GENERATOR_SIDE
+from stillflow.motion import CLASS_NAMES
+from stillflow_export.plan import GraphPlan, Trained
+from stillflow_export.samples import flow_samples, generator_samples
 
 MULTIPLE = 32
 """The networks halve their input up to five times."""
 
-LONG_SIDE = 320
-"""Longest side, in samples, that a network is run at by default: the generator's. The flow network's is
-``stillflow.flow.LONG_SIDE``, unless its receipt names another."""
+LICENCE = "Apache-2.0"
+"""Of our own weights."""
 
 
 def _image(name: str, meaning: str, channels: tuple[str, ...], **rest: object) -> Tensor:
@@ -82,28 +89,44 @@ GENERATOR_OUTPUTS = (
     ),
 )
 
-WHAT = {
-    "flow": "photo and hints to classes, what moves, and velocity",
-    "generator": "moving layer to the colours its motion uncovers, and how far to trust them",
-}
-INPUTS = {"flow": FLOW_INPUTS, "generator": GENERATOR_INPUTS}
-OUTPUTS = {"flow": FLOW_OUTPUTS, "generator": GENERATOR_OUTPUTS}
 
-
-def describe(name: str, file: str, sha256: str) -> Graph:
-    """Return the manifest's entry for one of our graphs.
+def own_trained(
+    graph: str, network: nn.Module, weights: Path | None = None, receipt: Mapping[str, Any] | None = None
+) -> Trained:
+    """Return one of our networks with all that its graph needs.
 
     Args:
-        name: "flow" or "generator".
-        file: its ONNX file, relative to the bundle.
-        sha256: of that file.
+        graph: "flow" or "generator".
+        network: with its weights.
+        weights: the safetensors file they came from.
+        receipt: what the training measured, as the recipe wrote it. The flow network runs at the size that was
+            validated: it knows things at the scale it learnt them.
+
+    Raises:
+        KeyError: another graph.
     """
-    return Graph(
-        name=name,
-        what=WHAT[name],
-        file=file,
-        sha256=sha256,
-        opset=OPSET,
-        inputs=INPUTS[name],
-        outputs=OUTPUTS[name],
-    )
+    side = int((receipt or {}).get("config", {}).get("long_side", FLOW_SIDE))
+    plan = {
+        "flow": partial(
+            GraphPlan,
+            what="photo and hints to classes, what moves, and velocity",
+            inputs=FLOW_INPUTS,
+            outputs=FLOW_OUTPUTS,
+            samples=partial(flow_samples, long_side=side),
+            long_side=side,
+        ),
+        "generator": partial(
+            GraphPlan,
+            what="moving layer to the colours its motion uncovers, and how far to trust them",
+            inputs=GENERATOR_INPUTS,
+            outputs=GENERATOR_OUTPUTS,
+            samples=generator_samples,
+            long_side=GENERATOR_SIDE,
+        ),
+    }[graph]
+    source = "trained with stillflow_training"
+    if receipt is not None:
+        command = receipt.get("command", "stillflow_training")
+        source = f"trained from nothing by `{command}`, {receipt.get('step', '?')} steps"
+    made = plan(name=graph, network=network, multiple=MULTIPLE, half_weights=True)
+    return Trained(plans=(made,), source=source, licence=LICENCE, weights=weights, receipt=receipt)

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,33 +18,19 @@ import onnx
 import onnx_ir
 import onnxscript.optimizer
 import torch
-from torch import nn
 
 import stillflow
-from stillflow.bundle.manifest import MAX_FILE_BYTES, Tensor
+from stillflow.bundle.manifest import MAX_FILE_BYTES
 from stillflow.errors import StillflowError
-from stillflow_export.graphs import MULTIPLE, OPSET
+from stillflow_export.plain_layers import OPSET, check_plain
+from stillflow_export.plan import GraphPlan
+from stillflow_export.stored_weights import pack_weights
 
-PLAIN_LAYERS = frozenset(
-    {
-        # layers
-        "Conv", "Resize", "Concat", "Add", "Sub", "Mul", "Div", "GlobalAveragePool", "AveragePool", "MaxPool",
-        "ReduceMean", "ReduceSum", "InstanceNormalization", "BatchNormalization", "Gemm", "MatMul",
-        # activations
-        "Relu", "LeakyRelu", "PRelu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Softplus", "Clip", "Softmax",
-        "Exp", "Log", "Sqrt", "Pow", "Abs", "Neg", "Min", "Max", "Reciprocal",
-        # views, and the arithmetic of sizes that group norm needs under dynamic shapes
-        "Slice", "Split", "Reshape", "Transpose", "Constant", "Identity", "Shape", "Gather", "Squeeze", "Unsqueeze",
-        "Expand",
-    }
-)  # fmt: skip
-"""Operators that TensorRT 8.6 to 11, TensorRT-RTX, ONNX Runtime and OpenVINO all parse and agree on.
+SMALLEST_EXAMPLE = 64
+"""Sides traced with are at least this long, so that no inner size is 1, which tracing takes for a constant."""
 
-Left out on purpose: GridSample (its rounding differs, and opset 20's is wrong on TensorRT 10.13), every
-Scatter (races, refused by TensorRT-RTX), loops, branches, random numbers, and custom domains."""
-
-EXAMPLE_SIDES = (2 * MULTIPLE, 3 * MULTIPLE)
-"""Height and width traced with: different, and neither a power of two times the other."""
+SIDES = ("height", "width")
+"""Names of the free dimensions; "height/2" is half of one."""
 
 
 @dataclass(frozen=True)
@@ -62,24 +48,15 @@ class ExportedGraph:
     parameters: int
 
 
-def export_onnx(
-    network: nn.Module,
-    inputs: Sequence[Tensor],
-    outputs: Sequence[Tensor],
-    *,
-    name: str,
-    metadata: Mapping[str, str] | None = None,
-) -> ExportedGraph:
+def export_onnx(plan: GraphPlan, *, metadata: Mapping[str, str] | None = None) -> ExportedGraph:
     """Export a network.
 
-    The height and width of image inputs stay free, in multiples of 32. The graph is simplified with
-    onnxslim, checked by onnx.checker and against the list of plain layers.
+    Dimensions named "height" and "width" stay free, in multiples of ``plan.multiple``; all others are fixed. The
+    graph is simplified with onnxslim, checked by onnx.checker and against the list of plain layers.
 
     Args:
-        network: in any mode; exported as in eval mode, in float32.
-        inputs: in the order of the network's arguments, (1, C, "height", "width").
-        outputs: in the order of what it returns.
-        name: of the graph.
+        plan: what to export; its network is run in eval mode, in float32. With ``half_weights``, give what
+            `stored_weights.as_stored` made of the plan, and judge the graph by that network.
         metadata: written into the file beside stillflow's version; such as source and licence.
 
     Returns:
@@ -89,14 +66,12 @@ def export_onnx(
         StillflowError: the network cannot be exported, holds NaN or infinite weights, or needs an
             operator that is no plain layer.
     """
-    what = f"cannot export the network {name}"
-    for key, value in network.state_dict().items():
+    what = f"cannot export the network {plan.name}"
+    for key, value in plan.network.state_dict().items():
         if value.dtype.is_floating_point and not bool(torch.isfinite(value).all()):
             raise StillflowError(what, f"its weight {key} holds NaN or infinite values", "train it again")
-    network = network.float().eval()
-    height, width = EXAMPLE_SIDES
-    example = tuple(torch.zeros(1, tensor.shape[1], height, width) for tensor in inputs)  # type: ignore[arg-type]
-    free = {2: MULTIPLE * torch.export.Dim("height", min=1), 3: MULTIPLE * torch.export.Dim("width", min=1)}
+    network = plan.network.float().eval()
+    example, free = _example(plan)
     try:
         with _quiet(), torch.no_grad():
             program = torch.onnx.export(
@@ -104,31 +79,40 @@ def export_onnx(
                 example,
                 dynamo=True,
                 opset_version=OPSET,
-                input_names=[t.name for t in inputs],
-                output_names=[t.name for t in outputs],
-                dynamic_shapes=tuple(free for _ in inputs),
+                input_names=[t.name for t in plan.inputs],
+                output_names=[t.name for t in plan.outputs],
+                dynamic_shapes=free,
                 optimize=False,  # see _folded
                 verbose=False,
             )
             assert program is not None
             model = _simplified(_folded(program.model))
+            del program
     # The exporter and the simplifier raise errors of many kinds; torch's own message says which layer.
     except Exception as error:
         reason = str(error).strip().splitlines()
         raise StillflowError(
             what,
             f"torch {torch.__version__} says: {reason[0][:300] if reason else type(error).__name__}",
-            "build it of plain layers, with sizes that divide by 32",
+            f"build it of plain layers, with sizes that divide by {plan.multiple}",
         ) from error
-    _name_dimensions(model, [*inputs], [*outputs])
+    _check_interface(model, plan, what)
+    _name_dimensions(model, plan)
     _strip(model)
-    model.graph.name = name
+    if plan.half_weights:
+        pack_weights(model)
+    model.graph.name = plan.name
     model.producer_name, model.producer_version = "stillflow-export", stillflow.__version__
-    entries = {"name": name, **(metadata or {}), "exporter": f"torch {torch.__version__} dynamo"}
+    entries = {
+        "name": plan.name,
+        "multiple": str(plan.multiple),
+        **({} if plan.halo is None else {"halo": str(plan.halo)}),
+        **(metadata or {}),
+        "exporter": f"torch {torch.__version__} dynamo",
+    }
     for key, text in sorted(entries.items()):
         model.metadata_props.add(key=key, value=text)
     operators = check_plain(model, what)
-    _check_interface(model, inputs, outputs, what)
     data: bytes = model.SerializeToString(deterministic=True)
     if len(data) > MAX_FILE_BYTES:
         raise StillflowError(
@@ -137,42 +121,25 @@ def export_onnx(
     return ExportedGraph(data, operators, sum(p.numel() for p in network.parameters()))
 
 
-def check_plain(model: onnx.ModelProto, what: str = "cannot use the graph") -> dict[str, int]:
-    """Check that a model is valid, carries its weights inside, and holds plain layers only.
-
-    Args:
-        model: an ONNX model.
-        what: for the message.
-
-    Returns:
-        How often each operator occurs, by name.
-
-    Raises:
-        StillflowError: with the first operator or weight that may not be there.
-    """
-    fix = f"build it of plain layers: {', '.join(sorted(PLAIN_LAYERS))}"
-    try:
-        onnx.checker.check_model(model, full_check=True)
-    except Exception as error:
-        raise StillflowError(what, f"onnx.checker refuses it: {str(error).strip()[:300]}", fix) from error
-    if len(model.functions):
-        raise StillflowError(what, "it defines functions of its own", fix)
-    for opset in model.opset_import:
-        if opset.domain not in ("", "ai.onnx"):
-            raise StillflowError(what, f"it needs the operators of the domain '{opset.domain}'", fix)
-    counts: dict[str, int] = {}
-    for node in model.graph.node:
-        if node.domain not in ("", "ai.onnx") or node.op_type not in PLAIN_LAYERS:
-            raise StillflowError(
-                what, f"it needs the operator {node.domain or 'ai.onnx'}.{node.op_type}", fix
-            )
-        counts[node.op_type] = counts.get(node.op_type, 0) + 1
-    for weight in model.graph.initializer:
-        if weight.data_location == onnx.TensorProto.EXTERNAL:
-            raise StillflowError(
-                what, f"its weight {weight.name} lies in another file", "save it in one file"
-            )
-    return dict(sorted(counts.items()))
+def _example(plan: GraphPlan) -> tuple[tuple[torch.Tensor, ...], tuple[dict[int, Any], ...]]:
+    """Return what to trace with, and which dimensions of it are free."""
+    steps = max(2, -(-SMALLEST_EXAMPLE // plan.multiple))
+    # Different, and neither a power of two times the other: no layer can mistake one for the other.
+    sides = {"height": steps * plan.multiple, "width": (steps + 1) * plan.multiple}
+    roots = {name: torch.export.Dim(name, min=1) for name in SIDES}
+    example, free = [], []
+    for tensor in plan.inputs:
+        sizes, dimensions = [], {}
+        for i, size in enumerate(tensor.shape):
+            if isinstance(size, str):
+                side, _, divisor = size.partition("/")
+                step = plan.multiple // int(divisor or 1)
+                dimensions[i] = step * roots[side] if step > 1 else roots[side]
+                size = sides[side] // int(divisor or 1)
+            sizes.append(size)
+        example.append(torch.zeros(sizes))
+        free.append(dimensions)
+    return tuple(example), tuple(free)
 
 
 def write_onnx(path: Path, data: bytes, receipt: Mapping[str, Any]) -> None:
@@ -234,16 +201,14 @@ def _simplified(model: onnx.ModelProto) -> onnx.ModelProto:
     return slim
 
 
-def _name_dimensions(model: onnx.ModelProto, inputs: list[Tensor], outputs: list[Tensor]) -> None:
+def _name_dimensions(model: onnx.ModelProto, plan: GraphPlan) -> None:
     """Write the manifest's names of the free dimensions into the file; drop inner shapes, engines infer them."""
     del model.graph.value_info[:]
-    for values, tensors in ((model.graph.input, inputs), (model.graph.output, outputs)):
+    for values, tensors in ((model.graph.input, plan.inputs), (model.graph.output, plan.outputs)):
         for value, tensor in zip(values, tensors, strict=True):
             for dimension, size in zip(value.type.tensor_type.shape.dim, tensor.shape, strict=True):
                 if isinstance(size, str):
                     dimension.dim_param = size
-                elif dimension.dim_value != size:
-                    raise ValueError(f"{tensor.name} has {dimension.dim_value} where {size} was said")
 
 
 def _strip(model: onnx.ModelProto) -> None:
@@ -256,17 +221,30 @@ def _strip(model: onnx.ModelProto) -> None:
         del part.metadata_props[:]
 
 
-def _check_interface(
-    model: onnx.ModelProto, inputs: Sequence[Tensor], outputs: Sequence[Tensor], what: str
-) -> None:
-    for values, tensors in ((model.graph.input, inputs), (model.graph.output, outputs)):
+def _check_interface(model: onnx.ModelProto, plan: GraphPlan, what: str) -> None:
+    """Compare names, types and fixed sizes with what the manifest is going to say."""
+    for values, tensors in ((model.graph.input, plan.inputs), (model.graph.output, plan.outputs)):
         found, said = [v.name for v in values], [t.name for t in tensors]
         if found != said:
             raise StillflowError(
                 what, f"it came out with {found} where {said} was meant", "check the network's arguments"
             )
-        for value in values:
+        for value, tensor in zip(values, tensors, strict=True):
             if value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
                 raise StillflowError(
                     what, f"{value.name} is not float32", "let the network take and give float32"
+                )
+            found_sizes = [
+                d.dim_value if d.HasField("dim_value") else d.dim_param or "?"
+                for d in value.type.tensor_type.shape.dim
+            ]
+            fits = len(found_sizes) == len(tensor.shape) and all(
+                isinstance(there, str) if isinstance(size, str) else there == size
+                for there, size in zip(found_sizes, tensor.shape, strict=False)
+            )
+            if not fits:
+                raise StillflowError(
+                    what,
+                    f"{value.name} came out as {found_sizes} where {list(tensor.shape)} was meant",
+                    "check the network, and what the plan says of it",
                 )

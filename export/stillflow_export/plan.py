@@ -32,6 +32,8 @@ class GraphPlan:
         samples: inputs to judge the graph with.
         long_side: longest side in pixels that it is meant to be run at; None: the photo's own.
         halo: pixels around a tile that its output depends on; None: the graph cannot be tiled.
+        half_weights: the weights are stored as float16, see ``stored_weights``; for networks whose trained weights
+            are float16 anyway.
     """
 
     name: str
@@ -43,6 +45,7 @@ class GraphPlan:
     samples: Samples
     long_side: int | None = None
     halo: int | None = None
+    half_weights: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from stillflow import flow, generator
 from stillflow.flow import hint_planes
 from stillflow.generator import generator_field
 from stillflow.guidance import Arrow, Hints
 from stillflow.photo import load_photo
-from stillflow_export.graphs import LONG_SIDE, MULTIPLE
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -39,34 +39,67 @@ class Sample:
     inputs: dict[str, FloatArray]
 
 
-def samples(
-    graph: str, photos: Sequence[Path] = (), sizes: Sequence[tuple[int, int]] = SIZES
-) -> Iterator[Sample]:
-    """Yield inputs of a graph: one or more per size, then some per photo.
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """What inputs are made of.
+
+    Attributes:
+        name: for receipts, with the size in it.
+        pixels: (h, w, 3) float32 0..1, sides as the graph wants them.
+        seed: for what a sample needs beside the picture, such as a mask.
+    """
+
+    name: str
+    pixels: FloatArray
+    seed: int
+
+
+def pictures(
+    photos: Sequence[Path], sizes: Sequence[tuple[int, int]], *, multiple: int, long_side: int
+) -> Iterator[Picture]:
+    """Yield a procedural picture for each size, then the photos.
 
     Args:
-        graph: "flow" or "generator".
-        photos: picture files, used at the size that the network sees them at.
-        sizes: (height, width) of the procedural samples, multiples of 32.
+        photos: picture files.
+        sizes: (height, width) of the procedural pictures, multiples of ``multiple``.
+        multiple: both sides of a photo are brought to a multiple of this, the nearest.
+        long_side: longer side that a photo is brought to; smaller ones keep their size.
 
     Raises:
-        KeyError: another graph.
         StillflowError: a photo cannot be read.
     """
-    pictures = [
-        (f"procedural {w}x{h} seed {SEED + i}", procedural_picture(h, w, SEED + i), SEED + i)
-        for i, (h, w) in enumerate(sizes)
-    ]
+    for i, (h, w) in enumerate(sizes):
+        yield Picture(f"procedural {w}x{h} seed {SEED + i}", procedural_picture(h, w, SEED + i), SEED + i)
     for i, path in enumerate(photos):
         pixels = load_photo(path).pixels
-        scale = min(1.0, LONG_SIDE / max(pixels.shape[:2]))
-        h, w = (max(MULTIPLE, round(n * scale / MULTIPLE) * MULTIPLE) for n in pixels.shape[:2])
+        scale = min(1.0, long_side / max(pixels.shape[:2]))
+        h, w = (max(multiple, round(n * scale / multiple) * multiple) for n in pixels.shape[:2])
         small = cv2.resize(pixels, (w, h), interpolation=cv2.INTER_AREA)
-        pictures.append((f"photo {path.name} {w}x{h}", (small / 255).astype(np.float32), SEED + 1000 + i))
-    make = {"flow": _flow_inputs, "generator": _generator_inputs}[graph]
-    for name, picture, seed in pictures:
-        for detail, inputs in make(picture, seed):
-            yield Sample(f"{name}, {detail}", inputs)
+        yield Picture(f"photo {path.name} {w}x{h}", (small / 255).astype(np.float32), SEED + 1000 + i)
+
+
+def flow_samples(
+    photos: Sequence[Path] = (),
+    sizes: Sequence[tuple[int, int]] = SIZES,
+    *,
+    long_side: int = flow.LONG_SIDE,
+) -> Iterator[Sample]:
+    """Yield inputs of our flow graph, three for each picture: without guidance, with arrows, with a still map."""
+    for picture in pictures(photos, sizes, multiple=flow.MULTIPLE, long_side=long_side):
+        for detail, inputs in _flow_inputs(picture.pixels, picture.seed):
+            yield Sample(f"{picture.name}, {detail}", inputs)
+
+
+def generator_samples(
+    photos: Sequence[Path] = (),
+    sizes: Sequence[tuple[int, int]] = SIZES,
+    *,
+    long_side: int = generator.LONG_SIDE,
+) -> Iterator[Sample]:
+    """Yield inputs of our generator graph, two for each picture: slow motion and fast."""
+    for picture in pictures(photos, sizes, multiple=generator.MULTIPLE, long_side=long_side):
+        for detail, inputs in _generator_inputs(picture.pixels, picture.seed):
+            yield Sample(f"{picture.name}, {detail}", inputs)
 
 
 def procedural_picture(height: int, width: int, seed: int) -> FloatArray:

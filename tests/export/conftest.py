@@ -7,10 +7,16 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="export needs the extra: pip install 'stillflow[export]'")
 
+from dataclasses import replace  # noqa: E402
+from functools import partial  # noqa: E402
+
 from torch import Tensor, nn  # noqa: E402
 
-from stillflow_export.graphs import FLOW_INPUTS, FLOW_OUTPUTS  # noqa: E402
+from stillflow_export.graphs import own_trained  # noqa: E402
 from stillflow_export.onnx_export import ExportedGraph, export_onnx  # noqa: E402
+from stillflow_export.plan import GraphPlan  # noqa: E402
+from stillflow_export.samples import flow_samples  # noqa: E402
+from stillflow_export.stored_weights import as_stored  # noqa: E402
 
 
 class TinyFlow(nn.Module):
@@ -71,7 +77,12 @@ def generator_network() -> TinyGenerator:
 
 
 @pytest.fixture(scope="session")
-def exported(flow_network: TinyFlow) -> ExportedGraph:
-    return export_onnx(
-        flow_network, FLOW_INPUTS, FLOW_OUTPUTS, name="flow", metadata={"licence": "Apache-2.0"}
-    )
+def flow_plan(flow_network: TinyFlow) -> GraphPlan:
+    """The tiny flow network as it is stored, with few and small samples."""
+    (plan,) = own_trained("flow", flow_network).plans
+    return as_stored(replace(plan, samples=partial(flow_samples, sizes=[(32, 64)], long_side=64)))
+
+
+@pytest.fixture(scope="session")
+def exported(flow_plan: GraphPlan) -> ExportedGraph:
+    return export_onnx(flow_plan, metadata={"licence": "Apache-2.0"})

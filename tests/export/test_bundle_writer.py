@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ from torch import nn
 from stillflow.bundle import Bundle
 from stillflow.errors import StillflowError
 from stillflow_export import bundle_writer
-from stillflow_export.bundle_writer import Trained, write_bundle
+from stillflow_export.bundle_writer import write_bundle
+from stillflow_export.graphs import own_trained
 from stillflow_export.onnx_export import ExportedGraph
-from stillflow_export.samples import samples
+from stillflow_export.plan import GraphPlan, Trained
+from stillflow_export.samples import flow_samples, generator_samples
 
 RECEIPT = {
     "step": 12,
@@ -30,25 +34,30 @@ def _exported_once(monkeypatch: pytest.MonkeyPatch, exported: ExportedGraph) -> 
     real = bundle_writer.export_onnx
     cache: dict[str, ExportedGraph] = {"flow": exported}
 
-    def export(*arguments: Any, name: str, **options: Any) -> ExportedGraph:
-        if name not in cache:
-            cache[name] = real(*arguments, name=name, **options)
-        return cache[name]
+    def export(plan: GraphPlan, **options: Any) -> ExportedGraph:
+        if plan.name not in cache:
+            cache[plan.name] = real(plan, **options)
+        return cache[plan.name]
 
     monkeypatch.setattr(bundle_writer, "export_onnx", export)
-    small = {"sizes": [(32, 64)]}
-    monkeypatch.setattr(bundle_writer, "samples", lambda *a, **k: samples(*a, **{**small, **k}))
+
+
+def small(trained: Trained) -> Trained:
+    """The same with few and small samples."""
+    make = {"flow": flow_samples, "generator": generator_samples}
+    plans = (replace(p, samples=partial(make[p.name], sizes=[(32, 64)], long_side=64)) for p in trained.plans)
+    return replace(trained, plans=tuple(plans))
 
 
 @pytest.fixture
 def trained(flow_network: nn.Module, tmp_path: Path) -> Trained:
     weights = tmp_path / "weights"
     weights.write_bytes(b"weights")
-    return Trained("flow", flow_network, weights, RECEIPT)
+    return small(own_trained("flow", flow_network, weights, RECEIPT))
 
 
 def write(target: Path, *networks: Trained, **options: Any) -> Bundle:
-    return write_bundle(target, networks, name="tiny", what="a test", vector_sides=(32, 32), **options)[0]
+    return write_bundle(target, networks, name="tiny", what="a test", **options)[0]
 
 
 def files_of(folder: Path) -> dict[str, str]:
@@ -67,6 +76,7 @@ def test_what_is_written_verifies_and_says_all(tmp_path: Path, trained: Trained)
     assert manifest.outputs["plate"] == "push_pull"
     assert [(r.kind, r.graph) for r in manifest.receipts] == [
         ("gate-a", "flow"),
+        ("rounding", "flow"),
         ("training", "flow"),
         ("outputs", None),
     ]
@@ -93,7 +103,7 @@ def test_zip_holds_the_same_files_uncompressed(tmp_path: Path, trained: Trained)
 
 
 def test_with_a_generator(tmp_path: Path, trained: Trained, generator_network: nn.Module) -> None:
-    generator = Trained("generator", generator_network)
+    generator = small(own_trained("generator", generator_network))
     bundle = write(tmp_path / "tiny", trained, generator, outputs={"plate": "network"})
     assert all(check.ok for check in bundle.verify())
     assert bundle.manifest.outputs["plate"] == "network"

@@ -13,12 +13,14 @@ from torch import nn
 
 from stillflow.bundle import Bundle
 from stillflow_export.gates import gate_a, require_passed
-from stillflow_export.graphs import INPUTS, OUTPUTS
+from stillflow_export.graphs import own_trained
 from stillflow_export.networks.flow import load_flow_network
 from stillflow_export.networks.generator import load_generator_network
-from stillflow_export.samples import samples
+from stillflow_export.samples import flow_samples, generator_samples
+from stillflow_export.stored_weights import as_stored
 
 NETWORKS = {"flow": load_flow_network, "generator": load_generator_network}
+SAMPLES = {"flow": flow_samples, "generator": generator_samples}
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +34,10 @@ def test_graph_is_that_of_the_committed_weights(name: str, edge: Bundle, source_
     (said,) = (entry for entry in edge.manifest.weights if entry.graph == name)
     assert said.sha256 == hashlib.sha256(weights.read_bytes()).hexdigest(), "run: make bundle"
     load: Callable[[Path], nn.Module] = NETWORKS[name]
-    found = samples(name, sizes=[(64, 64), (96, 160)])
+    plan = as_stored(own_trained(name, load(weights)).plans[0])
+    found = SAMPLES[name](sizes=[(64, 64), (96, 160)])
     graph = edge.graph_bytes(name)
-    require_passed(gate_a(load(weights), graph, INPUTS[name], OUTPUTS[name], found, name=name))
+    require_passed(gate_a(plan.network, graph, plan.inputs, plan.outputs, found, name=name))
 
 
 @pytest.mark.parametrize("name", NETWORKS)

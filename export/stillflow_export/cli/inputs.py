@@ -12,7 +12,7 @@ import click
 from stillflow.errors import StillflowError
 
 if TYPE_CHECKING:
-    from stillflow_export.bundle_writer import Trained
+    from stillflow_export.plan import Trained
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 """The type of an option that names a file."""
@@ -31,7 +31,7 @@ def photos_in(folder: Path | None) -> list[Path]:
 
 def trained_weights(graph: str, weights: Path) -> Trained:
     """Load weights and their receipt."""
-    from stillflow_export.bundle_writer import Trained
+    from stillflow_export.graphs import own_trained
     from stillflow_export.networks.flow import load_flow_network
     from stillflow_export.networks.generator import load_generator_network
 
@@ -47,7 +47,7 @@ def trained_weights(graph: str, weights: Path) -> Trained:
         fix = f"give a safetensors file that the recipe of the {graph} network wrote"
         raise StillflowError(what, why, fix) from error
     beside = weights.with_suffix(".receipt.json")
-    return Trained(graph, network, weights, _receipt(beside) if beside.is_file() else None)
+    return own_trained(graph, network, weights, _receipt(beside) if beside.is_file() else None)
 
 
 def _receipt(path: Path) -> dict[str, Any]:

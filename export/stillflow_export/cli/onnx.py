@@ -20,15 +20,14 @@ from stillflow_export.cli.summary import say
 def onnx(graph: str, weights: Path, out: Path, photos: Path | None, as_json: bool) -> None:
     """Export one network, and compare it with PyTorch (gate A)."""
     from stillflow_export.gates import gate_a, require_passed
-    from stillflow_export.graphs import INPUTS, OUTPUTS
     from stillflow_export.onnx_export import export_onnx, write_onnx
-    from stillflow_export.samples import samples
+    from stillflow_export.stored_weights import as_stored
 
     trained = trained_weights(graph, weights)
-    inputs, outputs = INPUTS[graph], OUTPUTS[graph]
-    made = export_onnx(trained.network, inputs, outputs, name=graph, metadata={"licence": "Apache-2.0"})
-    found = samples(graph, photos_in(photos))
-    receipt = gate_a(trained.network, made.data, inputs, outputs, found, name=graph)
+    plan = as_stored(trained.plans[0])
+    made = export_onnx(plan, metadata={"licence": trained.licence, "source": trained.source})
+    found = plan.samples(photos_in(photos))
+    receipt = gate_a(plan.network, made.data, plan.inputs, plan.outputs, found, name=graph)
     require_passed(receipt)
     write_onnx(out, made.data, receipt.as_json())
     say(as_json, {"file": str(out), "bytes": len(made.data), "parameters": made.parameters}, [receipt])

@@ -17,7 +17,8 @@ from stillflow.errors import StillflowError
 from stillflow_export.gates import GATE_A, GateReceipt, gate_a, require_passed
 from stillflow_export.graphs import FLOW_INPUTS, FLOW_OUTPUTS
 from stillflow_export.onnx_export import ExportedGraph
-from stillflow_export.samples import samples
+from stillflow_export.plan import GraphPlan
+from stillflow_export.samples import flow_samples
 
 SIZES = ((64, 64), (96, 160))
 
@@ -25,21 +26,19 @@ FLOW_NAMES = {tensor.name for tensor in FLOW_OUTPUTS}
 
 
 def judge(network: nn.Module, data: bytes) -> GateReceipt:
-    return gate_a(network, data, FLOW_INPUTS, FLOW_OUTPUTS, samples("flow", sizes=SIZES), name="flow")
+    return gate_a(network, data, FLOW_INPUTS, FLOW_OUTPUTS, flow_samples(sizes=SIZES), name="flow")
 
 
-def test_a_sound_graph_passes_far_inside_the_tolerance(
-    flow_network: nn.Module, exported: ExportedGraph
-) -> None:
-    receipt = judge(flow_network, exported.data)
+def test_a_sound_graph_passes_far_inside_the_tolerance(flow_plan: GraphPlan, exported: ExportedGraph) -> None:
+    receipt = judge(flow_plan.network, exported.data)
     require_passed(receipt)
     assert receipt.passed
     assert all(0 <= r.max_abs < GATE_A.absolute / 10 for r in receipt.outputs.values())
     assert all(r.scale > 0 for r in receipt.outputs.values())
 
 
-def test_the_receipt_is_plain_json_and_complete(flow_network: nn.Module, exported: ExportedGraph) -> None:
-    content = json.loads(json.dumps(judge(flow_network, exported.data).as_json(), allow_nan=False))
+def test_the_receipt_is_plain_json_and_complete(flow_plan: GraphPlan, exported: ExportedGraph) -> None:
+    content = json.loads(json.dumps(judge(flow_plan.network, exported.data).as_json(), allow_nan=False))
     assert content["gate"] == "A"
     assert content["tolerance"] == {"absolute": 1e-4, "relative": 1e-4}
     assert set(content["outputs"]) == FLOW_NAMES
@@ -97,14 +96,14 @@ BROKEN = {
 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_broken_graph_fails_where_it_is_broken(
-    kind: str, flow_network: nn.Module, exported: ExportedGraph
+    kind: str, flow_plan: GraphPlan, exported: ExportedGraph
 ) -> None:
     spoil: Callable[[onnx.ModelProto], None]
     spoil, where = BROKEN[kind]
     model = onnx.load_from_string(exported.data)
     spoil(model)
     assert model.SerializeToString() != exported.data
-    receipt = judge(flow_network, model.SerializeToString())
+    receipt = judge(flow_plan.network, model.SerializeToString())
     assert not receipt.passed
     assert {name for name, report in receipt.outputs.items() if not report.passed} == where
     json.dumps(receipt.as_json(), allow_nan=False)
@@ -113,14 +112,14 @@ def test_a_broken_graph_fails_where_it_is_broken(
     assert "procedural" in caught.value.why
 
 
-def test_a_graph_of_other_weights_fails(flow_network: nn.Module, exported: ExportedGraph) -> None:
-    other = copy.deepcopy(flow_network)
+def test_a_graph_of_other_weights_fails(flow_plan: GraphPlan, exported: ExportedGraph) -> None:
+    other = copy.deepcopy(flow_plan.network)
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.add_(0.001)
     assert not judge(other, exported.data).passed
 
 
-def test_a_gate_without_samples_does_not_pass(flow_network: nn.Module, exported: ExportedGraph) -> None:
+def test_a_gate_without_samples_does_not_pass(flow_plan: GraphPlan, exported: ExportedGraph) -> None:
     with pytest.raises(StillflowError, match="no samples"):
-        gate_a(flow_network, exported.data, FLOW_INPUTS, FLOW_OUTPUTS, (), name="flow")
+        gate_a(flow_plan.network, exported.data, FLOW_INPUTS, FLOW_OUTPUTS, (), name="flow")
