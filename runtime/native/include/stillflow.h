@@ -16,6 +16,9 @@
  * Rules. The library allocates nothing, prints nothing, keeps no global state and never ends the process: errors
  * are values. A scene is constant after sf_prepare, so any number of threads may use it at once, each with its
  * own planes and scratch; results do not depend on how the work is split, nor on the instruction set.
+ *
+ * Scenes whose generator is a decoder (feature scenes) use two other steps: sf_euler_step follows the velocity, once
+ * a photo, and sf_splat_rows throws the features to where the decoder reads them, once a frame.
  */
 #ifndef STILLFLOW_H
 #define STILLFLOW_H
@@ -36,7 +39,7 @@ extern "C" {
 #endif
 
 /* Raised by one when a function or a struct changes in a way that old callers cannot bear. */
-#define SF_ABI_VERSION 2
+#define SF_ABI_VERSION 3
 
 /* Planes of a frame, in order: dax day dbx dby weight gain mean_r mean_g mean_b light. */
 #define SF_PLANES 10
@@ -44,8 +47,8 @@ extern "C" {
 typedef enum sf_status {
     SF_OK = 0,
     SF_ERROR_ARGUMENT = 1,   /* a null pointer, a wrong struct_size, rows outside the picture, a time that is no number */
-    SF_ERROR_SIZE = 2,       /* a size below 1, above the limits, or a harmonics or frames count out of range */
-    SF_ERROR_MEMORY = 3,     /* memory or scratch smaller than sf_sizes asks for, or not aligned to SF_ALIGNMENT */
+    SF_ERROR_SIZE = 2,       /* a size below 1, above the limits, or a count (harmonics, frames, channels) out of range */
+    SF_ERROR_MEMORY = 3,     /* memory, index or scratch smaller than the sizes call asks for, or not aligned to SF_ALIGNMENT */
     SF_ERROR_VALUE = 4,      /* velocity, inside, sway, blend, low or light not finite or absurd; a cycles or periods value of 0 */
     SF_ERROR_UNSUPPORTED = 5 /* this processor lacks the instruction set that was asked for */
 } sf_status;
@@ -123,6 +126,78 @@ SF_API int32_t sf_fields(const sf_scene *scene, double t, float *planes, void *s
  */
 SF_API int32_t sf_compose(const sf_scene *scene, const float *planes, int32_t y0, int32_t y1, uint8_t *out,
                           ptrdiff_t out_stride);
+
+/*
+ * Move positions by the velocity at the pixel nearest to them (halves to even), in place: those of pixels
+ * begin..end-1. A position that is not in 0..width-1, 0..height-1 afterwards is invalid from then on and goes back to
+ * its own grid point. Begin with position = (x, y) of each pixel and invalid = 0; after n calls positions are those
+ * after n frames. Pixels whose velocity is 0 never move: with a list of the others, only they are followed.
+ *
+ *   velocity      (height, width, 2) x, y in pixels a frame; what is no number makes positions invalid
+ *   pixels        the list, y * width + x of each; or null for all, height * width of them, row by row
+ *   position      (pixels, 2) x, y in pixels
+ *   invalid       (pixels), 0 or 1
+ *   displacement  (pixels, 2), position less the grid, max(height, width) + 1 in both where invalid; may be null
+ */
+SF_API int32_t sf_euler_step(const float *velocity, int32_t height, int32_t width, const uint32_t *pixels,
+                             size_t begin, size_t end, float *position, uint8_t *invalid, float *displacement);
+
+#define SF_CHANNELS_MOST 1024
+#define SF_DENOMINATORS_MOST 4
+#define SF_THROWS_MOST 2
+
+typedef struct sf_splat_index sf_splat_index;
+
+/*
+ * What is thrown. A source pixel at (x, y) gives values * share to the four pixels around (x + dx, y + dy), by
+ * bilinear weights; what lands outside the picture is dropped, as is a displacement that is not finite. A pixel sums
+ * what lands by ascending source, the first throw before the second. Then, with denominators: channels up to
+ * ends[0] are divided by max(sum of the first weight, 1e-8), from there up to ends[1] by the second...; the weights
+ * are the last channels of a pixel and are not written.
+ */
+typedef struct sf_splat {
+    uint32_t struct_size;         /* sizeof(sf_splat) */
+    int32_t height;               /* of the picture, limits as in sf_scene_arrays */
+    int32_t width;
+    int32_t top;                  /* where in the picture values begin */
+    int32_t left;
+    int32_t rows;                 /* of values and displacements: a part of the picture */
+    int32_t columns;
+    int32_t channels;             /* 1..SF_CHANNELS_MOST, weights included */
+    int32_t denominators;         /* 0..SF_DENOMINATORS_MOST */
+    int32_t ends[SF_DENOMINATORS_MOST]; /* rising, the last is channels - denominators */
+    int32_t isa;                  /* sf_isa */
+    int32_t throws;               /* 1..SF_THROWS_MOST */
+    float share[SF_THROWS_MOST];
+    const float *values;          /* (rows, columns, channels) */
+    const float *displacement[SF_THROWS_MOST]; /* (rows, columns, 2) x, y in pixels */
+    const sf_splat_index *index[SF_THROWS_MOST]; /* of sf_splat_prepare; read by sf_splat_rows only */
+} sf_splat;
+
+/* Where it lands: a window of the picture. Strides are in floats. */
+typedef struct sf_splat_target {
+    uint32_t struct_size;         /* sizeof(sf_splat_target) */
+    int32_t y0, y1, x0, x1;       /* rows y0..y1-1 and columns x0..x1-1 of the picture */
+    float *out;                   /* channels - denominators floats for each pixel; the window's first */
+    ptrdiff_t row_stride, pixel_stride, channel_stride;
+    float *landed;                /* 1 where the first weight's sum (or any channel) is not 0, else 0; may be null */
+    ptrdiff_t landed_stride;      /* from row to row */
+} sf_splat_target;
+
+/* Bytes of one throw's index of the target's rows, and of the scratch that one thread needs. Reads no array. */
+SF_API int32_t sf_splat_sizes(const sf_splat *splat, const sf_splat_target *target, size_t *index_bytes,
+                              size_t *scratch_bytes);
+
+/*
+ * Find which source pixels of one throw, 0 or 1, reach each of the target's rows. The index lies in memory and serves
+ * any target within those rows. Displacements must stay as they are until the last sf_splat_rows.
+ */
+SF_API int32_t sf_splat_prepare(const sf_splat *splat, int32_t which, const sf_splat_target *target, void *memory,
+                                size_t memory_bytes, const sf_splat_index **index);
+
+/* Write rows y0..y1-1 of the picture, which lie in the target's window. */
+SF_API int32_t sf_splat_rows(const sf_splat *splat, const sf_splat_target *target, int32_t y0, int32_t y1,
+                             void *scratch, size_t scratch_bytes);
 
 #ifdef __cplusplus
 }

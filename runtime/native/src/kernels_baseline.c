@@ -2,5 +2,6 @@
 /* The kernels as compiled for one instruction set; CMakeLists.txt gives this file its flags. */
 #include "compose_kernel.h"
 #include "fields_kernel.h"
+#include "splat_kernel.h"
 
-const sf_kernels sf_kernels_baseline = {trace, finish, compose};
+const sf_kernels sf_kernels_baseline = {trace, finish, compose, add_row, divide_row};

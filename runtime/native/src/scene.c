@@ -17,9 +17,9 @@ int32_t sf_abi_version(void) { return SF_ABI_VERSION; }
 const char *sf_status_text(int32_t status) {
     switch (status) {
     case SF_OK: return "no error";
-    case SF_ERROR_ARGUMENT: return "a pointer is null, a struct_size is wrong, rows lie outside the picture or t is not finite";
-    case SF_ERROR_SIZE: return "height, width, harmonics, lights or frames is out of range";
-    case SF_ERROR_MEMORY: return "memory or scratch is too small or not aligned";
+    case SF_ERROR_ARGUMENT: return "a pointer is null, a struct_size is wrong, rows lie outside the picture or a time or share is not finite";
+    case SF_ERROR_SIZE: return "height, width, harmonics, lights, frames, channels or weights are out of range";
+    case SF_ERROR_MEMORY: return "memory, index or scratch is too small or not aligned";
     case SF_ERROR_VALUE: return "an array holds a value that is not finite or absurdly large, or cycles or periods hold a 0";
     case SF_ERROR_UNSUPPORTED: return "this processor lacks the instruction set that was asked for";
     default: return "unknown status";
@@ -33,7 +33,7 @@ int32_t sf_isa_best(void) {
     return SF_ISA_BASELINE;
 }
 
-static const sf_kernels *kernels_for(int32_t isa) {
+const sf_kernels *sf_kernels_for(int32_t isa) {
     if (isa == SF_ISA_BEST) isa = sf_isa_best();
     if (isa == SF_ISA_BASELINE) return &sf_kernels_baseline;
 #if defined(__x86_64__)
@@ -59,10 +59,14 @@ static void *take(sf_block *block, size_t count, size_t size) {
 
 static int32_t field_size(int32_t pixels) { return (pixels + SF_FIELD_SCALE - 1) / SF_FIELD_SCALE; }
 
+int sf_size_good(int32_t height, int32_t width) {
+    if (height < 1 || width < 1 || height > SF_SIDE_MOST || width > SF_SIDE_MOST) return 0;
+    return (int64_t)height * width <= SF_PIXELS_MOST;
+}
+
 static int32_t check_arguments(const sf_scene_arrays *a) {
     if (!a || a->struct_size < sizeof(sf_scene_arrays)) return SF_ERROR_ARGUMENT;
-    if (a->height < 1 || a->width < 1 || a->height > SF_SIDE_MOST || a->width > SF_SIDE_MOST) return SF_ERROR_SIZE;
-    if ((int64_t)a->height * a->width > SF_PIXELS_MOST) return SF_ERROR_SIZE;
+    if (!sf_size_good(a->height, a->width)) return SF_ERROR_SIZE;
     if (a->harmonics < 0 || a->harmonics > SF_HARMONICS_MOST) return SF_ERROR_SIZE;
     if (a->lights < 0 || a->lights > SF_HARMONICS_MOST) return SF_ERROR_SIZE;
     if (a->frames < 1 || a->frames > SF_FRAMES_MOST) return SF_ERROR_SIZE;
@@ -238,7 +242,7 @@ int32_t sf_prepare(const sf_scene_arrays *a, void *memory, size_t memory_bytes, 
     if (!memory || !a->photo || !a->plate || !a->matte || !a->velocity || !a->flow || !a->cycles || !a->inside || !a->low ||
         (a->harmonics && !a->sway) || (a->lights && !a->light))
         return SF_ERROR_ARGUMENT;
-    const sf_kernels *kernels = kernels_for(a->isa);
+    const sf_kernels *kernels = sf_kernels_for(a->isa);
     if (!kernels) return SF_ERROR_UNSUPPORTED;
     sf_scratch pieces;
     status = check_scratch(a, scratch, scratch_bytes, &pieces);

@@ -14,6 +14,7 @@
 #define SF_VARIANCE_FLOOR 1.0f
 #define SF_FIELD_SCALE 4
 #define SF_FIELD_OFFSET 1.5f
+#define SF_LEAST_WEIGHT 1e-8f
 #define SF_LUMA_R 0.299f
 #define SF_LUMA_G 0.587f
 #define SF_LUMA_B 0.114f
@@ -116,6 +117,11 @@ typedef struct sf_kernels {
                        const sf_scratch *scratch, float *planes);
     void (*compose)(const sf_scene *scene, const float *planes, int32_t y0, int32_t y1, uint8_t *out,
                     ptrdiff_t out_stride);
+    /* Add what the entries of one throw bring to row y: sums are (x1 - x0, channels). */
+    void (*add_row)(const sf_splat *splat, int which, const uint32_t *entry, const uint32_t *end,
+                    const sf_splat_target *target, int32_t y, float *sums);
+    /* Divide a row of sums and write it. */
+    void (*divide_row)(const sf_splat *splat, const sf_splat_target *target, int32_t y, const float *sums);
 } sf_kernels;
 
 extern const sf_kernels sf_kernels_baseline;
@@ -123,6 +129,12 @@ extern const sf_kernels sf_kernels_baseline;
 extern const sf_kernels sf_kernels_avx2;
 extern const sf_kernels sf_kernels_avx512;
 #endif
+
+/* The kernels of an sf_isa; null where this processor lacks it. */
+const sf_kernels *sf_kernels_for(int32_t isa);
+
+/* Whether a picture's size is within the limits. */
+int sf_size_good(int32_t height, int32_t width);
 
 size_t sf_scratch_layout(const sf_scene_arrays *arrays, void *memory, sf_scratch *scratch);
 

@@ -22,7 +22,7 @@ from stillflow.errors import StillflowError
 from stillflow.kernels.arrays import ByteArray, FloatArray, SceneArrays
 from stillflow.kernels.reference import PLANES
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 """The version of stillflow.h that this module speaks."""
 
 ALIGNMENT = 64
@@ -117,7 +117,12 @@ def load_library(path: Path) -> ctypes.CDLL:
 
 
 @lru_cache(maxsize=1)
-def _library() -> ctypes.CDLL:
+def library() -> ctypes.CDLL:
+    """The library, loaded once; its functions of scenes are declared.
+
+    Raises:
+        StillflowError: it is missing, or of another ABI version.
+    """
     candidates = library_candidates()
     for path in candidates:
         if path.is_file():
@@ -133,7 +138,7 @@ def _library() -> ctypes.CDLL:
 def available() -> bool:
     """Whether the native kernels can be used here."""
     try:
-        _library()
+        library()
     except StillflowError:
         return False
     return True
@@ -141,18 +146,18 @@ def available() -> bool:
 
 def best_isa() -> Isa:
     """The instruction set that ``Isa.BEST`` means on this processor."""
-    return Isa(_library().sf_isa_best())
+    return Isa(library().sf_isa_best())
 
 
 def _check(status: int, what: str) -> None:
     if status:
-        why = _library().sf_status_text(status).decode()
+        why = library().sf_status_text(status).decode()
         raise StillflowError(
             what, why, "build the scene anew with stillflow.scene.build_scene and check its values"
         )
 
 
-def _aligned(size: int) -> npt.NDArray[np.uint8]:
+def aligned(size: int) -> npt.NDArray[np.uint8]:
     """Return uninitialised memory that starts at a multiple of ALIGNMENT."""
     memory = np.empty(size + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
@@ -174,7 +179,7 @@ class NativeScene:
     """
 
     def __init__(self, arrays: SceneArrays, isa: Isa = Isa.BEST) -> None:
-        self._library = _library()
+        self._library = library()
         self.arrays = arrays
         harmonics, lights = int(arrays.sway.shape[0]), int(arrays.light.shape[0])
         self._described = _SceneArrays(
@@ -204,7 +209,7 @@ class NativeScene:
         described = ctypes.byref(self._described)
         status = self._library.sf_sizes(described, ctypes.byref(scene_bytes), ctypes.byref(scratch_bytes))
         _check(status, what)
-        self._memory = _aligned(scene_bytes.value)
+        self._memory = aligned(scene_bytes.value)
         self._scratch_bytes = scratch_bytes.value
         self._local = threading.local()
         self._lanes: ThreadPoolExecutor | None = None
@@ -241,7 +246,7 @@ class NativeScene:
     def _scratch(self) -> npt.NDArray[np.uint8]:
         scratch: npt.NDArray[np.uint8] | None = getattr(self._local, "scratch", None)
         if scratch is None:
-            scratch = self._local.scratch = _aligned(self._scratch_bytes)
+            scratch = self._local.scratch = aligned(self._scratch_bytes)
         return scratch
 
     def _planes(self) -> FloatArray:
