@@ -23,6 +23,14 @@ MULTIPLE = 32
 LICENCE = "Apache-2.0"
 """Of our own weights."""
 
+OWN_GRAPHS = ("flow", "generator")
+"""Names of our own networks' graphs; imported networks have others."""
+
+
+def is_own(trained: Trained) -> bool:
+    """Whether weights are of our own networks, not imported."""
+    return all(plan.name in OWN_GRAPHS for plan in trained.plans)
+
 
 def _image(name: str, meaning: str, channels: tuple[str, ...], **rest: object) -> Tensor:
     shape = (1, len(channels), "height", "width")

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who makes each output by default: the network where it beat its closed form on held-back data, else that."""
+"""Who makes each output by default: the network where it beat its closed form on held-back data, else that.
+
+Imported networks make what they were imported for: nothing of ours was measured against them.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,19 @@ _GENERATOR_FIGURES = {
 }
 """Output: (closed form, network's figure, closed form's figure); PSNR in dB on held-back photos."""
 
+_DECODED = {"plate": "decoder", "blend": "symmetric_splat"}
+"""What a bundle with a decoder is played by; the loop rule leaves no choice."""
+
+_OPTION = {"scene_flow": "--flow", "encoder": "--generator", "decoder": "--generator"}
+"""Graph -> where its weights are given, when that is not its own name."""
+
 
 @dataclass(frozen=True)
 class Decision:
     """Who makes one output.
 
     Attributes:
-        chosen: "network" or the closed form's name.
+        chosen: "network", an imported graph, or the closed form's name.
         why: the reason in words.
         figures: what was compared, by name.
     """
@@ -37,7 +46,7 @@ def decide_outputs(receipts: Mapping[str, Mapping[str, Any]], said: Mapping[str,
     """Decide from the training receipts.
 
     Args:
-        receipts: graph name -> its training receipt ({} when there is none); only graphs that exist.
+        receipts: graph name -> its training receipt ({} when there is none); all graphs that the bundle gets.
         said: output -> choice, or "choice: the reason"; wins over the receipts.
 
     Returns:
@@ -56,7 +65,11 @@ def decide_outputs(receipts: Mapping[str, Mapping[str, Any]], said: Mapping[str,
             raise StillflowError(what, "it is not one of its choices", f"choose {' or '.join(choices)}")
         graph = choices[choice]
         if graph is not None and graph not in receipts:
-            raise StillflowError(what, f"the bundle gets no graph {graph}", f"give weights with --{graph}")
+            fix = f"give weights with {_OPTION.get(graph, f'--{graph}')}"
+            raise StillflowError(what, f"the bundle gets no graph {graph}", fix)
+        if "decoder" in receipts and choice != _DECODED.get(output, choice):
+            why = f"an imported generator's frames are made by {_DECODED[output]}"
+            raise StillflowError(what, why, "leave that output out")
     decisions = {
         "velocity_unguided": Decision("network", "there is no closed form"),
         "matte": Decision("network", "there is no closed form"),
@@ -64,6 +77,12 @@ def decide_outputs(receipts: Mapping[str, Mapping[str, Any]], said: Mapping[str,
     }
     for output in _GENERATOR_FIGURES:
         decisions[output] = _of_generator(output, receipts)
+    if "decoder" in receipts:
+        for output, choice in _DECODED.items():
+            decisions[output] = Decision(choice, "the imported generator makes whole frames")
+    if "scene_flow" in receipts:
+        for output in ("velocity_unguided", "velocity_guided"):
+            decisions[output] = Decision("scene_flow", "the imported flow network was asked for")
     for output, (choice, _, reason) in split.items():
         why = f"said at export: {reason.strip()}" if reason.strip() else "said at export"
         decisions[output] = Decision(choice, why, decisions[output].figures)

@@ -7,15 +7,18 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="export needs the extra: pip install 'stillflow[export]'")
 
+from collections.abc import Iterator  # noqa: E402
 from dataclasses import replace  # noqa: E402
 from functools import partial  # noqa: E402
 
+import numpy as np  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
+from stillflow.bundle.manifest import Tensor as Described  # noqa: E402
 from stillflow_export.graphs import own_trained  # noqa: E402
 from stillflow_export.onnx_export import ExportedGraph, export_onnx  # noqa: E402
-from stillflow_export.plan import GraphPlan  # noqa: E402
-from stillflow_export.samples import flow_samples  # noqa: E402
+from stillflow_export.plan import GraphPlan, Trained  # noqa: E402
+from stillflow_export.samples import Sample, flow_samples  # noqa: E402
 from stillflow_export.stored_weights import as_stored  # noqa: E402
 
 
@@ -54,6 +57,93 @@ class TinyGenerator(nn.Module):
     def forward(self, field: Tensor) -> tuple[Tensor, Tensor]:
         out = self.heads(field)
         return torch.clamp(out[:, :3], 0.0, 1.0), out[:, 3:]
+
+
+class TinyEncoder(nn.Module):
+    """The inputs and outputs of an imported encoder, with four features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 5, 3, padding=1)
+
+    def forward(self, photo: Tensor) -> tuple[Tensor, Tensor]:
+        out = self.layer(photo)
+        return out[:, :4], out[:, 4:]
+
+
+class TinyDecoder(nn.Module):
+    """The inputs and outputs of an imported decoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(4, 3, 3, padding=1)
+
+    def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        closed = torch.clamp(nn.functional.avg_pool2d(mask, 3, 1, 1) * 9.0, 0.0, 1.0)
+        return torch.tanh(self.layer(features * mask)) * closed, closed
+
+
+class TinySceneFlow(nn.Module):
+    """The inputs and outputs of an imported flow network that takes hints."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(6, 2, 3, padding=1)
+
+    def forward(self, photo: Tensor, mask: Tensor, hint: Tensor) -> Tensor:
+        return self.layer(torch.cat([photo, mask, hint], 1)) * mask
+
+
+def image(name: str, channels: int) -> Described:
+    return Described(name=name, dtype="float32", shape=(1, channels, "height", "width"))
+
+
+def random_samples(channels: dict[str, int], photos: object) -> Iterator[Sample]:
+    """Noise of two sizes; masks are 0 and 1."""
+    rng = np.random.default_rng(0)
+    for size in ((16, 24), (32, 16)):
+        arrays = {n: rng.normal(size=(1, c, *size)).astype(np.float32) for n, c in channels.items()}
+        arrays = {n: (a > 0).astype(np.float32) if n == "mask" else a for n, a in arrays.items()}
+        yield Sample(f"noise {size[1]}x{size[0]}", arrays)
+
+
+def tiny_plan(network: nn.Module, name: str, inputs: dict[str, int], outputs: dict[str, int]) -> GraphPlan:
+    return GraphPlan(
+        name=name,
+        what=f"a tiny {name}",
+        network=network.eval(),
+        inputs=tuple(image(n, c) for n, c in inputs.items()),
+        outputs=tuple(image(n, c) for n, c in outputs.items()),
+        multiple=8,
+        samples=partial(random_samples, inputs),
+        long_side=64,
+        halo=None if name == "scene_flow" else 2,
+    )
+
+
+@pytest.fixture(scope="session")
+def imported_generator() -> Trained:
+    """What an import of a published generator comes to, but tiny."""
+    torch.manual_seed(5)
+    encoder = tiny_plan(TinyEncoder(), "encoder", {"photo": 3}, {"features": 4, "weight": 1})
+    decoder = tiny_plan(TinyDecoder(), "decoder", {"features": 4, "mask": 1}, {"frame": 3, "closed": 1})
+    return Trained(
+        plans=(encoder, decoder),
+        source="somebody's checkpoint",
+        licence="LicenseRef-none-granted",
+        receipt={"file": "theirs.pth"},
+        licence_note="No licence was granted: for research only, ask the authors.",
+        loop={"rule": "symmetric_splat", "weight_floor": -20.0, "edge_share": 1 / 600},
+    )
+
+
+@pytest.fixture(scope="session")
+def imported_flow() -> Trained:
+    """What an import of a published flow network comes to, but tiny."""
+    torch.manual_seed(6)
+    inputs = {"photo": 3, "mask": 1, "hint": 2}
+    plan = tiny_plan(TinySceneFlow(), "scene_flow", inputs, {"velocity": 2})
+    return Trained(plans=(plan,), source="another checkpoint", licence="MIT", receipt={"file": "flow.pth"})
 
 
 def tiny_flow() -> TinyFlow:

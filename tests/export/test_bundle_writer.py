@@ -28,11 +28,15 @@ RECEIPT = {
 }
 
 
+@pytest.fixture(scope="module")
+def cache(exported: ExportedGraph) -> dict[str, ExportedGraph]:
+    """Exported graphs by name: an export takes seconds, and the networks are the same in all tests."""
+    return {"flow": exported}
+
+
 @pytest.fixture(autouse=True)
-def _exported_once(monkeypatch: pytest.MonkeyPatch, exported: ExportedGraph) -> None:
-    # An export takes seconds; the flow network's is at hand.
+def _exported_once(monkeypatch: pytest.MonkeyPatch, cache: dict[str, ExportedGraph]) -> None:
     real = bundle_writer.export_onnx
-    cache: dict[str, ExportedGraph] = {"flow": exported}
 
     def export(plan: GraphPlan, **options: Any) -> ExportedGraph:
         if plan.name not in cache:
@@ -110,6 +114,97 @@ def test_with_a_generator(tmp_path: Path, trained: Trained, generator_network: n
     assert bundle.manifest.outputs["blend"] == "variance_preserving"
 
 
+@pytest.fixture
+def base(tmp_path: Path, trained: Trained, generator_network: nn.Module) -> Path:
+    """A bundle of tiny networks of our own, to copy from."""
+    write(tmp_path / "base", trained, small(own_trained("generator", generator_network)))
+    return tmp_path / "base"
+
+
+def copied_as_it_is(graph: str, bundle: Bundle, base: Path) -> bool:
+    """Whether a graph came over with its entry, file, vectors and receipts."""
+    with Bundle.open(base) as source:
+        entries = [
+            [
+                [e for e in m.vectors if e.graph == graph],
+                [e for e in m.receipts if e.graph == graph],
+                m.graph(graph),
+            ]
+            for m in (source.manifest, bundle.manifest)
+        ]
+        files = [f.path for f in source.manifest.files if graph in f.path]
+        assert len(files) >= 5
+        return entries[0] == entries[1] and all(source.read(f) == bundle.read(f) for f in files)
+
+
+def test_an_imported_generator_plays_with_our_flow_network(
+    tmp_path: Path, base: Path, imported_generator: Trained
+) -> None:
+    bundle = write(tmp_path / "theirs", imported_generator, base=base)
+    assert all(check.ok for check in bundle.verify())
+    manifest = bundle.manifest
+    assert [g.name for g in manifest.graphs] == ["flow", "encoder", "decoder"]
+    assert copied_as_it_is("flow", bundle, base)
+    assert manifest.outputs == {
+        "velocity_unguided": "network",
+        "velocity_guided": "network",
+        "matte": "network",
+        "plate": "decoder",
+        "blend": "symmetric_splat",
+    }
+    assert (manifest.loop.rule, manifest.loop.weight_floor) == ("symmetric_splat", -20.0)
+    assert manifest.loop.edge_share == 1 / 600
+    encoder = bundle.graph("encoder")
+    assert (encoder.multiple, encoder.long_side, encoder.halo) == (8, 64, 2)
+    assert [r.kind for r in manifest.receipts if r.graph == "decoder"] == ["gate-a", "import"]
+
+
+def test_an_imported_flow_network_stands_beside_our_own_graphs(
+    tmp_path: Path, base: Path, imported_flow: Trained
+) -> None:
+    bundle = write(tmp_path / "theirs", imported_flow, base=base)
+    assert all(check.ok for check in bundle.verify())
+    manifest = bundle.manifest
+    assert [g.name for g in manifest.graphs] == ["flow", "generator", "scene_flow"]
+    assert copied_as_it_is("flow", bundle, base)
+    assert copied_as_it_is("generator", bundle, base)
+    assert manifest.loop.rule == "cross_fade"
+    assert manifest.outputs["velocity_guided"] == manifest.outputs["velocity_unguided"] == "scene_flow"
+    with Bundle.open(base) as source:
+        assert manifest.outputs["plate"] == source.manifest.outputs["plate"]
+
+
+def test_both_imported(
+    tmp_path: Path, base: Path, imported_flow: Trained, imported_generator: Trained
+) -> None:
+    said = {"velocity_guided": "network: arrows are ours"}
+    bundle = write(tmp_path / "theirs.zip", imported_flow, imported_generator, base=base, outputs=said)
+    assert all(check.ok for check in bundle.verify())
+    assert [g.name for g in bundle.manifest.graphs] == ["flow", "scene_flow", "encoder", "decoder"]
+    assert bundle.manifest.outputs["velocity_guided"] == "network"
+    assert bundle.manifest.outputs["velocity_unguided"] == "scene_flow"
+
+
+def test_our_own_flow_network_is_not_copied_when_it_is_given(
+    tmp_path: Path, trained: Trained, imported_generator: Trained
+) -> None:
+    bundle = write(tmp_path / "theirs", trained, imported_generator, base=tmp_path / "none")
+    assert [g.name for g in bundle.manifest.graphs] == ["flow", "encoder", "decoder"]
+
+
+def test_what_is_done_is_told(tmp_path: Path, base: Path, imported_generator: Trained) -> None:
+    told: list[str] = []
+    write(tmp_path / "theirs", imported_generator, base=base, progress=told.append)
+    assert told[0].startswith("copying flow")
+    assert told[1:] == [
+        "exporting encoder",
+        "judging encoder: PyTorch against ONNX",
+        "exporting decoder",
+        "judging decoder: PyTorch against ONNX",
+        "verifying the bundle",
+    ]
+
+
 def test_an_older_bundle_is_replaced_whole(tmp_path: Path, trained: Trained) -> None:
     write(tmp_path / "tiny", trained)
     (tmp_path / "tiny" / "stray.txt").write_text("old")
@@ -142,10 +237,10 @@ def test_an_interruption_leaves_all_as_it_was(
     write(tmp_path / "tiny", trained)
     before = files_of(tmp_path)
 
-    def interrupt(*_: Any) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Bundle, "verify", interrupt)
+    monkeypatch.setattr(Bundle, "checks", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "tiny", trained)
     assert files_of(tmp_path) == before

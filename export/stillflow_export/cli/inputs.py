@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,25 +30,62 @@ def photos_in(folder: Path | None) -> list[Path]:
     return sorted(p for p in folder.glob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"))
 
 
-def trained_weights(graph: str, weights: Path) -> Trained:
-    """Load weights and their receipt."""
+def trained_weights(weights: Path, graph: str | None = None) -> Trained:
+    """Load weights with what is known of them.
+
+    Args:
+        weights: a safetensors file that a recipe or ``stillflow-export import`` wrote. Beside NAME.safetensors a
+            recipe leaves NAME.receipt.json, an import NAME.json.
+        graph: which of our own networks they are meant for; None: told by their tensors.
+
+    Raises:
+        StillflowError: no such file, or not the weights of a network that is known here.
+    """
+    what = f"cannot load the weights {weights}"
+    if not weights.is_file():
+        raise StillflowError(what, "there is no such file", "train with `make train`, or check the path")
+    if weights.with_suffix(".json").is_file():
+        from stillflow_export.checkpoints.load import load_trained
+
+        return load_trained(weights)
     from stillflow_export.graphs import own_trained
     from stillflow_export.networks.flow import load_flow_network
     from stillflow_export.networks.generator import load_generator_network
 
-    load = {"flow": load_flow_network, "generator": load_generator_network}[graph]
-    what = f"cannot load the weights {weights}"
-    if not weights.is_file():
-        raise StillflowError(what, "there is no such file", "train with `make train`, or check the path")
-    try:
-        network = load(weights)
     # safetensors raises an exception type of its own; torch a RuntimeError that names the tensors.
+    try:
+        graph = graph or _own_graph(weights)
+        load = {"flow": load_flow_network, "generator": load_generator_network}[graph]
+        network = load(weights)
     except Exception as error:
         why = " ".join(str(error).split())[:400]
-        fix = f"give a safetensors file that the recipe of the {graph} network wrote"
+        fix = (
+            "give a safetensors file that a recipe wrote, or make one of a published checkpoint with "
+            "`stillflow-export import`"
+        )
         raise StillflowError(what, why, fix) from error
     beside = weights.with_suffix(".receipt.json")
     return own_trained(graph, network, weights, _receipt(beside) if beside.is_file() else None)
+
+
+def _own_graph(weights: Path) -> str:
+    """Tell our networks' weights apart by the names of their tensors."""
+    from safetensors import safe_open
+
+    with safe_open(weights, "pt") as file:
+        roots = {name.partition(".")[0] for name in file.keys()}  # noqa: SIM118 - not a dict
+    if {"classes", "velocity"} <= roots:
+        return "flow"
+    if {"stem", "context"} <= roots:
+        return "generator"
+    raise ValueError(f"its tensors belong to no network of ours: {', '.join(sorted(roots)[:6])}")
+
+
+def with_weights_stored(trained: Trained, half: bool | None) -> Trained:
+    """Let weights be stored as float16 or whole; None: as the network's plan has it."""
+    if half is None:
+        return trained
+    return replace(trained, plans=tuple(replace(plan, half_weights=half) for plan in trained.plans))
 
 
 def _receipt(path: Path) -> dict[str, Any]:

@@ -1,33 +1,101 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``stillflow-export onnx``: one network as an ONNX file."""
+"""``stillflow-export onnx``: networks as ONNX files."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from stillflow_export.cli.inputs import FILE, photos_in, trained_weights
-from stillflow_export.cli.summary import say
+from stillflow.errors import StillflowError
+from stillflow_export.cli.inputs import FILE, photos_in, trained_weights, with_weights_stored
+from stillflow_export.cli.options import half_weights_option
+from stillflow_export.cli.summary import progress, say
+
+if TYPE_CHECKING:
+    from stillflow_export.gates import GateReceipt
+    from stillflow_export.plan import GraphPlan, Trained
 
 
 @click.command()
-@click.argument("graph", type=click.Choice(["flow", "generator"]))
-@click.option("--weights", type=FILE, required=True, help="Trained weights, a safetensors file.")
-@click.option("-o", "--out", type=FILE, required=True, help="ONNX file to write; a receipt goes beside it.")
-@click.option("--photos", type=click.Path(path_type=Path), help="Folder of real photos for gate A.")
+@click.argument("graph", required=False)
+@click.option(
+    "--weights", type=FILE, required=True, help="Trained weights, ours or imported: a safetensors file."
+)
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True,
+              help="ONNX file to write; or a folder, for all graphs of the weights. Receipts go beside.")  # fmt: skip
+@click.option("--photos", type=click.Path(path_type=Path), help="Folder of real photos for gate A.  "
+              "[default: samples/ when it exists]")  # fmt: skip
+@half_weights_option
 @click.option("--json", "as_json", is_flag=True, help="Print one summary object on stdout.")
-def onnx(graph: str, weights: Path, out: Path, photos: Path | None, as_json: bool) -> None:
-    """Export one network, and compare it with PyTorch (gate A)."""
+def onnx(
+    graph: str | None,
+    weights: Path,
+    out: Path,
+    photos: Path | None,
+    half_weights: bool | None,
+    as_json: bool,
+) -> None:
+    """Export networks, and compare them with PyTorch (gate A).
+
+    GRAPH is one of the graphs that the weights hold, such as decoder; without it all of them are exported.
+    """
+    from stillflow_export.bundle_writer import file_sha256
+    from stillflow_export.graphs import OWN_GRAPHS
+
+    ours = graph if graph in OWN_GRAPHS else None
+    trained = with_weights_stored(trained_weights(weights, ours), half_weights)
+    plans = _chosen(trained, graph, weights)
+    whole = len(plans) > 1 or out.is_dir()
+    if whole:
+        _make_folder(out)
+    found = photos_in(photos)
+    digest = file_sha256(weights)
+    entries, receipts = [], []
+    for plan in plans:
+        file = out / f"{plan.name}.onnx" if whole else out
+        entry, receipt = _export(plan, trained, digest, found, file)
+        entries.append(entry)
+        receipts.append(receipt)
+    say(as_json, {"graphs": entries} if whole else entries[0], receipts)
+
+
+def _chosen(trained: Trained, graph: str | None, weights: Path) -> list[GraphPlan]:
+    held = {plan.name: plan for plan in trained.plans}
+    if graph is None:
+        return list(held.values())
+    if graph not in held:
+        names = ", ".join(held)
+        raise StillflowError(
+            f"cannot export {graph}", f"{weights} holds {names}", f"name one of {names}, or none"
+        )
+    return [held[graph]]
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(exist_ok=True)
+    except OSError as error:
+        why, fix = str(error.strerror or error), "name a folder that can be made, beside others that exist"
+        raise StillflowError(f"cannot write to {out}", why, fix) from error
+
+
+def _export(
+    given: GraphPlan, trained: Trained, digest: str, photos: list[Path], file: Path
+) -> tuple[dict[str, Any], GateReceipt]:
+    """Export one graph, judge it, write it."""
+    from stillflow_export.bundle_writer import metadata_of
     from stillflow_export.gates import gate_a, require_passed
     from stillflow_export.onnx_export import export_onnx, write_onnx
     from stillflow_export.stored_weights import as_stored
 
-    trained = trained_weights(graph, weights)
-    plan = as_stored(trained.plans[0])
-    made = export_onnx(plan, metadata={"licence": trained.licence, "source": trained.source})
-    found = plan.samples(photos_in(photos))
-    receipt = gate_a(plan.network, made.data, plan.inputs, plan.outputs, found, name=graph)
+    plan = as_stored(given)
+    progress(f"exporting {plan.name}")
+    made = export_onnx(plan, metadata=metadata_of(trained, digest))
+    progress(f"judging {plan.name}: PyTorch against ONNX")
+    receipt = gate_a(plan.network, made.data, plan.inputs, plan.outputs, plan.samples(photos), name=plan.name)
     require_passed(receipt)
-    write_onnx(out, made.data, receipt.as_json())
-    say(as_json, {"file": str(out), "bytes": len(made.data), "parameters": made.parameters}, [receipt])
+    write_onnx(file, made.data, receipt.as_json())
+    entry = {"graph": plan.name, "file": str(file), "bytes": len(made.data), "parameters": made.parameters}
+    return entry, receipt

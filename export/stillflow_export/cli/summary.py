@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from stillflow_export.gates import GateReceipt
 
 
+def progress(text: str) -> None:
+    """Say what is being done, for those who wait."""
+    click.echo(f"{text} ...", err=True)
+
+
 def say(as_json: bool, summary: dict[str, Any], receipts: list[GateReceipt]) -> None:
     """Print the summary and the gates' figures."""
     if as_json:

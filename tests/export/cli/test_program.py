@@ -60,7 +60,10 @@ MISTAKES = {
     "output without sign": (["bundle", "--output", "plate"], "no '='"),
     "unknown choice": (["bundle", "-o", "out", "--output", "plate=magic"], "not one of its choices"),
     "no such folder": (["bundle", "-o", "none/out"], "does not exist"),
-    "unknown graph": (["onnx", "sound", "--weights", "x", "-o", "y"], "sound"),
+    "unknown graph": (
+        ["onnx", "sound", "--weights", "runs/flow/flow.safetensors", "-o", "y"],
+        "belong to no network",
+    ),
     "schema nowhere": (["schema", "-o", "none/x.json"], "cannot write"),
 }
 
