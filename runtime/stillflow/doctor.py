@@ -20,6 +20,7 @@ from stillflow.engine_probes import (
     Finding,
     reinstall,
     try_cuda,
+    try_engine_cache,
     try_onnxruntime,
     try_openvino,
     try_tensorrt,
@@ -55,6 +56,7 @@ def examine() -> list[Finding]:
         ("OpenVINO", False, try_openvino),
         ("NVIDIA driver", False, try_cuda),
         ("TensorRT", False, try_tensorrt),
+        ("engine cache", False, try_engine_cache),
         ("default bundle", True, _default_bundle),
     )
     findings: list[Finding] = []

@@ -29,8 +29,6 @@ TINY_NETWORK = bytes.fromhex(
     "620f0a0179120a0a08080112040a02080442040a001012"
 )
 
-UNUSED = "this release runs networks on ONNX Runtime and OpenVINO only"
-
 TENSORRT_PROBE = """
 import importlib, sys
 trt = importlib.import_module(sys.argv[1])
@@ -174,23 +172,53 @@ def try_cuda() -> Finding:
 
 def try_tensorrt() -> list[Finding]:
     """Try TensorRT and TensorRT-RTX, each in a process of its own."""
+    from stillflow.build.adapter import INSTALL, find_module
+
     findings = []
-    for shown, module in (("TensorRT", "tensorrt"), ("TensorRT-RTX", "tensorrt_rtx")):
-        if importlib.util.find_spec(module) is None:
-            fix = f"pip install {module.replace('_', '-')}   (on a Jetson: sudo apt install tensorrt)"
-            missing = "it is not installed"
-            findings.append(Finding(shown, "absent", missing, fix if _nvidia_present() else None))
+    for shown, library in (("TensorRT", "tensorrt"), ("TensorRT-RTX", "tensorrt_rtx")):
+        module = find_module(library)
+        if module is None:
+            what = (
+                "engines for NVIDIA GPUs"
+                if library == "tensorrt"
+                else "engines for RTX cards, without a GPU too"
+            )
+            missing = f"it is not installed; it builds {what}"
+            findings.append(Finding(shown, "absent", missing, _tensorrt_line() or INSTALL[library]))
             continue
         command = [sys.executable, "-c", TENSORRT_PROBE, module, TINY_NETWORK.hex()]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         if ended.returncode == 0:
             version = ended.stdout.strip()
-            findings.append(Finding(shown, "ok", f"{version} parses a network; {UNUSED}"))
+            findings.append(Finding(shown, "ok", f"{version} parses a network"))
         else:
             said = ended.stderr.strip().splitlines()
             why = said[-1] if said else f"it ended with {ended.returncode}"
             findings.append(Finding(shown, "broken", why, reinstall(shown)))
     return findings
+
+
+def _tensorrt_line() -> str | None:
+    """On a Jetson, the line that installs JetPack's own TensorRT; None elsewhere."""
+    if Path("/etc/nv_tegra_release").exists():
+        return "sudo apt install tensorrt python3-libnvinfer   (JetPack brings it; no wheel serves a Jetson)"
+    return None
+
+
+def try_engine_cache() -> Finding:
+    """Say where built engines are kept, and how much room they take."""
+    from stillflow.build.cache import EngineCache, folder_size
+
+    cache = EngineCache()
+    if not cache.root.is_dir():
+        return Finding("engine cache", "ok", f"{cache.root}, nothing in it yet")
+    stored = cache.stored()
+    damaged = [found for found in stored if found.entry is None]
+    detail = f"{cache.root}, {len(stored)} engines, {folder_size(cache.root) / 1e6:.1f} MB"
+    if damaged:
+        why = f"{detail}; {len(damaged)} damaged: {damaged[0].why}"
+        return Finding("engine cache", "broken", why, "stillflow cache prune")
+    return Finding("engine cache", "ok", detail)
 
 
 def reinstall(name: str) -> str:
@@ -204,6 +232,6 @@ def reinstall(name: str) -> str:
         "ONNX Runtime": "onnxruntime",
         "OpenVINO": "openvino",
         "TensorRT": "tensorrt",
-        "TensorRT-RTX": "tensorrt-rtx",
+        "TensorRT-RTX": "tensorrt_rtx_cu13_libs tensorrt_rtx_cu13_bindings",
     }
     return f"pip install --force-reinstall {wheels.get(name, 'stillflow')}"

@@ -19,6 +19,8 @@ COMMANDS = {
         "stillflow.cli.bundle",
         "Look into a bundle, verify it, or run one of its graphs.",
     ),
+    "build": ("stillflow.cli.build", "Build TensorRT engines of a bundle for one device."),
+    "cache": ("stillflow.cli.cache", "See or clear the cache of built engines."),
 }
 """Name: (module that holds a click command of that name, line in the help). Modules load when used."""
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from stillflow.build.adapter import INSTALL, MODULES
+from stillflow.build.gpu import find_gpu
 from stillflow.errors import StillflowError
 from stillflow.sessions.session import Arithmetic, Device, Session
 
@@ -19,23 +21,43 @@ class _Engine:
     """Where an engine's adapter lives and what it needs. The adapter's module offers ``open_session``."""
 
     module: str
-    package: str
+    packages: tuple[str, ...]
     distributions: tuple[str, ...]
     install: str
+    needs_cuda: bool = False
+
+    @property
+    def package(self) -> str | None:
+        """The first of the packages that is installed, or None."""
+        return next((name for name in self.packages if importlib.util.find_spec(name) is not None), None)
 
 
 _ENGINES = {
     "onnxruntime": _Engine(
         "stillflow.sessions.onnxruntime",
-        "onnxruntime",
+        ("onnxruntime",),
         ("onnxruntime", "onnxruntime-gpu"),
         "pip install onnxruntime",
     ),
     "openvino": _Engine(
-        "stillflow.sessions.openvino", "openvino", ("openvino",), "pip install 'stillflow[openvino]'"
+        "stillflow.sessions.openvino", ("openvino",), ("openvino",), "pip install 'stillflow[openvino]'"
+    ),
+    "tensorrt": _Engine(
+        "stillflow.sessions.tensorrt",
+        MODULES["tensorrt"],
+        ("tensorrt",),
+        INSTALL["tensorrt"],
+        needs_cuda=True,
+    ),
+    "tensorrt_rtx": _Engine(
+        "stillflow.sessions.tensorrt_rtx",
+        MODULES["tensorrt_rtx"],
+        ("tensorrt_rtx_cu13_bindings",),
+        INSTALL["tensorrt_rtx"],
+        needs_cuda=True,
     ),
 }
-"""In order of preference: "auto" takes the first one that is installed."""
+"""In order of preference: "auto" takes the first one that is installed and runs on the CPU."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +66,7 @@ class EngineStatus:
 
     Attributes:
         name: in the registry.
-        usable: its package is installed and imports.
+        usable: its package is installed and imports, and what it runs on is there.
         version: of the package, "" when absent.
         why: what is wrong, "" when usable.
         fix: the line that puts it right, "" when usable.
@@ -71,8 +93,11 @@ def _version(distribution: str) -> str:
 
 def _status(name: str) -> EngineStatus:
     engine = _ENGINES[name]
-    if importlib.util.find_spec(engine.package) is None:
-        return EngineStatus(name, False, "", f"the package {engine.package} is not installed", engine.install)
+    package = engine.package
+    if package is None:
+        return EngineStatus(
+            name, False, "", f"the package {engine.packages[0]} is not installed", engine.install
+        )
     versions = [v for v in map(_version, engine.distributions) if v]
     version = versions[0] if versions else "unknown version"
     if len(versions) > 1:
@@ -85,12 +110,15 @@ def _status(name: str) -> EngineStatus:
             f"pip uninstall {' '.join(engine.distributions)}, then install one of them",
         )
     try:
-        importlib.import_module(engine.package)
+        importlib.import_module(package)
     # A broken binary package raises OSError, AttributeError and others besides ImportError.
     except Exception as error:
         return EngineStatus(
-            name, False, version, f"the package {engine.package} does not import: {error}", engine.install
+            name, False, version, f"the package {package} does not import: {error}", engine.install
         )
+    if engine.needs_cuda and find_gpu() is None:
+        why = "it runs on NVIDIA GPUs, and there is no CUDA device here"
+        return EngineStatus(name, False, version, why, "run it where there is one; it can build engines here")
     return EngineStatus(name, True, version, "", "")
 
 
@@ -107,7 +135,8 @@ def open_session(
 
     Args:
         graph: an ONNX file, or its bytes. Weights must be inside.
-        engine: "onnxruntime", "openvino", or "auto": the first of these that is installed.
+        engine: "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx" (these two on an engine that `stillflow build`
+            made of this very graph), or "auto": the first of the first two that is installed.
         threads: that one run uses; None lets the engine take every core.
         device: where it runs. A device that is missing is an error, never another one silently.
         arithmetic: "bf16" lets openvino compute in bfloat16 where the CPU can; others refuse it.
@@ -117,7 +146,7 @@ def open_session(
         StillflowError: unknown or unusable engine, unsuitable option, or a graph that does not load.
     """
     if engine == "auto":
-        engine = next((n for n in _ENGINES if importlib.util.find_spec(_ENGINES[n].package)), "onnxruntime")
+        engine = next((n for n, e in _ENGINES.items() if not e.needs_cuda and e.package), "onnxruntime")
     if engine not in _ENGINES:
         raise StillflowError(
             f"cannot use the engine '{engine}'",
@@ -127,7 +156,7 @@ def open_session(
     if threads is not None and not 1 <= threads <= 1024:
         fix = "leave threads out for all cores"
         raise StillflowError(f"cannot use {threads} threads", "a session takes 1 to 1024", fix)
-    if importlib.util.find_spec(_ENGINES[engine].package) is None:
+    if _ENGINES[engine].package is None:
         status = _status(engine)
         raise StillflowError(
             f"cannot use the engine '{engine}'", status.why, f"install it with: {status.fix}"

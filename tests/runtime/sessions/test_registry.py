@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from stillflow.build.adapter import find_module
+from stillflow.build.gpu import find_gpu
 from stillflow.errors import StillflowError
 from stillflow.sessions import engine_statuses, open_session, registry
 
@@ -18,7 +20,7 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_statuses_name_every_engine() -> None:
     statuses = {status.name: status for status in engine_statuses()}
-    assert list(statuses) == ["onnxruntime", "openvino"]
+    assert list(statuses) == ["onnxruntime", "openvino", "tensorrt", "tensorrt_rtx"]
     assert statuses["onnxruntime"].usable
     assert statuses["onnxruntime"].version
     for status in statuses.values():
@@ -31,10 +33,11 @@ def test_engine_that_is_not_installed_comes_with_its_install_line(graph_path: Pa
         open_session(graph_path, "openvino")
     with pytest.raises(StillflowError, match=r"onnxruntime is not installed"):
         open_session(graph_path)
-    assert [s.fix for s in engine_statuses()] == [
-        "pip install onnxruntime",
-        "pip install 'stillflow[openvino]'",
-    ]
+    fixes = {status.name: status.fix for status in engine_statuses()}
+    assert fixes["onnxruntime"] == "pip install onnxruntime"
+    assert fixes["openvino"] == "pip install 'stillflow[openvino]'"
+    assert fixes["tensorrt"].startswith("pip install tensorrt ")
+    assert fixes["tensorrt_rtx"] == "pip install 'stillflow[rtx]'"
 
 
 def test_two_wheels_over_each_other_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +59,7 @@ def test_package_that_does_not_import(monkeypatch: pytest.MonkeyPatch, graph_pat
 
 
 def test_unknown_engine_lists_the_known(graph_path: Path) -> None:
-    with pytest.raises(StillflowError, match="auto, onnxruntime, openvino"):
+    with pytest.raises(StillflowError, match="auto, onnxruntime, openvino, tensorrt, tensorrt_rtx"):
         open_session(graph_path, "abacus")
 
 
@@ -73,3 +76,23 @@ def test_missing_file(tmp_path: Path) -> None:
 
 def test_auto_takes_the_first_installed(graph_path: Path) -> None:
     assert open_session(graph_path, "auto").engine == "onnxruntime"
+
+
+def test_auto_never_takes_an_engine_that_needs_a_gpu(
+    graph_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name in ("onnxruntime", "openvino") else real(name)
+    )
+    with pytest.raises(StillflowError, match="onnxruntime is not installed"):
+        open_session(graph_path, "auto")
+
+
+@pytest.mark.skipif(find_gpu() is not None, reason="a CUDA device is here")
+@pytest.mark.parametrize("name", [n for n in ("tensorrt", "tensorrt_rtx") if find_module(n)])
+def test_an_engine_without_its_gpu_is_not_usable(name: str) -> None:
+    status = next(status for status in engine_statuses() if status.name == name)
+    assert not status.usable
+    assert status.version
+    assert "no CUDA device" in status.why

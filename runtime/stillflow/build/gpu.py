@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The GPU at hand, asked for through the driver's own library: what an engine that is built here is tied to."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+# CUdevice_attribute of cuda.h
+_MULTIPROCESSORS = 16
+_INTEGRATED = 18
+_ECC = 32
+_BUS_BITS = 37
+_L2_BYTES = 38
+_MAJOR = 75
+_MINOR = 76
+_SHARED_OPT_IN = 97
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One CUDA device.
+
+    Attributes:
+        name: as the driver says it.
+        board: what the device tree calls the board, on Jetson; "" elsewhere.
+        compute_capability: such as "8.7".
+        multiprocessors: their number.
+        memory_mib: all of its memory, MiB.
+        l2_kib: of second-level cache, KiB.
+        bus_bits: width of its memory bus.
+        shared_bytes: shared memory that one block may take at most.
+        integrated: shares its memory with the CPU.
+        ecc: its memory corrects errors, and loses some bandwidth to that.
+        driver: version of the kernel driver, or of CUDA in the driver where that is all it says.
+    """
+
+    name: str
+    board: str
+    compute_capability: str
+    multiprocessors: int
+    memory_mib: int
+    l2_kib: int
+    bus_bits: int
+    shared_bytes: int
+    integrated: bool
+    ecc: bool
+    driver: str
+
+
+def find_gpu(index: int = 0) -> Gpu | None:
+    """Describe a CUDA device; None where there is no driver or no device.
+
+    Args:
+        index: as CUDA counts them (CUDA_VISIBLE_DEVICES included).
+    """
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1" if os.name == "posix" else "nvcuda.dll")
+    except OSError:
+        return None
+    device, memory, version = ctypes.c_int(), ctypes.c_size_t(), ctypes.c_int()
+    if cuda.cuInit(0) != 0 or cuda.cuDeviceGet(ctypes.byref(device), index) != 0:
+        return None
+
+    def attribute(number: int) -> int:
+        value = ctypes.c_int()
+        return value.value if cuda.cuDeviceGetAttribute(ctypes.byref(value), number, device) == 0 else 0
+
+    name = ctypes.create_string_buffer(256)
+    cuda.cuDeviceGetName(name, len(name), device)
+    cuda.cuDeviceTotalMem_v2(ctypes.byref(memory), device)
+    cuda.cuDriverGetVersion(ctypes.byref(version))
+    return Gpu(
+        name=name.value.decode(errors="replace"),
+        board=_board(),
+        compute_capability=f"{attribute(_MAJOR)}.{attribute(_MINOR)}",
+        multiprocessors=attribute(_MULTIPROCESSORS),
+        memory_mib=memory.value >> 20,
+        l2_kib=attribute(_L2_BYTES) >> 10,
+        bus_bits=attribute(_BUS_BITS),
+        shared_bytes=attribute(_SHARED_OPT_IN),
+        integrated=bool(attribute(_INTEGRATED)),
+        ecc=bool(attribute(_ECC)),
+        driver=_driver() or f"CUDA {version.value // 1000}.{version.value % 1000 // 10}",
+    )
+
+
+def _board() -> str:
+    try:
+        return Path("/proc/device-tree/model").read_bytes().rstrip(b"\0").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _driver() -> str:
+    """Version of the kernel driver: "580.65.06"; on Jetson the release of its Linux; "" when neither is said."""
+    try:
+        text = Path("/sys/module/nvidia/version").read_text().strip()
+    except OSError:
+        text = ""
+    if not text:
+        try:
+            text = Path("/etc/nv_tegra_release").read_text().split("GCID")[0].strip(" #,")
+        except OSError:
+            return ""
+    return text[:100]
