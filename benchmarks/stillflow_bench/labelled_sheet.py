@@ -52,10 +52,10 @@ def draw(item: LabelledPhoto, answer: Answer, loop: Loop) -> ByteArray:
     """
     height = max(1, round(TILE * item.classes.shape[0] / item.classes.shape[1]))
     photo = _fit(item.photo, height)
-    shown = sheet.times(loop.scene.frames, int(loop.scene.arrays.cycles.max()))[1:]
+    shown = sheet.times(loop.scene.frames, int(loop.arrays.cycles.max()))[1:]
     times = [shown[0], shown[1], shown[2], shown[4]]
     frames = [loop.scene.frame(t) for t in times]
-    still = loop.scene.arrays.photo
+    still = loop.arrays.photo
     change = np.max([cv2.absdiff(frame, still) for frame in frames], axis=0)
     first = {
         f"{item.name}, suitability {item.suitability}": photo,

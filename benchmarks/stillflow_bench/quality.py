@@ -155,7 +155,7 @@ def measure_loop(name: str, loop: Loop) -> list[Row]:
         name: of the photo, in the rows.
         loop: any loop.
     """
-    arrays = loop.scene.arrays
+    arrays = loop.arrays
     about: dict[str, Any] = {
         "photo": name,
         "size": f"{arrays.width}x{arrays.height}",

@@ -46,20 +46,20 @@ def draw(loop: Loop, title: str, *, close_ups: bool = True) -> ByteArray:
     Returns:
         (H, W, 3) uint8 RGB.
     """
-    scene = loop.scene
-    shown = times(scene.frames, int(scene.arrays.cycles.max()))
+    scene, arrays = loop.scene, loop.arrays
+    shown = times(scene.frames, int(arrays.cycles.max()))
     frames = [scene.frame(t) for t in shown]
     names = [f"frame {t} of {scene.frames}" for t in shown]
     names[-1] += ", mid cycle"
-    motion = loop.motion.picture(scene.arrays.photo)
+    motion = loop.motion.picture(arrays.photo)
     height = max(1, round(TILE * scene.height / scene.width))
     whole = [_shrunk(f, height) for f in (motion, *frames)]
     rows = [strip([title, *names], whole)]
     if close_ups and loop.moving_share > 0:
-        top, left, bottom, right = _busiest(scene.arrays, height)
+        top, left, bottom, right = _busiest(arrays, height)
         close = [f[top:bottom, left:right] for f in (motion, *frames)]
         rows.append(strip(["at full size", *names], close))
-        plain = [plain_warp(scene.arrays, t)[top:bottom, left:right] for t in shown]
+        plain = [plain_warp(arrays, t)[top:bottom, left:right] for t in shown]
         blank = np.full_like(close[0], 24)
         rows.append(strip(["plain warp", *names], [blank, *plain]))
     return np.vstack(rows)

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from stillflow.animator import Animator as Animator
-    from stillflow.animator import Loop as Loop
     from stillflow.bundle import Bundle as Bundle
     from stillflow.errors import StillflowError as StillflowError
     from stillflow.guidance import Arrow as Arrow
     from stillflow.guidance import Guidance as Guidance
+    from stillflow.loop import Loop as Loop
     from stillflow.motion import Motion as Motion
     from stillflow.photo import Photo as Photo
     from stillflow.photo import load_photo as load_photo
@@ -34,7 +34,7 @@ _HOMES = {
     "Arrow": "stillflow.guidance",
     "Bundle": "stillflow.bundle",
     "Guidance": "stillflow.guidance",
-    "Loop": "stillflow.animator",
+    "Loop": "stillflow.loop",
     "Motion": "stillflow.motion",
     "Photo": "stillflow.photo",
     "Scene": "stillflow.scene",

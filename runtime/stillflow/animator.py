@@ -9,22 +9,23 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from stillflow.errors import StillflowError
 from stillflow.guidance import Guidance, Hints
-from stillflow.photo import ByteArray, Photo, load_photo
+from stillflow.loop import AnyScene
+from stillflow.loop import Loop as Loop
+from stillflow.photo import Photo, load_photo
 
 if TYPE_CHECKING:
     from stillflow.assess import Suitability
-    from stillflow.bundle import Bundle
+    from stillflow.bundle import Bundle, Manifest
     from stillflow.flow import Run
     from stillflow.generator import Generator
     from stillflow.motion import Motion
-    from stillflow.scene import Scene
     from stillflow.sessions import Session
-    from stillflow.video import Batch
 
 log = logging.getLogger(__name__)
 
@@ -34,109 +35,8 @@ MAX_SECONDS = 60.0
 MAX_FPS = 240.0
 """Highest frame rate; no common player shows more."""
 
-Progress = Callable[[int, int], None]
-"""Called with (frames done, frames in all) after every frame."""
-
-
-@dataclass(frozen=True, eq=False)
-class Loop:
-    """A seamless loop, ready to be shown or saved. Frames are rendered when asked for.
-
-    Attributes:
-        photo: the photo at the loop's size.
-        motion: what the networks and the user say about how it moves.
-        scene: the geometry that frames are made of.
-        suitability: how well this photo lends itself to a loop.
-        seconds: time each stage took: read, motion, assess, scene; and video once saved. What several
-            futures share counts for the first.
-        runs: what ran: engine, provider, and per output "network" or the baseline's name.
-        seed: which future of the photo this is.
-        strength: factor on every speed that was used.
-        strength_why: "given", "natural", or in plain words why it was lowered.
-    """
-
-    photo: Photo
-    motion: Motion
-    scene: Scene
-    suitability: Suitability
-    seconds: dict[str, float] = field(default_factory=dict)
-    runs: dict[str, str] = field(default_factory=dict)
-    seed: int = 0
-    strength: float = 1.0
-    strength_why: str = "natural"
-
-    def __len__(self) -> int:
-        return self.scene.frames
-
-    @property
-    def fps(self) -> float:
-        """Frames a second."""
-        return self.scene.fps
-
-    @property
-    def moving_share(self) -> float:
-        """How much of the picture moves, 0..1."""
-        # A matte of 1 is touched by light alone.
-        return float((self.scene.matte > 1).mean())
-
-    def frame(self, index: int) -> ByteArray:
-        """Render one frame.
-
-        Args:
-            index: any whole number; the loop repeats, so frame(len(loop)) is frame(0).
-
-        Returns:
-            (H, W, 3) uint8 RGB.
-        """
-        return self.scene.frame(index % len(self))
-
-    def save(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        loops: int = 1,
-        format: str | None = None,
-        alpha: bool = False,
-        progress: Progress | None = None,
-        batch: Batch | None = None,
-    ) -> int:
-        """Write the loop to a file, a numbered sequence, or standard output.
-
-        The file appears under its name when it is complete; after an error or an interruption nothing
-        is left of it.
-
-        Args:
-            path: .mp4, .webm, .webp, .gif, .apng or .png (which animates too); a folder ending in / or
-                a pattern like frames/%04d.png for numbered pictures; "-" for raw RGB on standard output.
-            loops: how often the loop is repeated in the file; webp, gif and apng repeat for ever with 1.
-            format: one of the formats above, when the name does not say it.
-            alpha: keep only the moving layer, transparent elsewhere (webm).
-            progress: called with (frames done, frames in all) after every frame.
-            batch: outputs that appear together (``stillflow.video.Batch``); this one waits for its commit.
-
-        Returns:
-            Bytes written.
-
-        Raises:
-            StillflowError: the format is unknown, the folder is missing, read-only or full.
-        """
-        from stillflow.video import open_sink, record
-
-        started = time.perf_counter()
-        sink = open_sink(
-            path,
-            width=self.scene.width,
-            height=self.scene.height,
-            fps=self.fps,
-            format=format,
-            loops=loops,
-            matte=self.scene.matte if alpha else None,
-        )
-        if batch is not None:
-            batch.hold(sink)
-        written = record(self.scene, sink, progress=progress)
-        self.seconds["video"] = time.perf_counter() - started
-        return written
+Ask = Callable[[str], "Run"]
+"""Gives the ``run`` of a network by its name."""
 
 
 class Animator:
@@ -145,23 +45,30 @@ class Animator:
     Args:
         bundle: an opened bundle, the path of one, the name of a shipped one, or None for the default.
         engine: what runs the networks: "auto", or a name that ``stillflow doctor`` lists.
+        precision: which of each network's files: "fp32", "fp16" or "int8"; None: the bundle's default.
 
     Raises:
         StillflowError: the bundle is unknown, malformed or too new. A damaged network or an engine that
             is not available shows when the first photo needs it.
     """
 
-    def __init__(self, bundle: Bundle | str | os.PathLike[str] | None = None, engine: str = "auto") -> None:
+    def __init__(
+        self,
+        bundle: Bundle | str | os.PathLike[str] | None = None,
+        engine: str = "auto",
+        precision: str | None = None,
+    ) -> None:
         from stillflow.bundle import Bundle
 
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         self.engine = engine
+        self.precision = precision
         self._sessions: dict[str, Session] = {}
 
     def session(self, graph: str) -> Session:
         """Return the loaded network of that name, loading it at the first call."""
         if graph not in self._sessions:
-            self._sessions[graph] = self.bundle.session(graph, self.engine)
+            self._sessions[graph] = self.bundle.session(graph, self.engine, precision=self.precision)
         return self._sessions[graph]
 
     def animate(
@@ -222,19 +129,20 @@ class Animator:
             The loops, one by one.
 
         Raises:
-            StillflowError: as ``animate``, and a count or a last seed out of range.
+            StillflowError: as ``animate``, a count or a last seed out of range, or several futures of a
+                given velocity.
         """
         from stillflow.futures import asked_once, check_futures
 
         check_timing(seconds, fps)
         seed = guidance.seed if guidance is not None else 0
-        check_futures(count, seed)
+        check_futures(count, seed, given=guidance is not None and guidance.velocity is not None)
         watch: dict[str, float] = {}
         with _stage(watch, "read"):
-            picture, hints = self._read(photo, guidance, size)
+            picture, hints = self._read(photo, guidance, size, fps)
 
         def one_by_one() -> Iterator[Loop]:
-            ask = asked_once(self.session("flow").run)
+            ask = cache(lambda name: asked_once(self.session(name).run))
             for seed in range(hints.seed, hints.seed + count):
                 stages = dict(watch) if seed == hints.seed else {"read": 0.0}
                 drawn = replace(hints, seed=seed)
@@ -246,7 +154,7 @@ class Animator:
         self,
         picture: Photo,
         hints: Hints,
-        ask: Run,
+        ask: Ask,
         watch: dict[str, float],
         *,
         seconds: float,
@@ -257,7 +165,6 @@ class Animator:
         with _stage(watch, "motion"):
             motion = self._motion(picture, hints, ask)
         from stillflow.assess import assess
-        from stillflow.scene import build_scene
 
         with _stage(watch, "assess"):
             suitability = assess(picture, motion, placed=hints.placed, seconds=seconds)
@@ -268,10 +175,7 @@ class Animator:
                 strength, why = suitability.strength, suitability.strength_why
                 motion = self._motion(picture, replace(hints, strength=strength), ask)
         with _stage(watch, "scene"):
-            outputs = self.bundle.manifest.outputs
-            scene = build_scene(
-                picture, motion, seconds=seconds, fps=fps, generator=self._generator(), outputs=outputs
-            )
+            scene = self._scene(picture, motion, hints, seconds=seconds, fps=fps)
         runs = self._runs(motion, scene)
         return Loop(picture, motion, scene, suitability, watch, runs, hints.seed, strength, why)
 
@@ -290,29 +194,60 @@ class Animator:
             size: longest side in pixels; None keeps the photo's size.
         """
         picture, hints = self._read(photo, guidance, size)
-        return self._motion(picture, hints, self.session("flow").run)
+        return self._motion(picture, hints, self._ask)
 
     def assess(self, photo: Photo | str | os.PathLike[str], guidance: Guidance | None = None) -> Suitability:
         """Say how well a photo lends itself to a loop, and why not."""
         from stillflow.assess import assess
 
         picture, hints = self._read(photo, guidance, None)
-        return assess(picture, self._motion(picture, hints, self.session("flow").run), placed=hints.placed)
+        return assess(picture, self._motion(picture, hints, self._ask), placed=hints.placed)
 
     def _read(
-        self, photo: Photo | str | os.PathLike[str], guidance: Guidance | None, size: int | None
+        self,
+        photo: Photo | str | os.PathLike[str],
+        guidance: Guidance | None,
+        size: int | None,
+        fps: float | None = None,
     ) -> tuple[Photo, Hints]:
         whole = photo if isinstance(photo, Photo) else load_photo(photo)
         picture = whole.fitted(size)
-        return picture, (guidance or Guidance()).resolve(picture.height, picture.width)
+        hints = (guidance or Guidance()).resolve(picture.height, picture.width, fps)
+        check_context(self.bundle.manifest, hints)
+        return picture, hints
 
-    def _motion(self, picture: Photo, hints: Hints, ask: Run) -> Motion:
+    def _ask(self, name: str) -> Run:
+        return self.session(name).run
+
+    def _motion(self, picture: Photo, hints: Hints, ask: Ask) -> Motion:
         from stillflow.flow import predict_motion
         from stillflow.futures import draw_future
 
         manifest = self.bundle.manifest
-        motion = predict_motion(picture, hints, ask, manifest.outputs, manifest.sizes.flow_long_side)
+        motion = predict_motion(picture, hints, ask("flow"), manifest.outputs, manifest.sizes.flow_long_side)
+        asked = "velocity_guided" if hints.arrows else "velocity_unguided"
+        if manifest.outputs[asked] == "scene_flow" and hints.velocity is None:
+            from stillflow.scene_flow import scene_velocity
+
+            graph = self.bundle.graph("scene_flow")
+            velocity = scene_velocity(picture, motion, hints, ask("scene_flow"), graph)
+            sources = {**motion.sources, "velocity": "scene_flow"}
+            motion = replace(motion, velocity=velocity, sources=sources)
         return draw_future(motion, hints)
+
+    def _scene(self, picture: Photo, motion: Motion, hints: Hints, *, seconds: float, fps: float) -> AnyScene:
+        manifest = self.bundle.manifest
+        if manifest.loop.rule == "symmetric_splat":
+            from stillflow.features.feature_scene import build_feature_scene, splat_velocity
+            from stillflow.features.networks import feature_networks
+
+            velocity = splat_velocity(picture, motion, hints, fps)
+            networks = feature_networks(manifest, self._ask)
+            return build_feature_scene(picture, velocity, networks, seconds=seconds, fps=fps)
+        from stillflow.scene import build_scene
+
+        generator, outputs = self._generator(), manifest.outputs
+        return build_scene(picture, motion, seconds=seconds, fps=fps, generator=generator, outputs=outputs)
 
     def _generator(self) -> Generator | None:
         """Return the generator network, None when the bundle plays the closed forms instead."""
@@ -323,15 +258,37 @@ class Animator:
 
         return generator_from(self.session("generator").run)
 
-    def _runs(self, motion: Motion, scene: Scene) -> dict[str, str]:
+    def _runs(self, motion: Motion, scene: AnyScene) -> dict[str, str]:
         session = self.session("flow")
+        # A generator that throws features plays what flows, and neither sway nor light.
+        splat = self.bundle.manifest.loop.rule == "symmetric_splat"
+        sources = {k: v for k, v in motion.sources.items() if not (splat and k in ("sway", "light"))}
         return {
             "bundle": self.bundle.manifest.name,
             "engine": session.engine,
             "provider": session.provider,
-            **motion.sources,
+            **sources,
             **scene.sources,
         }
+
+
+def check_context(manifest: Manifest, hints: Hints) -> None:
+    """Refuse a text's context where no network reads one.
+
+    Args:
+        manifest: of the bundle.
+        hints: resolved guidance.
+
+    Raises:
+        StillflowError: there is a context, and nobody for it.
+    """
+    reads = any(t.name == "context" for g in manifest.graphs if g.name == "scene_flow" for t in g.inputs)
+    if hints.context is not None and not reads:
+        raise StillflowError(
+            "cannot use a context",
+            f"no network of the bundle {manifest.name} reads a text",
+            "leave out --context, or use a bundle with a text-conditioned scene_flow network",
+        )
 
 
 def check_timing(seconds: float, fps: float) -> None:

@@ -111,7 +111,16 @@ def predict_motion(
     error = np.exp(np.clip(_to_field(out["spread"][0, 0], h, w), -20, 20)) / np.float32(VELOCITY_UNIT)
     confidence = 1 / (1 + error / (np.hypot(velocity[..., 0], velocity[..., 1]) + SLOWEST))
     sources = {"velocity": "network", "matte": "network"}
-    matte, classes = _matte_and_classes(moves, logits, hints, h, w)
+    if hints.velocity is None:
+        matte, classes = _matte_and_classes(moves, logits, hints, h, w)
+    else:
+        velocity, share = hints.velocity.smooth(h, w, photo.height / photo.width)
+        allowed = may_change(hints, h, w)
+        matte = share if allowed is None else share * allowed
+        classes = _classes_of_field(matte, logits)
+        # As with arrows, the user has settled the direction; and what moves.
+        confidence = np.ones_like(confidence)
+        sources = {"velocity": "file", "matte": "file"}
     if hints.arrows:
         # Who drew arrows has settled the direction.
         confidence = np.ones_like(confidence)
@@ -122,7 +131,7 @@ def predict_motion(
             # An arrow on a river says nothing of the clouds; inside a mask it speaks for everything.
             group = None if hints.mask is not None else logits[list(FLOW_CLASSES)].argmax(0).astype(np.uint8)
             velocity = bend_velocity(velocity, hints.arrows, aspect, group)
-    if hints.mask is not None:
+    if hints.mask is not None and hints.velocity is None:
         sources["matte"] = "user"
     velocity = np.ascontiguousarray(velocity * np.float32(hints.strength), np.float32)
     order = occlusion_order(classes)
@@ -149,8 +158,8 @@ def predict_motion(
 
 
 def _doubt(out: Mapping[str, npt.NDArray[np.float32]], hints: Hints, h: int, w: int) -> FloatArray:
-    """Probability that the opposite direction is the true one: half of "either would do"; none under arrows."""
-    if "either" not in out or hints.arrows:
+    """Probability that the opposite direction is the true one: half of "either would do"; none where the user said."""
+    if "either" not in out or hints.arrows or hints.velocity is not None:
         return np.zeros((h, w), np.float32)
     return np.asarray(0.5 * _sigmoid(_to_field(out["either"][0, 0], h, w)), np.float32)
 
@@ -206,3 +215,11 @@ def _matte_and_classes(
     if hints.still is not None:
         matte = matte * (1 - cv2.resize(hints.still, (w, h), interpolation=cv2.INTER_AREA))
     return np.ascontiguousarray(matte, np.float32), np.ascontiguousarray(classes, np.uint8)
+
+
+def _classes_of_field(matte: FloatArray, logits: FloatArray) -> ByteArray:
+    """Classes (h, w) under a velocity from elsewhere: where it moves the network's, if that flows, else water."""
+    said = logits.argmax(0)
+    still = np.array(STILL_CLASSES)[logits[list(STILL_CLASSES)].argmax(0)]
+    flowing = np.where(np.isin(said, FLOW_CLASSES), said, FLOW_CLASSES[0])
+    return np.ascontiguousarray(np.where(matte > 0, flowing, still), np.uint8)

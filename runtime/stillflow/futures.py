@@ -86,9 +86,9 @@ def draw_future(motion: Motion, hints: Hints) -> Motion:
         hints: its seed says which future; its arrows say what is not in question. Both are resolved.
 
     Returns:
-        The motion with another velocity; the very same object for seed 0.
+        The motion with another velocity; the very same object for seed 0, and where the user gave the velocity.
     """
-    if hints.seed == 0:
+    if hints.seed == 0 or hints.velocity is not None:
         return motion
     flows = (motion.flow_matte > 0.5) * motion.classes
     if not flows.any():
@@ -134,16 +134,24 @@ def draws(seed: int, label: int) -> Mapping[str, float]:
     return {"turn": uniform["turn"], **normal}
 
 
-def check_futures(count: int, seed: int) -> None:
+def check_futures(count: int, seed: int, *, given: bool = False) -> None:
     """Refuse a number of futures that cannot be made.
 
     Args:
         count: how many.
         seed: of the first.
+        given: the user gave the velocity, so that there is only one way it could move.
 
     Raises:
-        StillflowError: fewer than 1 or more than 64, or the last seed would be too large.
+        StillflowError: fewer than 1 or more than 64, the last seed would be too large, or several of a given
+            velocity.
     """
+    if given and count > 1:
+        raise StillflowError(
+            f"cannot make {count} futures of one velocity",
+            "it says how everything moves, so that all of them would be the same",
+            "leave out --futures, or --velocity",
+        )
     if not 1 <= count <= MAX_FUTURES:
         raise StillflowError(
             f"cannot make {count} futures",

@@ -7,12 +7,15 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 import numpy.typing as npt
 
 from stillflow.errors import StillflowError
+
+if TYPE_CHECKING:
+    from stillflow.velocity_field import VelocityField
 
 MAX_STRENGTH = 3.0
 """Three times the natural speed; beyond it traces leave the picture within one loop."""
@@ -146,6 +149,8 @@ class Hints:
         strength: factor on every speed, 0..3.
         seed: which future: 0 is the most probable motion, other numbers are other plausible ones.
         adaptive: the user left the strength open, so it may be lowered where the loop would show artefacts.
+        velocity: a field from elsewhere, played instead of what the network would say; None when there is none.
+        context: (1, 77, 768) float32, what a text encoder said, for networks that read a text; None without one.
     """
 
     mask: FloatArray | None = None
@@ -154,16 +159,18 @@ class Hints:
     strength: float = 1.0
     seed: int = 0
     adaptive: bool = False
+    velocity: VelocityField | None = None
+    context: FloatArray | None = None
 
     @property
     def placed(self) -> bool:
         """Whether the user said what moves: then the question is no longer if something does."""
-        return self.mask is not None or bool(self.arrows)
+        return self.mask is not None or bool(self.arrows) or self.velocity is not None
 
     @property
     def guided(self) -> bool:
         """Whether the user said anything about where or which way."""
-        return self.mask is not None or self.still is not None or bool(self.arrows)
+        return self.placed or self.still is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,9 +185,13 @@ class Guidance:
             artefacts (``stillflow.artefacts``).
         seed: which future: 0 is the most probable motion, any other number up to 2^32 - 1 is another
             plausible one (``stillflow.futures``).
+        velocity: a .npy or .flo file or an array (h, w, 2): pixels a frame at its own size, of any size and
+            shape. It is played instead of what the flow network would say, and moves where it is not 0.
+        context: a .npz file or an array (77, 768), for bundles whose networks read a text: what the text encoder
+            of CLIP ViT-L/14 said of it.
 
     Raises:
-        StillflowError: strength or seed out of range.
+        StillflowError: strength or seed out of range, or arrows beside a velocity.
     """
 
     mask: MapSource | None = None
@@ -188,9 +199,17 @@ class Guidance:
     arrows: tuple[Arrow, ...] = ()
     strength: float | None = None
     seed: int = 0
+    velocity: VelocityField | MapSource | None = None
+    context: MapSource | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "arrows", tuple(self.arrows))
+        if self.arrows and self.velocity is not None:
+            raise StillflowError(
+                "cannot use arrows and a velocity together",
+                "both say which way everything goes",
+                "leave out --arrow or --velocity; --mask and --still go with either",
+            )
         if self.strength is not None and not 0 <= self.strength <= MAX_STRENGTH:
             raise StillflowError(
                 f"cannot use the strength {self.strength:g}",
@@ -204,19 +223,22 @@ class Guidance:
                 "give 0, for example",
             )
 
-    def resolve(self, height: int, width: int) -> Hints:
+    def resolve(self, height: int, width: int, fps: float | None = None) -> Hints:
         """Read the maps and bring them to the photo's size.
 
         Args:
             height: of the photo, pixels.
             width: of the photo, pixels.
+            fps: frames a second of the loop, at which a velocity in pixels a frame is played; None: 30, or
+                what the velocity says itself.
 
         Returns:
             The hints.
 
         Raises:
             StillflowError: a map cannot be read, holds NaN, has another aspect ratio than the photo (more
-                than 2 % off), the mask is black all over, or nothing of it is left beside the still map.
+                than 2 % off), the mask is black all over, or nothing of it is left beside the still map; or the
+                velocity or the context cannot be used.
         """
         mask = None if self.mask is None else _read_map(self.mask, "mask", height, width)
         still = None if self.still is None else _read_map(self.still, "still map", height, width)
@@ -234,8 +256,19 @@ class Guidance:
                     "it covers everything that could move",
                     "leave black what may move",
                 )
+        velocity = context = None
+        if self.velocity is not None:
+            from stillflow.velocity_file import velocity_from
+
+            velocity = velocity_from(self.velocity, fps)
+        if self.context is not None:
+            from stillflow.scene_flow import context_from
+
+            context = context_from(self.context)
         strength = 1.0 if self.strength is None else self.strength
-        return Hints(mask, still, self.arrows, strength, self.seed, adaptive=self.strength is None)
+        # Whoever gives a velocity has said how fast.
+        adaptive = self.strength is None and velocity is None
+        return Hints(mask, still, self.arrows, strength, self.seed, adaptive, velocity, context)
 
 
 def _name(source: MapSource | None, kind: str) -> str:

@@ -61,9 +61,9 @@ def test_second_photo_is_warm(
     loaded = []
     load = Bundle.session
 
-    def counted(self: Bundle, name: str, *words: str) -> object:
+    def counted(self: Bundle, name: str, *words: str, **options: str) -> object:
         loaded.append(name)
-        return load(self, name, *words)
+        return load(self, name, *words, **options)
 
     monkeypatch.setattr(Bundle, "session", counted)
     warm = Animator(default_bundle)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
+from stillflow.bundle.interfaces import interface_problems
 from stillflow.errors import StillflowError
 
 SCHEMA_VERSION = "1.1"
@@ -315,11 +316,7 @@ def _contradictions(manifest: Manifest) -> Iterator[str]:
         for entry in entries:
             if entry.graph not in names:
                 yield f"{kind} speak of a graph {entry.graph} that is not there"
-    splat = manifest.loop.rule == "symmetric_splat"
-    if splat != (manifest.outputs.get("plate") == "decoder") or splat != (
-        manifest.outputs.get("blend") == "symmetric_splat"
-    ):
-        yield "the loop rule symmetric_splat goes with outputs.plate decoder and outputs.blend symmetric_splat"
+    yield from interface_problems(manifest)
     for output, choices in OUTPUT_CHOICES.items():
         chosen = manifest.outputs.get(output)
         if chosen not in choices:

@@ -13,6 +13,7 @@ Examples:
   stillflow animate lake.jpg -o loop.webm --mask water.png --arrow 0.2,0.6,0.5,0.6,3
   stillflow animate sky.jpg -o loop.mp4 --futures 4        loop-1.mp4 ... loop-4.mp4
   stillflow animate sky.jpg -o best.mp4 --seed 2           what loop-3.mp4 shows
+  stillflow animate falls.jpg -o loop.mp4 --velocity falls.flo
   stillflow animate sea.jpg -o loop.gif --size 480 --seconds 3 --fps 15 --overwrite
   stillflow animate sea.jpg -o - --size 640 > frames.rgb
 
@@ -74,6 +75,8 @@ def animate(
     mask: str | None,
     still: str | None,
     arrows: tuple[str, ...],
+    velocity: str | None,
+    context: str | None,
     strength: float | None,
     seed: int,
     futures: int,
@@ -85,6 +88,7 @@ def animate(
     alpha: bool,
     bundle: str | None,
     engine: str,
+    precision: str | None,
     overwrite: bool,
     force: bool,
     as_json: bool,
@@ -92,18 +96,19 @@ def animate(
 ) -> None:
     """Turn PHOTO into a seamless loop.
 
-    With nothing else said the network decides what moves and which way. A mask, a still map and arrows
-    overrule it. A photo that will not work is refused with the reason, unless --force is given; where the
-    loop would show artefacts it is slowed down, unless --strength says how fast it should be.
+    With nothing else said the network decides what moves and which way. A mask, a still map, arrows and a
+    velocity field overrule it. A photo that will not work is refused with the reason, unless --force is given;
+    where the loop would show artefacts it is slowed down, unless --strength says how fast it should be.
     """
-    guidance = to_guidance(mask, still, arrows, 1.0 if force and strength is None else strength, seed)
+    strength = 1.0 if force and strength is None else strength
+    guidance = to_guidance(mask, still, arrows, strength, seed, velocity, context)
     from stillflow.animator import Animator, check_timing
     from stillflow.cli.summary import Report
     from stillflow.output import check_loop_targets
 
     check_timing(seconds, fps)
     names = check_loop_targets(output, futures, format=format_, source=photo, overwrite=overwrite or force)
-    found = Animator(bundle, engine).futures(
+    found = Animator(bundle, engine, precision).futures(
         photo, guidance, futures, seconds=seconds, fps=fps, size=size, strict=not force
     )
     report = Report(names, loops, as_json=as_json, quiet=quiet)

@@ -29,26 +29,27 @@ WORDS = ("unsuitable", "poor", "good", "very good")
 @network_options
 @click.option("--force", is_flag=True, help="Exit with 0 whatever the verdict.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object on stdout.")
-@click.pass_context
 def assess(
-    context: click.Context,
     *,
     photo: str,
     mask: str | None,
     still: str | None,
     arrows: tuple[str, ...],
+    velocity: str | None,
+    context: str | None,
     strength: float | None,
     seed: int,
     bundle: str | None,
     engine: str,
+    precision: str | None,
     force: bool,
     as_json: bool,
 ) -> None:
     """Say how well PHOTO lends itself to a loop, from 0 (unsuitable) to 3 (very good), and why not."""
-    guidance = to_guidance(mask, still, arrows, strength, seed)
+    guidance = to_guidance(mask, still, arrows, strength, seed, velocity, context)
     from stillflow.animator import Animator
 
-    found = Animator(bundle, engine).assess(photo, guidance)
+    found = Animator(bundle, engine, precision).assess(photo, guidance)
     if as_json:
         from stillflow.cli.summary import verdict
 
@@ -63,4 +64,4 @@ def assess(
             click.echo(
                 f"  strength {found.strength:g} would look clean; animate takes it unless told otherwise"
             )
-    context.exit(2 if found.verdict == "unsuitable" and not force else 0)
+    click.get_current_context().exit(2 if found.verdict == "unsuitable" and not force else 0)

@@ -34,25 +34,28 @@ def motion(
     mask: str | None,
     still: str | None,
     arrows: tuple[str, ...],
+    velocity: str | None,
+    context: str | None,
     strength: float | None,
     seed: int,
     size: int | None,
     bundle: str | None,
     engine: str,
+    precision: str | None,
     overwrite: bool,
 ) -> None:
     """Write how PHOTO would move: its velocity, matte, classes and confidence.
 
     As a picture, what flows is tinted blue, what sways green, and arrows are one second long.
     """
-    guidance = to_guidance(mask, still, arrows, strength, seed)
+    guidance = to_guidance(mask, still, arrows, strength, seed, velocity, context)
     from stillflow.animator import Animator
     from stillflow.motion_file import check_motion_target, write_motion
     from stillflow.photo import load_photo
 
     path = check_motion_target(output, photo, overwrite=overwrite)
     picture = load_photo(photo).fitted(size)
-    found = Animator(bundle, engine).motion(picture, guidance)
+    found = Animator(bundle, engine, precision).motion(picture, guidance)
     write_motion(path, picture, found)
     made = ", ".join(f"{part} by {maker}" for part, maker in found.sources.items())
     click.echo(f"{path}: {100 * float((found.matte > 0.5).mean()):.0f} % of the picture moves ({made})")

@@ -17,7 +17,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def guidance_options(command: Command) -> Command:
-    """Add --mask, --still, --arrow, --strength and --seed."""
+    """Add --mask, --still, --arrow, --velocity, --context, --strength and --seed."""
     for option in reversed(
         (
             click.option(
@@ -31,6 +31,16 @@ def guidance_options(command: Command) -> Command:
                 metavar="X0,Y0,X1,Y1[,SECONDS]",
                 help="What lies at the tail moves to the head in SECONDS (2). Fractions of width and height. "
                 "May be given several times.",
+            ),
+            click.option(
+                "--velocity",
+                metavar="FIELD.npy|.flo",
+                help="Play this motion field: (h, w, 2), x and y in pixels a frame at its own size. Not with --arrow.",
+            ),
+            click.option(
+                "--context",
+                metavar="FILE.npz",
+                help="What a text encoder said, for bundles whose flow network reads a text.",
             ),
             click.option(
                 "--strength",
@@ -50,7 +60,7 @@ def guidance_options(command: Command) -> Command:
 
 
 def network_options(command: Command) -> Command:
-    """Add --bundle and --engine."""
+    """Add --bundle, --engine and --precision."""
     for option in reversed(
         (
             click.option(
@@ -58,6 +68,11 @@ def network_options(command: Command) -> Command:
             ),
             click.option(
                 "--engine", default="auto", show_default=True, help="What runs them; see: stillflow doctor."
+            ),
+            click.option(
+                "--precision",
+                metavar="fp32|fp16|int8",
+                help="Which file of each network.  [default: the bundle's]",
             ),
         )
     ):
@@ -97,13 +112,21 @@ def overwrite_option(command: Command) -> Command:
 
 
 def to_guidance(
-    mask: str | None, still: str | None, arrows: tuple[str, ...], strength: float | None, seed: int
+    mask: str | None,
+    still: str | None,
+    arrows: tuple[str, ...],
+    strength: float | None,
+    seed: int,
+    velocity: str | None = None,
+    context: str | None = None,
 ) -> Guidance:
-    """Build the Guidance of the five options."""
+    """Build the Guidance of the seven options."""
     # Imported here: NumPy comes with it, and --help must not wait for that.
     from stillflow.guidance import Arrow, Guidance
 
-    return Guidance(mask, still, tuple(Arrow.parse(text) for text in arrows), strength, seed)
+    return Guidance(
+        mask, still, tuple(Arrow.parse(text) for text in arrows), strength, seed, velocity, context
+    )
 
 
 @contextlib.contextmanager

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Feature scene: a loop whose frames a generator of others decodes, behind the same calls as a cross-faded scene.
+
+The photo is encoded once; a frame throws its features along the motion from both ends of the loop and decodes what
+landed. Only what moves is decoded: elsewhere a frame is the photo, to the last bit. Where nothing landed over more
+than the decoder can close, it would paint mid grey; there the photo, or a layered generator's background, is shown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from stillflow.errors import StillflowError
+from stillflow.features.displacements import Displacements
+from stillflow.features.networks import STATES_SHARE, FeatureNetworks
+from stillflow.features.painter import Painter, plain_painter
+from stillflow.features.tiles import TiledGraph, moving_windows
+from stillflow.guidance import Hints
+from stillflow.kernels.arrays import ByteArray, FloatArray
+from stillflow.kernels.splat_source import Window, share_at
+from stillflow.motion import Motion
+from stillflow.photo import Photo
+from stillflow.region import flow_region, inner_ramp
+
+MATTE_RAMP = 6.0
+"""Pixels of a 1280-wide picture over which the matte rises from the region's edge inwards."""
+
+FEATHER = 12
+"""Pixels over which what fills a hole passes into what the network painted around it."""
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureScene:
+    """One photo, encoded and ready to be played. Made by ``build_feature_scene``.
+
+    Attributes:
+        photo: (H, W, 3) uint8. Where the matte is 0 a frame holds exactly these bytes.
+        matte: (H, W) uint8, 255 where a frame is what the network painted.
+        velocity: (H', W', 2) float32, pixels a frame, at the padded size.
+        painter: the generator with the encoded photo.
+        displacements: of the loop.
+        windows: parts of the picture that are decoded for a frame.
+        frames: N, frames in one loop.
+        fps: frames a second.
+        edge_share: smallest share that either direction keeps.
+        speed_scale: factor applied to the motion's speed: always 1.
+        sources: what made each part.
+    """
+
+    photo: ByteArray
+    matte: ByteArray
+    velocity: FloatArray
+    painter: Painter
+    displacements: Displacements
+    windows: tuple[Window, ...]
+    frames: int
+    fps: float
+    edge_share: float = 0.0
+    speed_scale: float = 1.0
+    sources: Mapping[str, str] = field(
+        default_factory=lambda: {"plate": "decoder", "blend": "symmetric_splat"}
+    )
+
+    @property
+    def height(self) -> int:
+        """Picture height in pixels."""
+        return int(self.matte.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Picture width in pixels."""
+        return int(self.matte.shape[1])
+
+    def frame(self, t: float) -> ByteArray:
+        """Render the frame at time t (in frames, any real number; period ``frames``).
+
+        Returns:
+            (H, W, 3) uint8 RGB, a new array.
+        """
+        out = np.empty_like(self.photo)
+        self.frame_rows(t, 0, self.height, out)
+        return out
+
+    def frame_rows(self, t: float, y0: int, y1: int, out: ByteArray) -> None:
+        """Render rows y0..y1-1 of the frame at time t; any number of threads may call this at once.
+
+        Args:
+            t: time in frames.
+            y0: first row.
+            y1: row after the last.
+            out: (y1 - y0, W, 3) uint8 RGB, written to.
+        """
+        out[:] = self.photo[y0:y1]
+        wanted = [
+            Window(max(w.y0, y0), min(w.y1, y1), w.x0, w.x1) for w in self.windows if w.y0 < y1 and w.y1 > y0
+        ]
+        if not wanted:
+            return
+        forward, backward, share = self._throws(t)
+        # A hole shows up to FEATHER pixels around itself, also where it lies just outside the window.
+        height, width = self.velocity.shape[:2]
+        outer = [_grown(window, FEATHER, height, width) for window in wanted]
+        rows = [self.painter.around(window) for window in outer]
+        aimed = Window(min(w.y0 for w in rows), max(w.y1 for w in rows), 0, width)
+        with self.painter.thrower.thrown(forward, backward, share, aimed) as native:
+            for window, wider in zip(wanted, outer, strict=True):
+                frame, closed = self.painter.paint(wider, native)
+                self._show(window, wider, frame, closed, out[window.y0 - y0 : window.y1 - y0])
+
+    def decoded(self, t: float) -> FloatArray:
+        """What the network paints at time t, all of it, before the matte, the filling of holes and rounding.
+
+        Returns:
+            (H, W, 3) float32 -1..1.
+        """
+        forward, backward, share = self._throws(t)
+        whole = Window(0, self.velocity.shape[0], 0, self.velocity.shape[1])
+        with self.painter.thrower.thrown(forward, backward, share, whole) as native:
+            frame, _ = self.painter.paint(whole, native)
+        return np.ascontiguousarray(np.moveaxis(frame, 0, -1)[: self.height, : self.width])
+
+    def _throws(self, t: float) -> tuple[FloatArray, FloatArray, float]:
+        """Displacements forward and backward, and the forward throw's share."""
+        time = float(t) - self.frames * math.floor(float(t) / self.frames)
+        # For a tiny negative t the subtraction rounds up to N itself, which is 0.
+        time = 0.0 if time >= self.frames else time
+        return *self.displacements.at(time), share_at(time, self.frames, self.edge_share)
+
+    def _show(
+        self, window: Window, outer: Window, frame: FloatArray, closed: FloatArray, out: ByteArray
+    ) -> None:
+        """Put what was painted in an outer window into rows of a frame, as far as the matte lets it."""
+        if (closed == 0).any():
+            fill = self.painter.fill[:, outer.y0 : outer.y1, outer.x0 : outer.x1]
+            frame = frame + hole_share(closed) * (fill - frame)
+        y, x = window.y0 - outer.y0, window.x0 - outer.x0
+        rows, columns = window.y1 - window.y0, window.x1 - window.x0
+        value = (np.moveaxis(frame, 0, -1)[y : y + rows, x : x + columns] + 1) * np.float32(127.5)
+        photo = self.photo[window.y0 : window.y1, window.x0 : window.x1].astype(np.float32)
+        matte = self.matte[window.y0 : window.y1, window.x0 : window.x1, None]
+        shown = np.where(matte == 255, value, photo + (matte / np.float32(255)) * (value - photo))
+        out[:, window.x0 : window.x1] = np.clip(np.rint(shown), 0, 255).astype(np.uint8)
+
+
+def _grown(window: Window, by: int, height: int, width: int) -> Window:
+    """A window and so many pixels around it, within the picture."""
+    return Window(
+        max(0, window.y0 - by),
+        min(height, window.y1 + by),
+        max(0, window.x0 - by),
+        min(width, window.x1 + by),
+    )
+
+
+def hole_share(closed: FloatArray) -> FloatArray:
+    """How much of a pixel is filled: 1 in holes, falling smoothly to 0 ``FEATHER`` pixels around them.
+
+    Args:
+        closed: (h, w) float32, 0 in holes.
+
+    Returns:
+        (h, w) float32 0..1.
+    """
+    distance = cv2.distanceTransform((closed != 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    x = np.clip(1 - distance / FEATHER, 0, 1)
+    return np.asarray(x * x * (3 - 2 * x), np.float32)
+
+
+def build_feature_scene(
+    photo: Photo,
+    velocity: FloatArray,
+    networks: FeatureNetworks,
+    *,
+    seconds: float = 4.0,
+    fps: float = 30.0,
+) -> FeatureScene:
+    """Encode a photo and prepare a loop.
+
+    Args:
+        photo: the picture, of any size.
+        velocity: (H, W, 2) float32, pixels a frame; what has none stays the photo.
+        networks: of a bundle whose loop rule is symmetric_splat.
+        seconds: length of the loop, > 0.
+        fps: frames a second, > 0; the loop has round(seconds * fps) frames.
+
+    Returns:
+        The scene.
+
+    Raises:
+        StillflowError: a velocity of another size.
+    """
+    frames = max(1, round(seconds * fps))
+    if velocity.shape != (photo.height, photo.width, 2):
+        raise StillflowError(
+            "the velocity does not fit the photo",
+            f"it is {velocity.shape}, the photo needs {(photo.height, photo.width, 2)}",
+            "bring it to the photo's size with VelocityField.nearest",
+        )
+    moves = (velocity != 0).any(-1)
+    matte = inner_ramp(moves.astype(np.uint8) * 255, MATTE_RAMP * photo.width / 1280)
+    # The networks' sides divide by something: beyond the picture its last row and column go on.
+    bottom, right = -photo.height % networks.multiple, -photo.width % networks.multiple
+    around = ((0, bottom), (0, right), (0, 0))
+    pixels = np.pad(photo.pixels, around, mode="edge")
+    velocity = np.asarray(np.pad(velocity, around, mode="edge"), np.float32)
+    planar = np.ascontiguousarray(np.moveaxis(pixels, -1, 0)).astype(np.float32)
+    planar /= np.float32(127.5)
+    planar -= np.float32(1)
+    painter: Painter
+    if networks.layers is None:
+        painter = plain_painter(planar, networks)
+    else:
+        from stillflow.features.layered import layered_painter
+
+        painter = layered_painter(planar, networks)
+    return FeatureScene(
+        photo=photo.pixels,
+        matte=matte,
+        velocity=velocity,
+        painter=painter,
+        displacements=Displacements(velocity, frames, int(networks.memory * STATES_SHARE)),
+        windows=_decoded_windows(matte, networks.decoder, pixels.shape[0], pixels.shape[1]),
+        frames=frames,
+        fps=fps,
+        edge_share=networks.edge_share,
+    )
+
+
+def _decoded_windows(matte: ByteArray, decoder: TiledGraph, height: int, width: int) -> tuple[Window, ...]:
+    """Windows of the picture in which the matte lets a frame show what is decoded."""
+    moves = np.zeros((height, width), bool)
+    moves[: matte.shape[0], : matte.shape[1]] = matte > 0
+    return tuple(moving_windows(moves, decoder))
+
+
+def splat_velocity(photo: Photo, motion: Motion, hints: Hints, fps: float) -> FloatArray:
+    """Velocity of a feature scene, at the photo's size.
+
+    A field from elsewhere is taken as the published generators take it, its nearest sample and 0 where the user's
+    maps keep things still. Otherwise it is the motion's, cut along the photo's own colours.
+
+    Args:
+        photo: the picture.
+        motion: of this very picture, strength included.
+        hints: resolved guidance.
+        fps: frames a second of the loop.
+
+    Returns:
+        (H, W, 2) float32 pixels a frame, 0 where nothing flows.
+    """
+    if hints.velocity is None:
+        flows, _ = flow_region(motion, photo.pixels)
+        size = (photo.width, photo.height)
+        velocity = cv2.resize(motion.velocity, size, interpolation=cv2.INTER_LINEAR)
+        velocity *= np.float32(photo.width / fps)
+        velocity[flows == 0] = 0
+        return np.ascontiguousarray(velocity, np.float32)
+    velocity = hints.velocity.nearest(photo.height, photo.width) * np.float32(hints.strength)
+    if hints.mask is not None:
+        velocity[hints.mask < 0.5] = 0
+    if hints.still is not None:
+        velocity[hints.still >= 0.5] = 0
+    return velocity

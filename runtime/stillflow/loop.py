@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A loop: what an animator hands back, to be shown or saved."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Union
+
+from stillflow.errors import StillflowError
+from stillflow.photo import ByteArray, Photo
+
+if TYPE_CHECKING:
+    from stillflow.assess import Suitability
+    from stillflow.features.feature_scene import FeatureScene
+    from stillflow.kernels.arrays import SceneArrays
+    from stillflow.motion import Motion
+    from stillflow.scene import Scene
+    from stillflow.video import Batch
+
+AnyScene = Union["Scene", "FeatureScene"]
+"""What renders the frames: geometry, or a generator that decodes each of them."""
+
+Progress = Callable[[int, int], None]
+"""Called with (frames done, frames in all) after every frame."""
+
+
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """A seamless loop, ready to be shown or saved. Frames are rendered when asked for.
+
+    Attributes:
+        photo: the photo at the loop's size.
+        motion: what the networks and the user say about how it moves.
+        scene: the geometry that frames are made of.
+        suitability: how well this photo lends itself to a loop.
+        seconds: time each stage took: read, motion, assess, scene; and video once saved. What several
+            futures share counts for the first.
+        runs: what ran: engine, provider, and per output "network" or the baseline's name.
+        seed: which future of the photo this is.
+        strength: factor on every speed that was used.
+        strength_why: "given", "natural", or in plain words why it was lowered.
+    """
+
+    photo: Photo
+    motion: Motion
+    scene: AnyScene
+    suitability: Suitability
+    seconds: dict[str, float] = field(default_factory=dict)
+    runs: dict[str, str] = field(default_factory=dict)
+    seed: int = 0
+    strength: float = 1.0
+    strength_why: str = "natural"
+
+    def __len__(self) -> int:
+        return self.scene.frames
+
+    @property
+    def fps(self) -> float:
+        """Frames a second."""
+        return self.scene.fps
+
+    @property
+    def arrays(self) -> SceneArrays:
+        """What the kernels of a cross-faded loop read.
+
+        Raises:
+            StillflowError: its frames are decoded, and there are no such arrays.
+        """
+        from stillflow.scene import Scene
+
+        if not isinstance(self.scene, Scene):
+            raise StillflowError(
+                "cannot look into this loop",
+                "a network decodes its frames, and geometry alone makes none of them",
+                "use a bundle whose loop rule is cross_fade, such as edge",
+            )
+        return self.scene.arrays
+
+    @property
+    def moving_share(self) -> float:
+        """How much of the picture moves, 0..1."""
+        # A matte of 1 is touched by light alone.
+        return float((self.scene.matte > 1).mean())
+
+    def frame(self, index: int) -> ByteArray:
+        """Render one frame.
+
+        Args:
+            index: any whole number; the loop repeats, so frame(len(loop)) is frame(0).
+
+        Returns:
+            (H, W, 3) uint8 RGB.
+        """
+        return self.scene.frame(index % len(self))
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        loops: int = 1,
+        format: str | None = None,
+        alpha: bool = False,
+        progress: Progress | None = None,
+        batch: Batch | None = None,
+    ) -> int:
+        """Write the loop to a file, a numbered sequence, or standard output.
+
+        The file appears under its name when it is complete; after an error or an interruption nothing
+        is left of it.
+
+        Args:
+            path: .mp4, .webm, .webp, .gif, .apng or .png (which animates too); a folder ending in / or
+                a pattern like frames/%04d.png for numbered pictures; "-" for raw RGB on standard output.
+            loops: how often the loop is repeated in the file; webp, gif and apng repeat for ever with 1.
+            format: one of the formats above, when the name does not say it.
+            alpha: keep only the moving layer, transparent elsewhere (webm).
+            progress: called with (frames done, frames in all) after every frame.
+            batch: outputs that appear together (``stillflow.video.Batch``); this one waits for its commit.
+
+        Returns:
+            Bytes written.
+
+        Raises:
+            StillflowError: the format is unknown, the folder is missing, read-only or full.
+        """
+        from stillflow.video import open_sink, record
+
+        started = time.perf_counter()
+        sink = open_sink(
+            path,
+            width=self.scene.width,
+            height=self.scene.height,
+            fps=self.fps,
+            format=format,
+            loops=loops,
+            matte=self.scene.matte if alpha else None,
+        )
+        if batch is not None:
+            batch.hold(sink)
+        written = record(self.scene, sink, progress=progress)
+        self.seconds["video"] = time.perf_counter() - started
+        return written
