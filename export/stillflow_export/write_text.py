@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reports on disk: refused early where they cannot be written, and there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from stillflow.errors import StillflowError
+from stillflow.output import check_file
+
+
+def check_text_file(path: Path, suffixes: Sequence[str]) -> None:
+    """Refuse a report that cannot be written. One that is there is replaced: it can always be made again.
+
+    Args:
+        path: of the report.
+        suffixes: that its name may end in, so that nothing else is replaced by mistake.
+
+    Raises:
+        StillflowError: another ending, no such folder, a folder of that name, or a folder one may not write to.
+    """
+    if path.suffix not in suffixes:
+        raise StillflowError(
+            f"cannot write {path}",
+            f"its name ends in '{path.suffix}'",
+            f"give it a name that ends in {' or '.join(suffixes)}",
+        )
+    check_file(path, overwrite=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file; it appears whole or not at all.
+
+    Raises:
+        StillflowError: the disk does not take it.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        partial.write_bytes(text.encode("utf-8", "replace"))
+        os.replace(partial, path)
+    except OSError as error:
+        why = str(error.strerror or error).lower()
+        fix = "choose a folder that exists, has room and may be written to"
+        raise StillflowError(f"cannot write {path}", why, fix) from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stillflow.errors import StillflowError
+from stillflow_export.write_text import check_text_file, write_text
+
+
+def test_written_whole_and_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    for text in ("one", "two \ud800"):
+        check_text_file(path, (".html",))
+        write_text(path, text)
+    assert path.read_bytes() == b"two ?"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.html"]
+
+
+def test_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "d.html").mkdir()
+    for name, why in (
+        ("photo.jpg", "ends in '.jpg'"),
+        ("none/a.html", "does not exist"),
+        ("d.html", "a folder"),
+    ):
+        with pytest.raises(StillflowError, match=why):
+            check_text_file(tmp_path / name, (".html", ".htm"))
+
+
+def test_a_folder_that_went_away(tmp_path: Path) -> None:
+    with pytest.raises(StillflowError, match="no such file or directory"):
+        write_text(tmp_path / "none" / "a.html", "x")
