@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+import msgspec
+
 import stillflow
 from stillflow.bundle import SCHEMA_VERSION, Bundle, Manifest
 from stillflow.bundle.manifest import (
@@ -34,6 +36,7 @@ from stillflow_export.outputs import decide_outputs
 from stillflow_export.plain_layers import OPSET
 from stillflow_export.plan import GraphPlan, Trained
 from stillflow_export.stored_weights import as_stored, measure_rounding
+from stillflow_export.variants import convert, judge_frames
 
 VECTOR_TOLERANCE = Tolerance(absolute=1e-3, relative=1e-3)
 """Ten times gate A's: another engine on another machine sums in yet another order, some with TF32."""
@@ -78,7 +81,8 @@ def write_bundle(
         what: one sentence on what it is.
         photos: real photos for the gates, beside the procedural samples.
         outputs: who makes which output; what is not said is decided from the training receipts.
-        precisions: of the files that each exported graph gets; fp32 is always there.
+        precisions: of the files that each exported graph gets; fp32 is always there. Others pass gate B: output
+            by output, and, where there are photos, on frames that the finished bundle makes of them.
         base: bundle that graphs are copied from which were not given.
         progress: told what is being done.
 
@@ -121,6 +125,13 @@ def write_bundle(
             files=parts.listed(),
         )
         parts.write_manifest(manifest)
+        if photos and work.converted:
+            for precision in work.converted:
+                progress(f"judging frames in {precision}")
+                judge_frames(parts, precision, photos)
+            parts.write_manifest(
+                msgspec.structs.replace(manifest, receipts=tuple(parts.receipts), files=parts.listed())
+            )
         progress("verifying the bundle")
         publish(parts, target)
     return Bundle.open(target), work.receipts
@@ -152,6 +163,11 @@ class _Work:
     vectors: list[Vector] = field(default_factory=list)
     receipts: list[GateReceipt] = field(default_factory=list)
 
+    @property
+    def converted(self) -> list[Precision]:
+        """Precisions beside fp32."""
+        return [precision for precision in self.precisions if precision != "fp32"]
+
     def add(self, trained: Trained) -> None:
         """Export all graphs of one set of weights."""
         digest = file_sha256(trained.weights) if trained.weights else None
@@ -181,11 +197,24 @@ class _Work:
             self.parts.add_receipt("rounding", plan.name, moved["what"], moved)
         file = f"{plan.name}.onnx"
         sha256 = self.parts.add(file, graph.data)
-        self.graphs.append(_described(plan, file, sha256))
-        self.vectors += _vectors(self.parts, plan)
+        tolerances = {"fp32": {t.name: VECTOR_TOLERANCE for t in plan.outputs}}
+        variants = []
+        for precision in self.converted:
+            self.progress(f"converting {plan.name} to {precision}, and judging it")
+            made = convert(precision, plan, graph.data, self.photos)
+            self.receipts.append(made.receipt)
+            self.parts.add_receipt(
+                f"gate-b-{precision}", plan.name, made.receipt.what, made.receipt.as_json()
+            )
+            other = f"{plan.name}.{precision}.onnx"
+            digest = self.parts.add(other, made.data)
+            variants.append(Variant(precision=precision, file=other, sha256=digest))
+            tolerances[precision] = dict(made.tolerance)
+        self.graphs.append(_described(plan, file, sha256, variants))
+        self.vectors += _vectors(self.parts, plan, tolerances)
 
 
-def _described(plan: GraphPlan, file: str, sha256: str, variants: Sequence[Variant] = ()) -> Graph:
+def _described(plan: GraphPlan, file: str, sha256: str, variants: Sequence[Variant]) -> Graph:
     return Graph(
         name=plan.name,
         what=plan.what,
@@ -201,7 +230,9 @@ def _described(plan: GraphPlan, file: str, sha256: str, variants: Sequence[Varia
     )
 
 
-def _vectors(parts: Parts, plan: GraphPlan) -> Iterator[Vector]:
+def _vectors(
+    parts: Parts, plan: GraphPlan, tolerances: Mapping[str, Mapping[str, Tolerance]]
+) -> Iterator[Vector]:
     """Add test vectors: procedural inputs, with outputs that PyTorch computed."""
     for i, sample in enumerate(islice(plan.samples(()), VECTORS_EACH)):
         expected = run_network(plan.network, [sample.inputs[t.name] for t in plan.inputs])
@@ -213,7 +244,7 @@ def _vectors(parts: Parts, plan: GraphPlan) -> Iterator[Vector]:
             file=path,
             sha256=parts.add(path, as_npz(arrays)),
             what=sample.name,
-            tolerance={"fp32": {t.name: VECTOR_TOLERANCE for t in plan.outputs}},
+            tolerance={precision: dict(allowed) for precision, allowed in tolerances.items()},
         )
 
 

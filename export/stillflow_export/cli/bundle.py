@@ -55,6 +55,8 @@ def bundle(
 ) -> None:
     """Export trained networks, judge them, and write a verified bundle.
 
+    Our own networks get a file in fp16 too unless --precision says otherwise.
+
     Beside NAME.safetensors of a recipe its training receipt NAME.receipt.json is read, beside imported weights
     what the import found, NAME.json. An imported generator brings its own frames; the graph that says what moves
     is then copied from the shipped bundle, byte for byte. A bundle without any generator plays the closed forms.

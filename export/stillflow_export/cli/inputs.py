@@ -45,7 +45,7 @@ def trained_weights(weights: Path, graph: str | None = None) -> Trained:
     if not weights.is_file():
         raise StillflowError(what, "there is no such file", "train with `make train`, or check the path")
     if weights.with_suffix(".json").is_file():
-        from stillflow_export.checkpoints.load import load_trained
+        from stillflow_export.load import load_trained
 
         return load_trained(weights)
     from stillflow_export.graphs import own_trained

@@ -10,7 +10,7 @@ import click
 
 from stillflow.errors import StillflowError
 from stillflow_export.cli.inputs import FILE, photos_in, trained_weights, with_weights_stored
-from stillflow_export.cli.options import half_weights_option
+from stillflow_export.cli.options import half_weights_option, precision_option
 from stillflow_export.cli.summary import progress, say
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
               help="ONNX file to write; or a folder, for all graphs of the weights. Receipts go beside.")  # fmt: skip
 @click.option("--photos", type=click.Path(path_type=Path), help="Folder of real photos for gate A.  "
               "[default: samples/ when it exists]")  # fmt: skip
+@precision_option
 @half_weights_option
 @click.option("--json", "as_json", is_flag=True, help="Print one summary object on stdout.")
 def onnx(
@@ -34,12 +35,14 @@ def onnx(
     weights: Path,
     out: Path,
     photos: Path | None,
+    precisions: tuple[str, ...],
     half_weights: bool | None,
     as_json: bool,
 ) -> None:
     """Export networks, and compare them with PyTorch (gate A).
 
-    GRAPH is one of the graphs that the weights hold, such as decoder; without it all of them are exported.
+    GRAPH is one of the graphs that the weights hold, such as decoder; without it all of them are exported. A file
+    of another precision is named NAME.fp16.onnx, and compared with the float32 one (gate B).
     """
     from stillflow_export.bundle_writer import file_sha256
     from stillflow_export.graphs import OWN_GRAPHS
@@ -55,9 +58,9 @@ def onnx(
     entries, receipts = [], []
     for plan in plans:
         file = out / f"{plan.name}.onnx" if whole else out
-        entry, receipt = _export(plan, trained, digest, found, file)
+        entry, judged = _export(plan, trained, digest, found, file, precisions)
         entries.append(entry)
-        receipts.append(receipt)
+        receipts += judged
     say(as_json, {"graphs": entries} if whole else entries[0], receipts)
 
 
@@ -82,13 +85,19 @@ def _make_folder(out: Path) -> None:
 
 
 def _export(
-    given: GraphPlan, trained: Trained, digest: str, photos: list[Path], file: Path
-) -> tuple[dict[str, Any], GateReceipt]:
-    """Export one graph, judge it, write it."""
+    given: GraphPlan,
+    trained: Trained,
+    digest: str,
+    photos: list[Path],
+    file: Path,
+    precisions: tuple[str, ...],
+) -> tuple[dict[str, Any], list[GateReceipt]]:
+    """Export one graph, judge it, write it; then likewise at other precisions."""
     from stillflow_export.bundle_writer import metadata_of
     from stillflow_export.gates import gate_a, require_passed
     from stillflow_export.onnx_export import export_onnx, write_onnx
     from stillflow_export.stored_weights import as_stored
+    from stillflow_export.variants import convert
 
     plan = as_stored(given)
     progress(f"exporting {plan.name}")
@@ -97,5 +106,18 @@ def _export(
     receipt = gate_a(plan.network, made.data, plan.inputs, plan.outputs, plan.samples(photos), name=plan.name)
     require_passed(receipt)
     write_onnx(file, made.data, receipt.as_json())
-    entry = {"graph": plan.name, "file": str(file), "bytes": len(made.data), "parameters": made.parameters}
-    return entry, receipt
+    entry: dict[str, Any] = {
+        "graph": plan.name,
+        "file": str(file),
+        "bytes": len(made.data),
+        "parameters": made.parameters,
+    }
+    receipts = [receipt]
+    for precision in precisions:
+        if precision != "fp32":
+            progress(f"converting {plan.name} to {precision}, and judging it")
+            other = convert(precision, plan, made.data, photos)
+            write_onnx(file.with_suffix(f".{precision}.onnx"), other.data, other.receipt.as_json())
+            entry[f"{precision}_bytes"] = len(other.data)
+            receipts.append(other.receipt)
+    return entry, receipts

@@ -10,8 +10,7 @@ precision_option = click.option(
     "precisions",
     multiple=True,
     type=click.Choice(["fp32", "fp16"]),
-    help="A precision that each graph gets a file of, beside fp32; may be given again.  [default: fp16 for our own "
-    "networks, none for imported ones]",
+    help="A precision that each graph gets a file of, beside fp32; may be given again.",
 )
 
 half_weights_option = click.option(

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The same graph at another precision: converted from the float32 file, and judged by gate B before it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from stillflow.bundle import Bundle
+from stillflow.bundle.manifest import Tolerance
+from stillflow.errors import StillflowError
+from stillflow_export.bundle_parts import Parts
+from stillflow_export.gates import GateReceipt, require_passed
+from stillflow_export.plain_layers import check_plain
+from stillflow_export.plan import GraphPlan
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A graph at another precision, which passed its gate.
+
+    Attributes:
+        precision: of the file.
+        data: the ONNX file.
+        receipt: of gate B.
+        tolerance: what test vectors allow it, by output.
+    """
+
+    precision: str
+    data: bytes
+    receipt: GateReceipt
+    tolerance: Mapping[str, Tolerance]
+
+
+def convert(precision: str, plan: GraphPlan, reference: bytes, photos: Sequence[Path] = ()) -> Converted:
+    """Convert a graph and judge what came out.
+
+    Args:
+        precision: a key of `CONVERTERS`.
+        plan: of the graph.
+        reference: its ONNX file in float32, which passed gate A.
+        photos: real photos to measure ranges with, and to judge by.
+
+    Raises:
+        KeyError: no such precision.
+        StillflowError: the graph cannot be converted, or misses the gate.
+    """
+    return CONVERTERS[precision](plan, reference, photos)
+
+
+def _half(plan: GraphPlan, reference: bytes, photos: Sequence[Path]) -> Converted:
+    from stillflow_export.gates.gate_b import gate_b, vector_tolerance
+    from stillflow_export.precision.half import to_half
+
+    made = to_half(reference, plan.samples(photos))
+    what = f"cannot use the graph {plan.name} in fp16"
+    check_plain(onnx.load_from_string(made.data), what, also=frozenset({"Cast"}))
+    receipt = gate_b(
+        reference,
+        made.data,
+        plan.samples(photos),
+        name=plan.name,
+        precision="fp16",
+        made=made.as_json(),
+    )
+    require_passed(receipt)
+    return Converted("fp16", made.data, receipt, vector_tolerance(receipt))
+
+
+def judge_frames(parts: Parts, precision: str, photos: Sequence[Path]) -> None:
+    """Judge the frames that a bundle makes at another precision, and add the receipt.
+
+    Args:
+        parts: a bundle that could be opened: its manifest is written.
+        precision: that all its graphs have a file of.
+        photos: to make loops of.
+
+    Raises:
+        StillflowError: a frame misses the gate, or nothing moves in any photo.
+    """
+    from stillflow_export.gates.frames import gate_b_frames
+
+    with Bundle.open(parts.folder) as bundle:
+        receipt = gate_b_frames(bundle, precision, photos)
+    if not receipt.passed:
+        raise StillflowError(
+            f"the bundle fails gate {receipt.gate} ({receipt.what})",
+            receipt.failures[0],
+            "do not ship it; leave that precision out. The limits stay as they are",
+        )
+    parts.add_receipt(f"gate-b-{precision}", None, receipt.what, receipt.as_json())
+
+
+Convert = Callable[[GraphPlan, bytes, Sequence[Path]], Converted]
+
+CONVERTERS: dict[str, Convert] = {"fp16": _half}
+"""Precision -> how a graph comes to it."""
