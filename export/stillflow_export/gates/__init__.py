@@ -6,6 +6,16 @@ at hand. Tolerances are written down here and in every receipt; a graph that mis
 """
 
 from stillflow_export.gates.gate_a import GATE_A, gate_a, run_network
+from stillflow_export.gates.gate_b import gate_b, vector_tolerance
 from stillflow_export.gates.receipt import GateReceipt, OutputReport, require_passed
 
-__all__ = ["GATE_A", "GateReceipt", "OutputReport", "gate_a", "require_passed", "run_network"]
+__all__ = [
+    "GATE_A",
+    "GateReceipt",
+    "OutputReport",
+    "gate_a",
+    "gate_b",
+    "require_passed",
+    "run_network",
+    "vector_tolerance",
+]

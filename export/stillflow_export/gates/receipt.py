@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,8 @@ class OutputReport:
         worst_sample: name of the sample that value is in.
         passed: no value of any sample exceeds its allowance, and none is NaN or infinite.
         detail: what was wrong, or right, with the worst sample.
+        rms: root of the mean squared deviation over all values of the sample where it is largest; gate B only.
+        rms_allowed: its allowance.
     """
 
     max_abs: float
@@ -41,11 +44,17 @@ class OutputReport:
     worst_sample: str
     passed: bool
     detail: str
+    rms: float | None = None
+    rms_allowed: float | None = None
 
 
 @dataclass(frozen=True)
 class GateReceipt:
-    """What a gate measured; goes into the bundle as JSON."""
+    """What a gate measured; goes into the bundle as JSON.
+
+    Attributes:
+        more: what only this gate knows, such as the precision; written beside the rest.
+    """
 
     gate: str
     what: str
@@ -56,25 +65,49 @@ class GateReceipt:
     outputs: dict[str, OutputReport]
     samples: tuple[str, ...]
     versions: dict[str, str]
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """One sentence for each output that missed its allowance."""
+        bad = [(name, report) for name, report in self.outputs.items() if not report.passed]
+        return tuple(f"{name} is wrong on the sample '{r.worst_sample}': {r.detail}" for name, r in bad)
 
     def as_json(self) -> dict[str, Any]:
         """The receipt as plain values."""
-        return asdict(self)
+        plain = asdict(self)
+        more = plain.pop("more")
+        return {**plain, **more}
 
 
-def require_passed(receipt: GateReceipt) -> None:
+class Judged(Protocol):
+    """What `require_passed` reads of a receipt."""
+
+    @property
+    def gate(self) -> str: ...
+
+    @property
+    def what(self) -> str: ...
+
+    @property
+    def graph(self) -> str: ...
+
+    @property
+    def failures(self) -> Sequence[str]: ...
+
+
+def require_passed(receipt: Judged) -> None:
     """Let a graph through, or say where it failed.
 
     Raises:
-        StillflowError: with the output, the worst sample and both figures.
+        StillflowError: with the output or the frame, the worst sample and both figures.
     """
-    for output, report in receipt.outputs.items():
-        if not report.passed:
-            raise StillflowError(
-                f"the graph {receipt.graph} fails gate {receipt.gate} ({receipt.what})",
-                f"{output} is wrong on the sample '{report.worst_sample}': {report.detail}",
-                "do not ship it; export again, or find the layer that differs. The tolerance stays as it is",
-            )
+    for failure in receipt.failures[:1]:
+        raise StillflowError(
+            f"the graph {receipt.graph} fails gate {receipt.gate} ({receipt.what})",
+            failure,
+            "do not ship it; export again, or find the layer that differs. The tolerance stays as it is",
+        )
 
 
 class Tally:
