@@ -239,7 +239,7 @@ class Library:
         runtime = self.module.Runtime(self.log)
         state, bits = runtime.get_engine_validity(bytes(engine[: runtime.engine_header_size]))
         members = self.module.EngineInvalidityDiagnostics.__members__
-        found = [name.lower().replace("_", " ") for name, value in members.items() if bits >> int(value) & 1]
+        found = [name.lower().replace("_", " ") for name, value in members.items() if bits & int(value)]
         del runtime
         return ", ".join(found) if state == validity.INVALID and found else None
 

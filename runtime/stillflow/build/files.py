@@ -27,6 +27,7 @@ _REASONS = {
     errno.EROFS: ("it is on a read-only disk", "set STILLFLOW_CACHE to a folder of yours"),
     errno.EACCES: ("you may not write there", "set STILLFLOW_CACHE to a folder of yours"),
     errno.EPERM: ("you may not write there", "set STILLFLOW_CACHE to a folder of yours"),
+    errno.EEXIST: ("something of that name is there already", "move it away"),
     errno.ENOTDIR: ("there is a file where a folder should be", "move that file away"),
 }
 """errno -> (why, fix)."""
@@ -125,10 +126,11 @@ def read_trusted(name: str, folder: int | None, limit: int) -> bytes:
     except OSError as error:
         why = "it is a symbolic link" if error.errno == errno.ELOOP else f"{error.strerror}"
         raise UnsafeError(f"{name}: {why}") from error
+    why_not = _distrust(os.fstat(descriptor), folder=False)
+    if why_not is not None:  # before fdopen, which leaves the descriptor of a folder open
+        os.close(descriptor)
+        raise UnsafeError(f"{name}: {why_not}")
     with os.fdopen(descriptor, "rb") as file:
-        why_not = _distrust(os.fstat(descriptor), folder=False)
-        if why_not is not None:
-            raise UnsafeError(f"{name}: {why_not}")
         try:
             data = file.read(limit + 1)
         except OSError as error:

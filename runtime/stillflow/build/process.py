@@ -119,7 +119,9 @@ def _judged(code: int, out: bytes, graph: str, lines: deque[str], phase: str) ->
     try:
         result = msgspec.json.decode(out.splitlines()[-1], type=Result)
     except (IndexError, msgspec.MsgspecError):
-        said = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+        # The end of a traceback; a warning may follow it, and the source line of a warning is indented.
+        told = [line for line in lines if line[:1].strip() and "Warning: " not in line]
+        said = told[-1] if told else "it said nothing"
         why = f"the process that built it ended with {code} while {phase}: {said[:300]}"
         raise BuildError(what, why, "report this with the output of the command below", log) from None
     if result.error is not None:

@@ -125,10 +125,9 @@ def load_profile(name: str) -> Profile:
             f"use {', '.join(names)}, or the path of a profile of your own, such as ./{name}.json",
         )
     try:
-        # O_NONBLOCK: opening a named pipe must not wait for a writer.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise StillflowError(what, "it is not a plain file", "give the path of a profile (JSON)")
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would keep us waiting
+            raise StillflowError(what, "it is not a plain file", "give the path of a profile (JSON)")
+        with path.open("rb") as file:
             data = file.read(MAX_PROFILE_BYTES + 1)
     except OSError as error:
         why = f"it cannot be read ({error.strerror})"
