@@ -5,32 +5,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
+import msgspec
 import torch
 from torch import nn
 
-from stillflow.bundle.manifest import Tensor
 from stillflow.errors import StillflowError
 from stillflow_export.checkpoints.receipt import ImportReceipt
 from stillflow_export.checkpoints.weights_file import read_weights, weights_path
-from stillflow_export.networks.published.generator import (
-    DECODER_HALO,
-    ENCODER_HALO,
-    MULTIPLE,
-    FeatureDecoder,
-    FeatureEncoder,
+from stillflow_export.graphs import own_trained
+from stillflow_export.networks.flow import build_flow_network
+from stillflow_export.networks.generator import build_generator_network
+from stillflow_export.networks.published.hinted_flow import HintedFlow
+from stillflow_export.networks.published.text_flow import TextFlow
+from stillflow_export.plan import Trained
+from stillflow_export.published_graphs import (
+    generator_parts,
+    generator_plans,
+    hinted_flow_plan,
+    text_flow_plan,
 )
-from stillflow_export.networks.published.layers import AlphaDecoder, AlphaEncoder, BackgroundNetwork
-from stillflow_export.plan import GraphPlan, Trained
-from stillflow_export.published_samples import photo_samples, splatted_samples
 
-_AGAIN = "import the checkpoint again with `stillflow-export import`"
+Weights = Mapping[str, torch.Tensor]
+
+_FIX = "import the checkpoint again with `stillflow-export import`"
 
 
 def load_trained(path: Path) -> Trained:
-    """Read weights that ``stillflow-export import`` wrote.
+    """Read weights that ``stillflow-export import`` wrote; nothing in them is trusted.
 
     Args:
         path: NAME.safetensors or NAME.json, or their common name.
@@ -40,172 +43,94 @@ def load_trained(path: Path) -> Trained:
             the network that the receipt names.
     """
     weights, receipt = read_weights(path)
-    what = f"cannot use the weights {weights_path(path)}"
-    if receipt.family not in _PLANS:
-        fix = "import the checkpoint again with this version of stillflow"
-        raise StillflowError(
-            what, f"their family is '{receipt.family[:100]}', known are {', '.join(_PLANS)}", fix
-        )
-    trained = _PLANS[receipt.family](weights, receipt, what)
+    file = weights_path(path)
+    what = f"cannot use the weights {file}"
+    if receipt.family not in _FAMILIES:
+        known = ", ".join(_FAMILIES)
+        raise StillflowError(what, f"their family is '{receipt.family[:100]}', known are {known}", _FIX)
+    made = _FAMILIES[receipt.family](weights, receipt, what)
     told = f"{receipt.source_name}, {receipt.checkpoint.name}, sha256 {receipt.sha256}"
+    where = f", {receipt.source_url}" if receipt.source_url else ""
     return replace(
-        trained,
-        source=f"imported from {told}" + (f", {receipt.source_url}" if receipt.source_url else ""),
+        made,
+        source=made.source or f"imported from {told}{where}",
         licence=receipt.licence,
-        weights=weights_path(path),
+        weights=file,
         licence_note=receipt.licence_note,
+        loop=dict(receipt.loop),
     )
 
 
-Weights = Mapping[str, torch.Tensor]
+def _generator(weights: Weights, receipt: ImportReceipt, what: str) -> Trained:
+    layered = receipt.family == "layered_generator"
+    network = _filled(lambda: nn.ModuleDict(generator_parts(receipt.width, layered=layered)), weights, what)
+    plans = generator_plans(dict(network.named_children()), receipt.width)
+    return Trained(plans=plans, source="", licence="", receipt=_plain(receipt))
+
+
+def _hinted_flow(weights: Weights, receipt: ImportReceipt, what: str) -> Trained:
+    bounded = receipt.options.get("activation") == "tanh"
+    scale, hint_scale = (_number(receipt, key, what) for key in ("scale", "hint_scale"))
+    network = _filled(lambda: HintedFlow(receipt.width, bounded=bounded, scale=scale), weights, what)
+    plan = hinted_flow_plan(network, scale=scale if bounded else None, hint_scale=hint_scale)
+    return Trained(plans=(plan,), source="", licence="", receipt=_plain(receipt))
+
+
+def _text_flow(weights: Weights, receipt: ImportReceipt, what: str) -> Trained:
+    scale = _number(receipt, "scale", what)
+    network = _filled(lambda: TextFlow(receipt.width, scale=scale), weights, what)
+    plan = text_flow_plan(network, scale=scale)
+    return Trained(plans=(plan,), source="", licence="", receipt=_plain(receipt))
+
+
+def _edge_flow(weights: Weights, receipt: ImportReceipt, what: str) -> Trained:
+    network = build_flow_network()
+    network.load_state_dict(_filled(build_flow_network, weights, what).state_dict())
+    return own_trained("flow", network.eval(), receipt=receipt.training)
+
+
+def _edge_generator(weights: Weights, receipt: ImportReceipt, what: str) -> Trained:
+    return own_trained("generator", _filled(build_generator_network, weights, what), receipt=receipt.training)
+
+
+_FAMILIES: dict[str, Callable[[Weights, ImportReceipt, str], Trained]] = {
+    "feature_generator": _generator,
+    "layered_generator": _generator,
+    "hinted_flow": _hinted_flow,
+    "text_flow": _text_flow,
+    "edge_flow": _edge_flow,
+    "edge_generator": _edge_generator,
+}
 
 
 def _filled(build: Callable[[], nn.Module], weights: Weights, what: str) -> nn.Module:
     """Return a network with these weights, which are exactly its own, in eval mode.
 
-    It is built without memory, so that a receipt cannot ask for more than its weights take.
+    It is built without memory, so a receipt cannot ask for more than its weights take.
     """
     with torch.device("meta"):
         network = build()
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
     if expected != found:
-        wrong = sorted(
-            name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
-        )
+        either = sorted(expected.keys() | found.keys())
+        wrong = [name for name in either if expected.get(name) != found.get(name)]
         why = f"{len(wrong)} tensors are missing, misshapen or too many, such as {', '.join(wrong[:4])}"
-        raise StillflowError(what, why, _AGAIN)
+        raise StillflowError(what, why, _FIX)
     for name, value in weights.items():
-        if value.dtype.is_floating_point and not bool(torch.isfinite(value).all()):
-            raise StillflowError(what, f"{name} holds NaN or infinite values", _AGAIN)
+        if not bool(torch.isfinite(value).all()):
+            raise StillflowError(what, f"{name} holds NaN or infinite values", _FIX)
     network.load_state_dict(dict(weights), assign=True)
     return network.eval()
 
 
-class _Parts(nn.Module):
-    """The networks of one file, under the names that their tensors begin with."""
-
-    def __init__(self, parts: Mapping[str, nn.Module]) -> None:
-        super().__init__()
-        for name, part in parts.items():
-            self.add_module(name, part)
+def _number(receipt: ImportReceipt, key: str, what: str) -> float:
+    value = receipt.options.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1e-3 <= value <= 1e3:
+        raise StillflowError(what, f"their receipt's option {key} is {str(value)[:80]}", _FIX)
+    return float(value)
 
 
-def _generator(weights: Weights, receipt: ImportReceipt, what: str) -> Trained:
-    layered = receipt.family == "layered_generator"
-    w = receipt.width
-
-    def build() -> nn.Module:
-        parts: dict[str, nn.Module] = {"encoder": FeatureEncoder(w), "decoder": FeatureDecoder(w)}
-        if layered:
-            parts |= {"background": BackgroundNetwork(w), "alpha_encoder": AlphaEncoder(w)}
-            parts |= {"alpha_decoder": AlphaDecoder(w)}
-        return _Parts(parts)
-
-    network = _filled(build, weights, what)
-    part = network.get_submodule
-    features = tuple(f"feature {i}" for i in range(2 * w))
-    frame = partial(_image, channels=("red", "green", "blue"), range=(-1.0, 1.0))
-    photo = frame("photo", "the photo, sRGB, -1 for black to 1")
-    mask = _image("mask", "1 where anything landed, 0 in holes", ("mask",), range=(0.0, 1.0))
-    closed = _image(
-        "closed", "1 where the hole was closed, 0 where it was too wide", ("closed",), range=(0.0, 1.0)
-    )
-    splatted = partial(splatted_samples, encoders=(part("encoder"),))
-    plans = [
-        GraphPlan(
-            name="encoder",
-            what="photo to features and splat weights, once a photo",
-            network=part("encoder"),
-            inputs=(photo,),
-            outputs=(
-                _image("features", "what the decoder paints frames of", features),
-                _image("weight", "natural logarithm of the splat weight", ("weight",)),
-            ),
-            multiple=MULTIPLE,
-            samples=photo_samples,
-            halo=ENCODER_HALO,
-        ),
-        GraphPlan(
-            name="decoder",
-            what="splatted features to a frame",
-            network=part("decoder"),
-            inputs=(_image("features", "splatted features, 0 in holes", features), mask),
-            outputs=(frame("frame", "the frame, sRGB, -1 for black to 1"), closed),
-            multiple=MULTIPLE,
-            samples=splatted,
-            halo=DECODER_HALO,
-        ),
-    ]
-    if layered:
-        plans += _layers(part, photo, mask, closed, features)
-    return Trained(
-        plans=tuple(plans), source="", licence="", receipt=_as_json(receipt), loop=dict(receipt.loop)
-    )
-
-
-def _layers(
-    part: Callable[[str], nn.Module], photo: Tensor, mask: Tensor, closed: Tensor, features: tuple[str, ...]
-) -> list[GraphPlan]:
-    fluid = _image("alpha_fluid", "logit of how opaque the fluid is", ("alpha",))
-    return [
-        GraphPlan(
-            name="background",
-            what="photo to what lies behind the fluid, once a photo",
-            network=part("background"),
-            inputs=(photo,),
-            outputs=(
-                _image(
-                    "background", "the background, sRGB, -1 for black to 1", photo.channels, range=(-1, 1)
-                ),
-            ),
-            multiple=MULTIPLE,
-            samples=photo_samples,
-            halo=DECODER_HALO,
-        ),
-        GraphPlan(
-            name="alpha_encoder",
-            what="photo to how opaque background and fluid are, once a photo",
-            network=part("alpha_encoder"),
-            inputs=(photo,),
-            outputs=(_image("alpha_background", "logit of how opaque the background is", ("alpha",)), fluid),
-            multiple=MULTIPLE,
-            samples=photo_samples,
-            halo=ENCODER_HALO,
-        ),
-        GraphPlan(
-            name="alpha_decoder",
-            what="splatted features and fluid logit to how opaque the fluid is in a frame",
-            network=part("alpha_decoder"),
-            inputs=(
-                _image(
-                    "features", "splatted features and fluid logit, 0 in holes", (*features, "fluid logit")
-                ),
-                mask,
-            ),
-            outputs=(_image("alpha", "how opaque the fluid is", ("alpha",), range=(0.0, 1.0)), closed),
-            multiple=MULTIPLE,
-            samples=partial(splatted_samples, encoders=(part("encoder"), part("alpha_encoder"))),
-            halo=DECODER_HALO,
-        ),
-    ]
-
-
-def _image(
-    name: str, meaning: str, channels: tuple[str, ...], range: tuple[float, float] | None = None
-) -> Tensor:
-    shape = (1, len(channels), "height", "width")
-    return Tensor(name=name, dtype="float32", shape=shape, meaning=meaning, channels=channels, range=range)
-
-
-def _as_json(receipt: ImportReceipt) -> dict[str, object]:
-    import msgspec
-
+def _plain(receipt: ImportReceipt) -> dict[str, object]:
     made: dict[str, object] = msgspec.to_builtins(receipt)
     return made
-
-
-_PLANS: dict[str, Callable[[Weights, ImportReceipt, str], Trained]] = {
-    "feature_generator": _generator,
-    "layered_generator": _generator,
-}

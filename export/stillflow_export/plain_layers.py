@@ -15,16 +15,20 @@ PLAIN_LAYERS = frozenset(
     {
         # layers
         "Conv", "Resize", "Concat", "Add", "Sub", "Mul", "Div", "GlobalAveragePool", "AveragePool", "MaxPool",
-        "ReduceMean", "ReduceSum", "InstanceNormalization", "BatchNormalization", "Gemm", "MatMul",
+        "ReduceMean", "ReduceSum", "InstanceNormalization", "LayerNormalization", "BatchNormalization",
+        "Gemm", "MatMul",
         # activations
         "Relu", "LeakyRelu", "PRelu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Softplus", "Clip", "Softmax",
-        "Exp", "Log", "Sqrt", "Pow", "Abs", "Neg", "Min", "Max", "Reciprocal",
+        "Exp", "Log", "Sqrt", "Pow", "Abs", "Neg", "Min", "Max", "Reciprocal", "Erf",
         # views, and the arithmetic of sizes that group norm needs under dynamic shapes
         "Slice", "Split", "Reshape", "Transpose", "Constant", "Identity", "Shape", "Gather", "Squeeze", "Unsqueeze",
         "Expand",
     }
 )  # fmt: skip
 """Operators that TensorRT 8.6 to 11, TensorRT-RTX, ONNX Runtime and OpenVINO all parse and agree on.
+
+LayerNormalization and Erf (of the exact GELU) are there for the transformer blocks of imported networks; TensorRT
+parses both since 8.6.
 
 Left out on purpose: GridSample (its rounding differs, and opset 20's is wrong on TensorRT 10.13), every
 Scatter (races, refused by TensorRT-RTX), loops, branches, random numbers, and custom domains."""

@@ -70,7 +70,7 @@ def hinted_flow_samples(photos: Sequence[Path], hint_scale: float = 1.0) -> Iter
 
 def text_flow_samples(photos: Sequence[Path]) -> Iterator[Sample]:
     """Inputs of a flow network that reads a text: contexts of about the magnitude that CLIP gives."""
-    for name, picture, seed in _pictures(photos, ((64, 64), (64, 128), (192, 128)), 64, 256):
+    for name, picture, seed in _pictures(photos, ((128, 128), (128, 192), (192, 128)), 64, 256):
         mask = _region(picture.shape[0], picture.shape[1], seed)
         context = np.random.default_rng(seed).normal(size=(1, TOKENS, TOKEN_WIDTH)).astype(np.float32)
         yield Sample(name, {"photo": _planes(picture), "mask": mask[None, None], "context": context})

@@ -153,12 +153,15 @@ class Draw:
         self.plain(f"{name}.proj_out", c, c, 1, 1)
 
 
-def random_tensors(family: str, width: int | None = None, seed: int = 0, device: str = "cpu") -> Tensors:
+def random_tensors(
+    family: str, width: int | None = None, *, source: str = "slr", seed: int = 0, device: str = "cpu"
+) -> Tensors:
     """The tensors of a network by published name, without prefix.
 
     Args:
         family: "generator", "layered", "hinted_flow" or "text_flow".
         width: channels of its first convolution; None: as published. For "text_flow" a multiple of 32.
+        source: who publishes it: "slr", "t2c" or "3dc".
         seed: of the draw.
         device: "meta" for shapes alone ("text_flow" only).
     """
@@ -178,11 +181,14 @@ def random_tensors(family: str, width: int | None = None, seed: int = 0, device:
             draw.spectral(f"dconv{i + 1}", b * w or 2, a * w, 3, 3)
         for name, c in SPADES:
             draw.spade(name, c * w, 6)
+        if source == "t2c":  # a tanh times 64 follows: velocities of some pixels, as trained ones are
+            draw.tensors["dconv8.weight_u"] *= 32
+            draw.tensors["dconv8.bias"] /= 32
     if family == "text_flow":
         for i in range(8):
             draw.plain(f"conv{i + 1}", TEXT_DOWN[i + 1] * w, TEXT_DOWN[i] * w or 4, 3, 3)
         for i, (a, b) in enumerate(TEXT_UP):
-            draw.plain(f"dconv{i + 1}", b * w or 2, a * w, 3, 3)
+            draw.plain(f"dconv{i + 1}", b * w or 2, a * w, 3, 3, gain=1.0 if b else 1 / 32)
         for name, c in TEXT_SPADES:
             draw.spade(name, c * w, 4)
         for name, c in TEXT_BLOCKS:
@@ -237,7 +243,7 @@ def random_checkpoint(
         The file, and the network's tensors by name without prefix, before ``without`` and ``changed``.
     """
     parts = ("generator", "hinted_flow") if family == "joint" else (family,)
-    drawn = {part: random_tensors(part, width, seed + i) for i, part in enumerate(parts)}
+    drawn = {part: random_tensors(part, width, source=source, seed=seed + i) for i, part in enumerate(parts)}
     tensors = {key: value for part in drawn.values() for key, value in part.items()}
     state: OrderedDict[str, torch.Tensor] = OrderedDict()
     for part, own in drawn.items():
@@ -290,7 +296,7 @@ def _slr_file(state: OrderedDict[str, torch.Tensor], options: dict[str, Any]) ->
 def _optimiser() -> dict[str, Any]:
     weight = torch.nn.Parameter(torch.ones(3))
     optimiser = torch.optim.Adam([weight], lr=1e-4, betas=(0.0, 0.9))
-    weight.sum().backward()
+    weight.grad = torch.ones(3)
     optimiser.step()
     return optimiser.state_dict()
 

@@ -23,8 +23,8 @@ def test_custom_domain_is_refused() -> None:
 
 
 def test_operator_outside_the_list_is_named() -> None:
-    with pytest.raises(StillflowError, match=r"ai\.onnx\.Erf"):
-        check_plain(small_model(helper.make_node("Erf", ["x"], ["y"])))
+    with pytest.raises(StillflowError, match=r"ai\.onnx\.Sinh"):
+        check_plain(small_model(helper.make_node("Sinh", ["x"], ["y"])))
 
 
 def test_invalid_graph_is_refused() -> None:
@@ -85,5 +85,5 @@ def test_mixed_precision_may_cast_between_floats_and_nothing_else() -> None:
 
 
 def test_more_operators_are_allowed_by_name() -> None:
-    model = small_model(helper.make_node("Erf", ["x"], ["y"]))
-    assert check_plain(model, also=frozenset({"Erf"})) == {"Erf": 1}
+    model = small_model(helper.make_node("Sinh", ["x"], ["y"]))
+    assert check_plain(model, also=frozenset({"Sinh"})) == {"Sinh": 1}

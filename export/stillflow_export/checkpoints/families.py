@@ -7,9 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from stillflow_export.checkpoints.feature_generator import generator_width, take_generator, take_layers
+from stillflow_export.checkpoints.flows import hinted_width, take_hinted_flow, take_text_flow, text_width
 from stillflow_export.checkpoints.taking import HasShape, Taking
+from stillflow_export.networks.flow import build_flow_network
+from stillflow_export.networks.generator import build_generator_network
 
 Weights = dict[str, torch.Tensor]
 
@@ -39,8 +43,23 @@ def _take_layered(taking: Taking, width: int) -> Weights:
     return {**take_generator(taking, width), **take_layers(taking, width)}
 
 
-def _take_own(taking: Taking, width: int) -> Weights:
-    return {name: taking.take(name, *tensor.shape) for name, tensor in taking.tensors.items()}
+def _take_edge_flow(taking: Taking, width: int) -> Weights:
+    return _take_own(taking, build_flow_network)
+
+
+def _take_edge_generator(taking: Taking, width: int) -> Weights:
+    return _take_own(taking, build_generator_network)
+
+
+def _take_own(taking: Taking, build: Callable[[], nn.Module]) -> Weights:
+    with torch.device("meta"):
+        state = build().state_dict()
+    # Batch norms count their batches in whole numbers, which the network wants back as such.
+    return {name: taking.take(name, *value.shape).to(value.dtype) for name, value in state.items()}
+
+
+def _one_width(tensors: Mapping[str, HasShape]) -> int:
+    return 1
 
 
 FAMILIES = {
@@ -61,6 +80,31 @@ FAMILIES = {
             ("slr",),
             generator_width,
             _take_layered,
+        ),
+        Family(
+            "hinted_flow",
+            "a flow network with hints",
+            "hinted-flow",
+            ("slr", "t2c", "3dc"),
+            hinted_width,
+            take_hinted_flow,
+        ),
+        Family(
+            "text_flow",
+            "a flow network that reads a text",
+            "text-flow",
+            ("t2c",),
+            text_width,
+            take_text_flow,
+        ),
+        Family("edge_flow", "our flow network", "edge-flow", ("stillflow",), _one_width, _take_edge_flow),
+        Family(
+            "edge_generator",
+            "our generator network",
+            "edge-generator",
+            ("stillflow",),
+            _one_width,
+            _take_edge_generator,
         ),
     )
 }

@@ -27,7 +27,7 @@ def write_weights(
     Args:
         folder: made when it is not there.
         name: of the files, without an ending.
-        weights: written as float32.
+        weights: fractions are written as float32.
         receipt: ``weights_sha256`` is filled in.
         overwrite: whether files of that name may be replaced.
 
@@ -43,7 +43,7 @@ def write_weights(
     partial = folder / f".{name}.{os.getpid()}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({key: value.float().contiguous() for key, value in weights.items()}, partial)
+        save_file({key: _as_written(value) for key, value in weights.items()}, partial)
         receipt = msgspec.structs.replace(receipt, weights_sha256=_sha256(partial))
         os.replace(partial, target)
         partial.write_bytes(encode_receipt(receipt))
@@ -110,6 +110,10 @@ def weights_path(path: Path) -> Path:
         if path.suffix == ".safetensors"
         else path.with_name(f"{path.name.removesuffix('.json')}.safetensors")
     )
+
+
+def _as_written(value: torch.Tensor) -> torch.Tensor:
+    return (value.float() if value.is_floating_point() else value).contiguous()
 
 
 def _sha256(path: Path) -> str:
