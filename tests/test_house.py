@@ -60,7 +60,9 @@ OPTIONAL = {
 WITHOUT_TEST: dict[str, str] = {
     "benchmarks/stillflow_bench/probe.py": "runs in processes of its own: tests/benchmarks/test_startup.py",
     "export/stillflow_export/networks/blocks.py": "tests/export/test_networks_generator.py builds with them",
+    "runtime/stillflow/build/request.py": "types: tests/runtime/build/test_child.py sends and reads them",
     "runtime/stillflow/kernels/arrays.py": "a type: every test of the kernels builds one",
+    "runtime/stillflow/sessions/tensorrt_rtx.py": "tests/runtime/sessions/test_tensorrt.py opens both",
     "runtime/stillflow/sessions/session.py": "a protocol: tests/runtime/sessions/ holds every session to it",
     "runtime/stillflow/video/apng.py": "tests/runtime/video/test_pictures.py reads every animation back",
     "runtime/stillflow/video/gif.py": "tests/runtime/video/test_pictures.py",

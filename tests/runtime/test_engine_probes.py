@@ -88,3 +88,31 @@ def test_tensorrt_may_even_crash(
 def test_every_fix_of_a_broken_wheel_names_it() -> None:
     assert engine_probes.reinstall("PyAV") == "pip install --force-reinstall av"
     assert engine_probes.reinstall("kernels") == "pip install --force-reinstall stillflow"
+
+
+def test_absent_tensorrt_comes_with_its_install_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stillflow.build.adapter.find_module", lambda library: None)
+    found = by_name(engine_probes.try_tensorrt())
+    assert [finding.state for finding in found.values()] == ["absent", "absent"]
+    assert str(found["TensorRT"].fix).startswith("pip install tensorrt ")
+    assert found["TensorRT-RTX"].fix == "pip install 'stillflow[rtx]'"
+    monkeypatch.setattr(engine_probes, "_tensorrt_line", lambda: "sudo apt install tensorrt")
+    assert by_name(engine_probes.try_tensorrt())["TensorRT"].fix == "sudo apt install tensorrt"
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorrt_rtx_bindings") is None,
+    reason="TensorRT-RTX is not installed: pip install 'stillflow[rtx]'",
+)
+def test_rtx_is_found_without_its_frontend_package() -> None:
+    finding = by_name(engine_probes.try_tensorrt())["TensorRT-RTX"]
+    assert finding.state == "ok"
+    assert "parses a network" in finding.detail
+
+
+def test_engine_cache_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STILLFLOW_CACHE", str(tmp_path / "none"))
+    finding = engine_probes.try_engine_cache()
+    assert finding.state == "ok"
+    assert str(tmp_path / "none") in finding.detail
+    assert not (tmp_path / "none").exists()

@@ -122,6 +122,8 @@ class TensorRTSession:
         self._library = library
         self._lock = threading.Lock()  # a context serves one thread at a time
         trt = library.module
+        # An engine loaded while another device is current gives empty results without an error.
+        self._call(self._cuda.cudaSetDevice(0))
         self._runtime = trt.Runtime(library.log)
         self._engine = self._runtime.deserialize_cuda_engine(engine)
         if self._engine is None:

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sessions on engines: the right one is found, the wrong one refused, and a GPU that is not there is missed.
+
+Where a GPU is, an engine is built and run for real. Where none is, the calls go to a stand-in for the library and
+for CUDA, whose memory is the host's: it shows that the calls fit together, and nothing about TensorRT.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stillflow.build.adapter import Library, find_module
+from stillflow.build.builder import build_engines
+from stillflow.build.cache import EngineCache
+from stillflow.build.gpu import Gpu, find_gpu
+from stillflow.build.profile import load_profile, profile_for
+from stillflow.bundle import Bundle
+from stillflow.errors import StillflowError
+from stillflow.sessions import open_session, tensorrt, tensorrt_rtx
+
+Arrays = dict[str, Any]
+L4 = Gpu("NVIDIA L4", "", "8.9", 58, 22563, 49152, 192, 101376, False, True, "580.65.06")
+
+
+@pytest.fixture(scope="module")
+def golden(source_tree: Path) -> Bundle:
+    return Bundle.open(source_tree / "tests" / "data" / "bundles" / "golden-1.0")
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    if find_module("tensorrt_rtx") is None:
+        pytest.skip("TensorRT-RTX is not installed: pip install 'stillflow[rtx]'")
+    return Library.open("tensorrt_rtx")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, golden: Bundle, library: Library, monkeypatch: pytest.MonkeyPatch) -> EngineCache:
+    """A cache with an engine of the golden bundle for compute capability 8.9."""
+    monkeypatch.setenv("STILLFLOW_CACHE", str(tmp_path / "cache"))
+    found = EngineCache()
+    build_engines(golden, load_profile("l4"), library="tensorrt_rtx", cache=found)
+    return found
+
+
+def test_finds_the_engine_of_a_graph_and_refuses_all_others(
+    golden: Bundle, library: Library, cache: EngineCache
+) -> None:
+    data = golden.graph_bytes("flow")
+    entry, engine = tensorrt.find_engine(data, "flow", library, L4, cache)
+    assert (entry.graph, len(engine)) == ("flow", entry.bytes)
+
+    def refused(says: str, *, data: bytes = data, gpu: Gpu = L4, library: Library = library) -> None:
+        with pytest.raises(StillflowError, match=says) as caught:
+            tensorrt.find_engine(data, "flow", library, gpu, cache)
+        assert "stillflow build" in caught.value.fix
+
+    refused("no engine of it is in the cache", data=data + b"x")
+    refused(r"one is for compute capability 8\.9, here is NVIDIA A10", gpu=_like("NVIDIA A10", "8.6"))
+    newer = Library.open("tensorrt_rtx")
+    newer.version = "9.9.9.9"
+    refused(f"one is for version {library.version}, here is 9.9.9.9", library=newer)
+    cache.set_gate(entry.parts.key, {"state": "failed", "why": ""})
+    refused("failed gate C")
+    cache.set_gate(entry.parts.key, {"state": "passed", "why": ""})
+    (stored,) = cache.stored()
+    stored.path.chmod(0o666)
+    refused("one entry is damaged")
+
+
+def _like(name: str, capability: str) -> Gpu:
+    return dataclasses.replace(L4, name=name, compute_capability=capability)
+
+
+@pytest.mark.skipif(find_gpu() is not None, reason="a CUDA device is here")
+@pytest.mark.parametrize("name", ["tensorrt", "tensorrt_rtx"])
+def test_without_a_gpu(golden: Bundle, name: str) -> None:
+    adapter = {"tensorrt": tensorrt, "tensorrt_rtx": tensorrt_rtx}[name]
+    with pytest.raises(StillflowError, match=f"on {name}: there is no CUDA device") as caught:
+        adapter.open_session(golden.graph_bytes("flow"), "flow", threads=1, device="cuda", arithmetic="f32")
+    assert "onnxruntime" in caught.value.fix
+    if find_module(name) is not None:
+        with pytest.raises(StillflowError, match="no CUDA device"):
+            open_session(golden.graph_bytes("flow"), name)
+
+
+@pytest.mark.skipif(find_gpu() is not None, reason="a CUDA device is here")
+def test_loading_without_a_driver_is_an_error_and_no_crash(
+    golden: Bundle, library: Library, cache: EngineCache
+) -> None:
+    _, engine = tensorrt.find_engine(golden.graph_bytes("flow"), "flow", library, L4, cache)
+    with pytest.raises(StillflowError, match="flow"):
+        tensorrt.TensorRTSession(library, engine, "flow", L4)
+
+
+def test_bf16_is_refused() -> None:
+    with pytest.raises(StillflowError, match="precision of the file"):
+        tensorrt.open_session(b"", "flow", threads=1, device="cuda", arithmetic="bf16")
+
+
+class HostCuda:
+    """CUDA's calls on the host's memory."""
+
+    cudaStreamNonBlocking = 1  # noqa: N815
+    cudaMemcpyKind = SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2)  # noqa: N815
+    cudaError_t = SimpleNamespace(cudaSuccess=0)  # noqa: N815
+
+    def __init__(self) -> None:
+        self.held: dict[int, Any] = {}
+
+    def cudaSetDevice(self, index: int) -> tuple[int]:  # noqa: N802
+        return (0,)
+
+    def cudaStreamCreateWithFlags(self, flags: int) -> tuple[int, int]:  # noqa: N802
+        return 0, 77
+
+    def cudaStreamSynchronize(self, stream: int) -> tuple[int]:  # noqa: N802
+        return (0,)
+
+    def cudaMalloc(self, size: int) -> tuple[int, int]:  # noqa: N802
+        buffer = ctypes.create_string_buffer(size)
+        self.held[ctypes.addressof(buffer)] = buffer
+        return 0, ctypes.addressof(buffer)
+
+    def cudaFree(self, place: int) -> tuple[int]:  # noqa: N802
+        del self.held[place]
+        return (0,)
+
+    def cudaMemcpyAsync(self, to: int, source: int, size: int, kind: int, stream: int) -> tuple[int]:  # noqa: N802
+        assert (to if kind == 1 else source) in self.held
+        ctypes.memmove(to, source, size)
+        return (0,)
+
+
+class Doubling:
+    """Runtime, engine and context in one: y = 2 x, for x of 1 to 8 numbers."""
+
+    num_io_tensors = 2
+
+    def __init__(self, *_: object) -> None:
+        self.size, self.places = 0, {}
+
+    def deserialize_cuda_engine(self, data: bytes) -> Doubling | None:
+        return self if data == b"engine" else None
+
+    def create_execution_context(self) -> Doubling:
+        return self
+
+    def get_tensor_name(self, index: int) -> str:
+        return "xy"[index]
+
+    def get_tensor_mode(self, name: str) -> str:
+        return {"x": "INPUT", "y": "OUTPUT"}[name]
+
+    def get_tensor_dtype(self, name: str) -> str:
+        return "DataType.FLOAT"
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        return (self.size or -1, 2)
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        if not 1 <= shape[0] <= 8:
+            return False
+        self.size = shape[0]
+        return True
+
+    def set_tensor_address(self, name: str, place: int) -> bool:
+        self.places[name] = place
+        return True
+
+    def execute_async_v3(self, stream: int) -> bool:
+        assert stream == 77
+        count = self.size * 2
+        arrays = [(ctypes.c_float * count).from_address(self.places[n]) for n in "xy"]
+        for i in range(count):
+            arrays[1][i] = 2 * arrays[0][i]
+        return True
+
+
+@pytest.fixture
+def standing_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, HostCuda]]:
+    cuda = HostCuda()
+    monkeypatch.setattr(tensorrt, "_cuda_runtime", lambda name: cuda)
+    module = SimpleNamespace(Runtime=Doubling, TensorIOMode=SimpleNamespace(INPUT="INPUT"))
+    log = SimpleNamespace(why=lambda error: "it says why")
+    yield SimpleNamespace(name="tensorrt", version="10.9", module=module, log=log), cuda
+    assert cuda.held == {}, "all device memory is given back"
+
+
+def test_the_calls_fit_together(standing_in: tuple[Any, HostCuda]) -> None:
+    session = tensorrt.TensorRTSession(standing_in[0], b"engine", "double", L4)
+    assert (session.engine, session.provider) == ("tensorrt", "tensorrt 10.9 on NVIDIA L4")
+    assert [(s.name, s.dtype, s.shape) for s in session.inputs] == [("x", "float32", ("x_0", 2))]
+    assert [s.name for s in session.outputs] == ["y"]
+    for count in (1, 8):
+        x = np.arange(2 * count, dtype=np.float32).reshape(count, 2)
+        assert np.array_equal(session.run({"x": x})["y"], 2 * x)
+    with pytest.raises(StillflowError, match=r"not built for x of shape \(9, 2\)"):
+        session.run({"x": np.zeros((9, 2), np.float32)})
+    with pytest.raises(StillflowError, match="'x' is missing"):
+        session.run({})
+
+
+def test_an_engine_that_does_not_load(standing_in: tuple[Any, HostCuda]) -> None:
+    with pytest.raises(StillflowError, match="it says why") as caught:
+        tensorrt.TensorRTSession(standing_in[0], b"other", "double", L4)
+    assert "--force" in caught.value.fix
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(find_gpu() is None, reason="there is no CUDA device here")
+def test_an_engine_gives_the_results_of_its_onnx_file(
+    tmp_path: Path, golden: Bundle, inputs: Arrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STILLFLOW_CACHE", str(tmp_path / "cache"))
+    profile = profile_for(find_gpu())
+    library = next((name for name in profile.libraries if find_module(name)), None)
+    if library is None:
+        pytest.skip(f"neither of {', '.join(profile.libraries)} is installed")
+    (engine,) = build_engines(golden, profile, library=library, precision="fp32")
+    assert engine.gate["state"] == "passed"
+    assert engine.entry.inspected == "engine"
+    session = golden.session("flow", library, precision="fp32", device="cuda")
+    expected = golden.session("flow", "onnxruntime", precision="fp32").run(inputs)
+    for name, value in session.run(inputs).items():
+        np.testing.assert_allclose(value, expected[name], atol=1e-3, rtol=1e-3)
