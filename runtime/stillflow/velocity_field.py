@@ -98,7 +98,8 @@ class VelocityField:
         velocity = self.pixels * unit
         moves = (np.hypot(velocity[..., 0], velocity[..., 1]) > STILL_SPEED).astype(np.float32)
         way = cv2.INTER_AREA if own_h * own_w > h * w else cv2.INTER_LINEAR
-        share = np.asarray(cv2.resize(moves, (w, h), interpolation=way), np.float32)
+        # Clipped: the mean of many ones is rounded, to more than 1 as well.
+        share = np.minimum(cv2.resize(moves, (w, h), interpolation=way), np.float32(1))
         mean = np.asarray(cv2.resize(velocity * moves[..., None], (w, h), interpolation=way), np.float32)
         # What stands still beside it does not slow down what moves.
         shown = share > 1e-3

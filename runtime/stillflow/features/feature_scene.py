@@ -30,6 +30,9 @@ from stillflow.region import flow_region, inner_ramp
 MATTE_RAMP = 6.0
 """Pixels of a 1280-wide picture over which the matte rises from the region's edge inwards."""
 
+EDGE_MIX = 2.0
+"""Pixels of a 1280-wide picture inside the edge of what flows that are not thrown."""
+
 FEATHER = 12
 """Pixels over which what fills a hole passes into what the network painted around it."""
 
@@ -255,6 +258,10 @@ def splat_velocity(photo: Photo, motion: Motion, hints: Hints, fps: float) -> Fl
     """
     if hints.velocity is None:
         flows, _ = flow_region(motion, photo.pixels)
+        # The outermost pixels hold colours mixed with what stands beside: thrown, they draw its outline again.
+        flows = cv2.erode(
+            flows, np.ones((3, 3), np.uint8), iterations=max(1, round(EDGE_MIX * photo.width / 1280))
+        )
         size = (photo.width, photo.height)
         velocity = cv2.resize(motion.velocity, size, interpolation=cv2.INTER_LINEAR)
         velocity *= np.float32(photo.width / fps)

@@ -103,23 +103,21 @@ class TiledGraph:
         if self.halo is None or self.work(region, height, width) <= self.most_pixels:
             return [region]
         rows, columns = region.y1 - region.y0, region.x1 - region.x0
-        best: tuple[int, list[Window]] | None = None
+        plans = []
         for down in range(1, math.ceil(rows / LEAST_CORE) + 1):
-            across = self._across(rows / down, columns)
-            cores = _grid(region, down, across)
+            cores = _grid(region, down, self._across(rows / down, columns))
             tiles = [self.work(core, height, width) for core in cores]
-            if max(tiles) > self.most_pixels and across < math.ceil(columns / LEAST_CORE):
-                continue
-            if best is None or sum(tiles) < best[0]:
-                best = sum(tiles), cores
-        return best[1] if best is not None else _grid(region, 1, 1)
+            # Within the budget by total work; where nothing is, by the largest tile.
+            over = max(0, max(tiles) - self.most_pixels)
+            plans.append((over, sum(tiles), cores))
+        return min(plans, key=lambda plan: plan[:2])[2]
 
     def _across(self, rows: float, columns: int) -> int:
         """Tiles side by side, so that one of that many rows stays within the budget."""
         assert self.halo is not None
         # A window grows by less than ``multiple`` on each side when it is aligned.
         around = 2 * (self.halo + self.multiple)
-        most = self.most_pixels / (rows + around) - around
+        most = self.most_pixels // math.ceil(rows + around) - around
         return min(math.ceil(columns / max(most, LEAST_CORE)), math.ceil(columns / LEAST_CORE))
 
 

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bundle's graphs become tiled ones under one budget, and one of them runs at a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stillflow.bundle import Bundle
+from stillflow.features.networks import BYTES_A_PIXEL, feature_networks
+
+
+@pytest.fixture(scope="module")
+def bundle(source_tree: Path) -> Bundle:
+    return Bundle.open(source_tree / "tests" / "data" / "bundles" / "golden-1.1")
+
+
+def test_graphs_are_cut_as_the_manifest_says(bundle: Bundle) -> None:
+    found = feature_networks(bundle.manifest, lambda name: bundle.session(name, threads=1).run, 1 << 26)
+    assert (found.encoder.halo, found.decoder.halo) == (16, 48)
+    assert (found.encoder.multiple, found.decoder.multiple, found.multiple) == (4, 4, 4)
+    assert found.layers is None and found.weight_floor is None and found.edge_share == 0
+    assert found.decoder.most_pixels * BYTES_A_PIXEL["decoder"] <= 0.75 * (1 << 26)
+    features = np.ones((1, 8, 8, 12), np.float32)
+    made = found.decoder.run({"features": features, "mask": np.ones((1, 1, 8, 12), np.float32)})
+    assert made["frame"].shape == (1, 3, 8, 12)
+
+
+def test_one_graph_runs_at_a_time(bundle: Bundle) -> None:
+    inside, most = [0], [0]
+
+    def slow(_: object) -> dict[str, np.ndarray]:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(0.01)
+        inside[0] -= 1
+        return {}
+
+    found = feature_networks(bundle.manifest, lambda name: slow)
+    runs = [found.encoder.run, found.decoder.run] * 2
+    threads = [threading.Thread(target=run, args=({},)) for run in runs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most[0] == 1
