@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernels: trace, fields and compose, each as a readable NumPy reference and as C (``native``)."""
+"""Kernels: trace, fields and compose; displacements and the splat. Each as a readable reference and as C, some in CUDA."""
