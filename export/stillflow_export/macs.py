@@ -188,26 +188,41 @@ def sized_model(data: bytes, sizes: Mapping[str, int], name: str) -> onnx.ModelP
     Raises:
         StillflowError: not an ONNX file, or a named dimension of its inputs without a size.
     """
-    what = f"cannot measure the graph {name}"
+    model = read_model(data, name)
+    for value in model.graph.input:
+        for dimension in value.type.tensor_type.shape.dim:
+            if dimension.HasField("dim_value"):
+                continue
+            label, _, share = dimension.dim_param.partition("/")
+            if label not in sizes or (share and not share.isdecimal()) or share == "0":
+                raise StillflowError(
+                    f"cannot measure the graph {name}",
+                    f"the dimension '{dimension.dim_param}' of its input '{value.name}' has no size",
+                    f"give a size for it beside {', '.join(sizes) or 'none'}",
+                )
+            dimension.dim_value = sizes[label] // int(share or 1)
+    return with_shapes(model)
+
+
+def read_model(data: bytes, name: str) -> onnx.ModelProto:
+    """Parse an ONNX file.
+
+    Raises:
+        StillflowError: it is none, or has no layers.
+    """
     model = onnx.ModelProto()
+    what = f"cannot read the graph {name}"
     try:
         model.ParseFromString(data)
     except Exception as error:  # protobuf's DecodeError has no public name
         raise StillflowError(what, f"it is not an ONNX file ({error})", "export it again") from error
     if not model.graph.node:
         raise StillflowError(what, "it is not an ONNX file, or it has no layers", "export it again")
-    for value in model.graph.input:
-        for dimension in value.type.tensor_type.shape.dim:
-            if dimension.HasField("dim_value"):
-                continue
-            label, _, share = dimension.dim_param.partition("/")
-            if label not in sizes or (share and not share.isdecimal()):
-                raise StillflowError(
-                    what,
-                    f"the dimension '{dimension.dim_param}' of its input '{value.name}' has no size",
-                    f"give a size for it beside {', '.join(sizes) or 'none'}",
-                )
-            dimension.dim_value = sizes[label] // int(share or 1)
+    return model
+
+
+def with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Infer the shape of every value from those of the inputs, as far as it goes."""
     # What the file says of inner values and outputs was said for free dimensions.
     del model.graph.value_info[:]
     for value in model.graph.output:

@@ -246,15 +246,16 @@ def _content(bundle: Bundle, receipt: Receipt) -> Any:
 
 
 def _kept(manifest: Manifest, graph: str, contents: Mapping[str, Any]) -> dict[str, str]:
-    """Layer -> why it stays in float32: what the receipts of a graph hold under names that begin with "kept"."""
+    """Layer -> why it stays in float32: what the receipts of a graph hold under names with "kept" in them."""
     found: dict[str, str] = {}
     for receipt in manifest.receipts:
-        content = contents[receipt.file]
-        if receipt.graph != graph or not isinstance(content, dict):
-            continue
-        for key, value in content.items():
-            if str(key).startswith("kept") and isinstance(value, dict):
-                found |= {str(k): str(v) for k, v in value.items() if isinstance(v, str)}
+        waiting = [contents[receipt.file]] if receipt.graph == graph else []
+        for _ in range(3):  # at the top, or in an object below it
+            below = [item for content in waiting if isinstance(content, dict) for item in content.items()]
+            waiting = [value for _, value in below]
+            for key, value in below:
+                if "kept" in str(key) and isinstance(value, dict):
+                    found |= {str(k): v for k, v in value.items() if isinstance(v, str)}
     return found
 
 

@@ -15,6 +15,7 @@ COMMANDS = {
     "onnx": ("stillflow_export.cli.onnx", "Export networks to ONNX, and compare them with PyTorch."),
     "bundle": ("stillflow_export.cli.bundle", "Export networks, judge them, and write a verified bundle."),
     "report": ("stillflow_export.cli.report", "Write one HTML page about a bundle."),
+    "compare": ("stillflow_export.cli.compare", "Find the first layer where two precisions or engines part."),
     "schema": ("stillflow_export.cli.schema", "Write the JSON Schema of a bundle's manifest."),
 }
 """Name: (module that holds a click command of that name, line in the help). Modules load when used."""
