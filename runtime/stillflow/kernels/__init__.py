@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernels: trace, fields and compose; displacements and the splat. Each as a readable reference and as C, some in CUDA."""
+"""Kernels: trace, fields, compose; displacements and the splat. Each as a readable reference and in C, some in CUDA."""
