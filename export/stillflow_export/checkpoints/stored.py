@@ -105,6 +105,29 @@ class StoredTensor:
         return torch.as_strided(flat, self.shape, self.stride).clone(memory_format=torch.contiguous_format)
 
 
+class StorageTable:
+    """The storages that a pickle names.
+
+    Attributes:
+        storages: by key; the first view of each.
+    """
+
+    def __init__(self) -> None:
+        self.storages: dict[str, Storage] = {}
+
+    def add(self, name: Any) -> Storage:
+        """Read a persistent id, see `storage_of`.
+
+        Raises:
+            RefusedError: it is no storage, or one that was described otherwise before.
+        """
+        storage = storage_of(name)
+        first = self.storages.setdefault(storage.key, storage)
+        if (first.dtype, first.whole) != (storage.dtype, storage.whole):
+            raise RefusedError(f"it describes its storage {storage.key[:100]} in two ways")
+        return storage
+
+
 def storage_of(name: Any) -> Storage:
     """Read a persistent id: ("storage", class, key, place, numbers[, view]).
 
@@ -188,6 +211,13 @@ def _bytes(arguments: tuple[Any, ...]) -> bytes:
     return text.encode("latin-1")
 
 
+def _no_bytes(arguments: tuple[Any, ...]) -> bytes:
+    """``bytes()``: how protocol 2 writes none at all."""
+    if arguments:
+        raise RefusedError("its pickle makes bytes in an unusual way")
+    return b""
+
+
 class _NumpyType(dict[str, Any]):
     """The type of a NumPy scalar; its pickle sets a state, which only repeats the byte order."""
 
@@ -227,6 +257,7 @@ def _calls() -> dict[Global, Call | None]:
         ("builtins", "dict"): _dict,
         ("builtins", "set"): _set,
         ("builtins", "list"): None,
+        ("builtins", "bytes"): _no_bytes,
         ("_codecs", "encode"): _bytes,
         ("numpy", "dtype"): _numpy_type,
         ("numpy.core.multiarray", "scalar"): _numpy_scalar,

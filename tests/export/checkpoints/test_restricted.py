@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from stillflow.errors import StillflowError
+from stillflow_export.checkpoints.restricted import Checkpoint
+
+DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.uint8, torch.bool)
+
+
+def sample() -> dict[str, Any]:
+    base = torch.arange(24).float()
+    tensors = {str(dtype).removeprefix("torch."): torch.arange(6).reshape(2, 3).to(dtype) for dtype in DTYPES}
+    tensors |= {"view": base[3:15].view(3, 4), "turned": base.view(4, 6).T, "strided": base[1::5]}
+    tensors |= {
+        "parameter": torch.nn.Parameter(torch.ones(2)),
+        "number": torch.tensor(2.5),
+        "empty": torch.empty(0, 3),
+    }
+    return {"state_dict": tensors, "epoch": 3, "losses": [0.5, None]}
+
+
+def saved(folder: Path, content: Any, *, legacy: bool) -> Path:
+    path = folder / "checkpoint.pth"
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    return path
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_everything_comes_back(legacy: bool, tmp_path: Path) -> None:
+    content = sample()
+    path = saved(tmp_path, content, legacy=legacy)
+    with Checkpoint(path) as opened:
+        assert opened.kind == ("legacy" if legacy else "zip")
+        assert opened.sha256() == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert (opened.content["epoch"], opened.content["losses"]) == (3, [0.5, None])
+        got = {name: opened.read(stored) for name, stored in opened.content["state_dict"].items()}
+    for name, expected in content["state_dict"].items():
+        assert got[name].dtype == expected.dtype
+        assert torch.equal(got[name], expected), name
+
+
+def test_safetensors(tmp_path: Path) -> None:
+    save_file(
+        {"a": torch.ones(2, 3), "half": torch.ones(2, dtype=torch.bfloat16)}, tmp_path / "a.safetensors"
+    )
+    with Checkpoint(tmp_path / "a.safetensors") as opened:
+        assert opened.kind == "safetensors"
+        assert opened.content["a"].shape == (2, 3)
+        assert opened.read(opened.content["half"]).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_only_what_is_asked_for_is_read(legacy: bool, tmp_path: Path) -> None:
+    content = {"big": torch.zeros(5_000_000), "small": torch.ones(3)}
+    path = saved(tmp_path, content, legacy=legacy)
+    with Checkpoint(path) as opened:
+        small = opened.read(opened.content["small"])
+    assert small.untyped_storage().nbytes() == 12
+
+
+class Reducer:
+    def __init__(self, command: str) -> None:
+        self.command = command
+
+    def __reduce__(self) -> Any:
+        return os.system, (self.command,)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_reducer_does_not_run(legacy: bool, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    path = saved(tmp_path, {"state_dict": {}, "x": Reducer(f"touch {made}")}, legacy=legacy)
+    with pytest.raises(StillflowError, match=r"names (posix|nt)\.system, which is no tensor") as caught:
+        Checkpoint(path)
+    assert "safetensors" in caught.value.fix
+    assert not made.exists()
+
+
+def test_a_whole_network_is_refused_by_its_class(tmp_path: Path) -> None:
+    path = saved(tmp_path, torch.nn.Linear(2, 2), legacy=False)
+    with pytest.raises(StillflowError, match=r"names torch\.nn\.modules\.linear\.Linear"):
+        Checkpoint(path)
+
+
+def rewritten(path: Path, change: Any, *, compression: int = zipfile.ZIP_STORED) -> Path:
+    """The zip with entries as ``change`` wants them: name and bytes to a list of names and bytes."""
+    out = path.with_name("other.pth")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(out, "w", compression) as new:
+        for entry in old.infolist():
+            for name, data in change(entry.filename, old.read(entry)):
+                new.writestr(name, data)
+    return out
+
+
+ZIPS: dict[str, tuple[Any, str]] = {
+    "no pickle": (lambda n, d: [] if n.endswith("data.pkl") else [(n, d)], "0 files data.pkl"),
+    "two pickles": (
+        lambda n, d: [(n, d), (f"b/{n}", d)] if n.endswith("data.pkl") else [(n, d)],
+        "2 files data.pkl",
+    ),
+    "big-endian": (lambda n, d: [(n, b"big" if n.endswith("byteorder") else d)], "big-endian"),
+    "storage of another length": (lambda n, d: [(n, d + b"1234" if "/data/" in n else d)], "takes"),
+    "no storages": (lambda n, d: [] if "/data/" in n else [(n, d)], "no entry"),
+    "not a pickle": (lambda n, d: [(n, b"#" if n.endswith("data.pkl") else d)], "pickle is damaged"),
+}
+
+
+@pytest.mark.parametrize("kind", ZIPS)
+def test_odd_zips_are_refused(kind: str, tmp_path: Path) -> None:
+    change, why = ZIPS[kind]
+    path = rewritten(saved(tmp_path, {"a": torch.ones(3)}, legacy=False), change)
+    with pytest.raises(StillflowError, match=why), Checkpoint(path) as opened:
+        opened.read(opened.content["a"])
+
+
+def test_a_zip_bomb_is_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path, {"a": torch.zeros(1_000_000)}, legacy=False)
+    bomb = rewritten(path, lambda n, d: [(n, d)], compression=zipfile.ZIP_DEFLATED)
+    assert bomb.stat().st_size < 20_000
+    with pytest.raises(StillflowError, match="is compressed"):
+        Checkpoint(bomb)
+
+
+def test_overlapping_entries_are_refused(tmp_path: Path) -> None:
+    path = saved(
+        tmp_path, {"a": torch.zeros(100), "b": torch.zeros(100), "c": torch.zeros(100)}, legacy=False
+    )
+    data = bytearray(path.read_bytes())
+    # Every entry of the central directory claims 4000 bytes.
+    at = data.find(b"PK\x01\x02")
+    while at >= 0:
+        struct.pack_into("<2I", data, at + 20, 4000, 4000)
+        at = data.find(b"PK\x01\x02", at + 4)
+    path.write_bytes(data)
+    with pytest.raises(StillflowError, match="overlap"):
+        Checkpoint(path)
+
+
+def test_a_flipped_number_is_noticed(tmp_path: Path) -> None:
+    path = saved(tmp_path, {"a": torch.full((100,), 1.5)}, legacy=False)
+    data = bytearray(path.read_bytes())
+    place = data.find(struct.pack("<4f", 1.5, 1.5, 1.5, 1.5))
+    data[place + 2] ^= 0x40
+    path.write_bytes(data)
+    with Checkpoint(path) as opened, pytest.raises(StillflowError, match="check sum"):
+        opened.read(opened.content["a"])
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.9, 0.999])
+def test_truncated_files_are_refused(legacy: bool, share: float, tmp_path: Path) -> None:
+    path = saved(tmp_path, {"a": torch.ones(2000)}, legacy=legacy)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(StillflowError, match="cannot read the checkpoint"):
+        Checkpoint(path)
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    for path, why in ((tmp_path, "no plain file"), (tmp_path / "none", "No such file")):
+        with pytest.raises(StillflowError, match=why):
+            Checkpoint(path)
+    for content, why in (
+        (b"", "empty"),
+        (b"hello, world", "neither"),
+        (b"\x80\x02K\x01.", "no checkpoint of torch"),
+    ):
+        (tmp_path / "x").write_bytes(content)
+        with pytest.raises(StillflowError, match=why):
+            Checkpoint(tmp_path / "x")
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("originals")
+    content = {"state_dict": {"a": torch.ones(3, 2), "b": torch.zeros(4)}, "epoch": 1}
+    found = {kind: saved(folder, content, legacy=kind == "legacy").read_bytes() for kind in ("zip", "legacy")}
+    save_file(content["state_dict"], folder / "a.safetensors")
+    return {**found, "safetensors": (folder / "a.safetensors").read_bytes()}
+
+
+def read_all(value: Any, opened: Checkpoint) -> None:
+    if isinstance(value, dict):
+        for inner in value.values():
+            if hasattr(inner, "shape"):
+                opened.read(inner)
+            elif isinstance(inner, dict):
+                read_all(inner, opened)
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), kind=st.sampled_from(["zip", "legacy", "safetensors"]))
+def test_only_stillflow_errors_come_out_of_changed_files(
+    originals: dict[str, bytes], data: st.DataObject, kind: str, tmp_path: Path
+) -> None:
+    content = bytearray(originals[kind])
+    for _ in range(data.draw(st.integers(1, 8))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        what = data.draw(st.sampled_from(["change", "cut", "insert"]))
+        if what == "change":
+            content[place] = data.draw(st.integers(0, 255))
+        elif what == "cut":
+            del content[place : place + data.draw(st.integers(1, 30))]
+        else:
+            content[place:place] = data.draw(st.binary(max_size=12))
+        if not content:
+            break
+    path = tmp_path / "changed"
+    path.write_bytes(content)
+    try:
+        with Checkpoint(path) as opened:
+            read_all(opened.content, opened)
+    except StillflowError:
+        pass
