@@ -260,28 +260,40 @@ def _kept(manifest: Manifest, graph: str, contents: Mapping[str, Any]) -> dict[s
 
 
 def _gate_rows(receipt: Receipt, content: Any) -> Iterator[GateRow]:
-    if not isinstance(content, dict) or not isinstance(content.get("outputs"), dict) or "gate" not in content:
+    """Rows of a receipt that is a gate's: one for each output, one for its finished frames."""
+    if not isinstance(content, dict) or "gate" not in content:
         return
-    tolerance = _words(content.get("tolerance", ""))
-    samples = content.get("samples")
-    for output, report in content["outputs"].items():
-        if not isinstance(report, dict):
-            continue
-        yield GateRow(
-            gate=_words(content["gate"]),
-            what=_words(content.get("what", "")),
-            graph=_words(content.get("graph", receipt.graph or "")),
-            output=_words(output),
-            tolerance=tolerance,
-            worst=_number(report.get("worst")),
-            allowed=_number(report.get("allowed")),
-            max_abs=_number(report.get("max_abs")),
-            scale=_number(report.get("scale")),
-            sample=_words(report.get("worst_sample", "")),
-            samples=len(samples) if isinstance(samples, list) else 0,
-            passed=report.get("passed") is True,
-            file=receipt.file,
-        )
+    outputs, frames, samples = content.get("outputs"), content.get("frames"), content.get("samples")
+    for output, report in outputs.items() if isinstance(outputs, dict) else ():
+        if isinstance(report, dict):
+            count = len(samples) if isinstance(samples, list) else 0
+            yield _gate_row(receipt, content, _words(output), report, count, report.get("worst_sample", ""))
+    if isinstance(frames, list):
+        worst = content.get("worst")
+        name = _words({k: v for k, v in worst.items() if v != ""}) if isinstance(worst, dict) else ""
+        failed = _words(content["failures"]) if content.get("failures") else ""
+        figures = {"passed": content.get("passed")}
+        yield _gate_row(receipt, content, "finished frames", figures, len(frames), failed or name)
+
+
+def _gate_row(
+    receipt: Receipt, content: dict[str, Any], output: str, figures: dict[str, Any], count: int, sample: Any
+) -> GateRow:
+    return GateRow(
+        gate=_words(content["gate"]),
+        what=_words(content.get("what", "")),
+        graph=_words(content.get("graph", receipt.graph or "")),
+        output=output,
+        tolerance=_words(content.get("tolerance", "")),
+        worst=_number(figures.get("worst")),
+        allowed=_number(figures.get("allowed")),
+        max_abs=_number(figures.get("max_abs")),
+        scale=_number(figures.get("scale")),
+        sample=_words(sample),
+        samples=count,
+        passed=figures.get("passed") is True,
+        file=receipt.file,
+    )
 
 
 def _number(value: Any) -> float | None:

@@ -102,6 +102,26 @@ def test_a_gate_that_failed_is_not_called_passed(changed: Callable[..., Bundle])
     assert (row.passed, row.worst, row.allowed, row.max_abs) == (False, 2.0, 1.0, None)
 
 
+def test_a_gate_of_frames_is_one_row(changed: Callable[..., Bundle]) -> None:
+    content = {
+        "gate": "B",
+        "frames": [{"psnr": 60.0}, {"psnr": 50.0}],
+        "worst": {"photo": "sea.jpg", "psnr": 50.0, "failure": ""},
+        "tolerance": {"psnr": 45.0},
+        "passed": True,
+        "failures": [],
+    }
+    found = gather(changed("receipts/f.json", json.dumps(content).encode(), receipt("gate-b", None)))
+    (row,) = [row for row in found.gates if row.gate == "B"]
+    assert (row.output, row.passed, row.samples) == ("finished frames", True, 2)
+    assert (row.sample, row.tolerance) == ("photo sea.jpg, psnr 50", "psnr 45")
+    content |= {"passed": False, "failures": ["black frames"]}
+    found = gather(changed("receipts/g.json", json.dumps(content).encode(), receipt("gate-b", None)))
+    assert [(row.passed, row.sample) for row in found.gates if row.file == "receipts/g.json"] == [
+        (False, "['black frames']")
+    ]
+
+
 ODD = {
     "not json": b"hello",
     "deep": b"[" * 200_000,
