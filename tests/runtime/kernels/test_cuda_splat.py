@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The CUDA kernels give the reference's bits: on a CPU, thread by thread in scrambled order; on a GPU if there is one."""
+"""The CUDA kernels give the reference's bits: on a CPU, in scrambled order, and on a GPU where there is one."""
 
 from __future__ import annotations
 
