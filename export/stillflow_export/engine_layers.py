@@ -76,7 +76,8 @@ def find_engines(folders: Iterable[Path], manifest: Manifest) -> list[EngineRepo
     Engines are not loaded, only what lies beside them is read; what cannot be read as a sidecar is passed over.
 
     Args:
-        folders: a cache, its folder ``engines``, or the folder of one entry; those that do not exist are passed over.
+        folders: a cache, its folder ``engines``, the folder of one entry, or one that ``stillflow build --out`` wrote;
+            those that do not exist are passed over.
         manifest: of the bundle; an engine belongs to it when its graph's SHA-256 stands there.
 
     Returns:
@@ -85,20 +86,23 @@ def find_engines(folders: Iterable[Path], manifest: Manifest) -> list[EngineRepo
     wanted = {v.sha256 for graph in manifest.graphs for v in graph.all_variants}
     found: dict[str, EngineReport] = {}
     for folder in folders:
-        for place in _places(folder):
-            entry = _entry(place)
+        for sidecar, layers, gate in _places(folder):
+            entry = _entry(sidecar)
             if entry is not None and entry.parts.onnx_sha256 in wanted:
-                found[entry.parts.key] = _report(place, entry)
+                found[entry.parts.key] = _report(entry, layers, gate)
     return sorted(found.values(), key=lambda r: (r.entry.created, r.entry.graph), reverse=True)
 
 
-def _places(folder: Path) -> Iterator[Path]:
+def _places(folder: Path) -> Iterator[tuple[Path, Path, Path]]:
+    """Sidecar, layers and gate of each engine: in a folder of its own in a cache, or beside it where it was shipped."""
     count = 0
-    for pattern in (ENTRY_FILE, f"*/{ENTRY_FILE}", f"engines/*/{ENTRY_FILE}"):
+    for pattern in (ENTRY_FILE, f"*/{ENTRY_FILE}", f"engines/*/{ENTRY_FILE}", "*.engine.json"):
         for path in folder.glob(pattern):
-            if count < MAX_FOLDERS and not path.parent.name.startswith("."):
-                count += 1
-                yield path.parent
+            if count >= MAX_FOLDERS or path.parent.name.startswith("."):
+                continue
+            count += 1
+            name = "" if path.name == ENTRY_FILE else path.name.removesuffix("json")
+            yield path, path.with_name(f"{name}{LAYERS_FILE}"), path.with_name(f"{name}{GATE_FILE}")
 
 
 def _read(path: Path, limit: int) -> bytes | None:
@@ -111,8 +115,8 @@ def _read(path: Path, limit: int) -> bytes | None:
         return None
 
 
-def _entry(place: Path) -> Entry | None:
-    data = _read(place / ENTRY_FILE, MAX_ENTRY_BYTES)
+def _entry(sidecar: Path) -> Entry | None:
+    data = _read(sidecar, MAX_ENTRY_BYTES)
     try:
         return None if data is None else msgspec.json.decode(data, type=Entry)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -128,12 +132,11 @@ def _json(path: Path, limit: int) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _report(place: Path, entry: Entry) -> EngineReport:
-    gate = _json(place / GATE_FILE, MAX_ENTRY_BYTES) or {}
-    state = str(gate.get("state", ""))[:40]
-    content = _json(place / LAYERS_FILE, MAX_LAYERS_BYTES)
+def _report(entry: Entry, layers: Path, gate: Path) -> EngineReport:
+    state = str((_json(gate, MAX_ENTRY_BYTES) or {}).get("state", ""))[:40]
+    content = _json(layers, MAX_LAYERS_BYTES)
     if content is None:
-        return EngineReport(entry, {}, (), state, f"{LAYERS_FILE} is missing or cannot be read")
+        return EngineReport(entry, {}, (), state, f"{layers.name} is missing or cannot be read")
     counts = content.get("counts")
     rows = content.get("layers")
     return EngineReport(

@@ -53,6 +53,16 @@ def test_engines_of_a_bundle_are_found_by_their_graph(bundle: Bundle, tmp_path: 
         assert found.summary()["target"] == "compute capability 8.9"
 
 
+def test_shipped_engines_are_found_beside_their_files(bundle: Bundle, tmp_path: Path) -> None:
+    place = put(tmp_path / "cache", entry_of(bundle.graph("flow").sha256), gate={"state": "not run"})
+    shipped = tmp_path / "shipped"
+    shipped.mkdir()
+    for name, target in (("entry", "json"), ("layers", "layers.json"), ("gate-c", "gate-c.json")):
+        (place / f"{name}.json").rename(shipped / f"golden-flow.engine.{target}")
+    (found,) = find_engines([shipped], bundle.manifest)
+    assert (len(found.layers), found.gate, found.problem) == (2, "not run", "")
+
+
 @pytest.mark.parametrize("layers", ["", "[", "[]", '{"layers": 3, "counts": []}', "[" * 100_000])
 def test_layers_that_cannot_be_read(layers: str, bundle: Bundle, tmp_path: Path) -> None:
     put(tmp_path, entry_of(bundle.graph("flow").sha256), layers)
