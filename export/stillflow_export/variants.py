@@ -11,7 +11,6 @@ import onnx
 
 from stillflow.bundle import Bundle
 from stillflow.bundle.manifest import Tolerance
-from stillflow.errors import StillflowError
 from stillflow_export.bundle_parts import Parts
 from stillflow_export.gates import GateReceipt, require_passed
 from stillflow_export.plain_layers import check_plain
@@ -85,12 +84,7 @@ def judge_frames(parts: Parts, precision: str, photos: Sequence[Path]) -> None:
 
     with Bundle.open(parts.folder) as bundle:
         receipt = gate_b_frames(bundle, precision, photos)
-    if not receipt.passed:
-        raise StillflowError(
-            f"the bundle fails gate {receipt.gate} ({receipt.what})",
-            receipt.failures[0],
-            "do not ship it; leave that precision out. The limits stay as they are",
-        )
+    require_passed(receipt)
     parts.add_receipt(f"gate-b-{precision}", None, receipt.what, receipt.as_json())
 
 

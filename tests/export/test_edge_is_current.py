@@ -41,6 +41,28 @@ def test_graph_is_that_of_the_committed_weights(name: str, edge: Bundle, source_
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_every_file_of_a_graph_passed_its_gate(name: str, edge: Bundle) -> None:
+    graph = edge.graph(name)
+    assert [v.precision for v in graph.all_variants] == ["fp32", "fp16"]
+    for kind, variant in (("gate-a", graph.at("fp32")), ("gate-b-fp16", graph.at("fp16"))):
+        receipt = json.loads(edge.read(f"receipts/{name}-{kind}.json"))
+        assert receipt["passed"]
+        assert variant is not None
+        assert receipt["onnx_sha256"] == variant.sha256
+    rounding = json.loads(edge.read(f"receipts/{name}-rounding.json"))
+    assert set(rounding["outputs"]) == {t.name for t in graph.outputs}
+
+
+def test_frames_passed_their_gate(edge: Bundle) -> None:
+    assert json.loads(edge.read("receipts/gate-b-fp16.json"))["passed"]
+
+
+def test_every_precision_gives_what_its_vectors_expect(edge: Bundle) -> None:
+    checks = edge.verify(precision="all")
+    assert all(check.ok for check in checks), [check for check in checks if not check.ok]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_receipt_is_that_of_the_committed_weights(name: str, edge: Bundle, source_tree: Path) -> None:
     receipt = source_tree / "training" / "weights" / f"{name}.receipt.json"
     assert json.loads(edge.read(f"receipts/{name}-training.json")) == json.loads(receipt.read_bytes()), (
