@@ -44,7 +44,7 @@ def program() -> None:
 @program.command()
 @OUT
 def kernels(out: Path | None) -> None:
-    """Time one frame against a plain copy of it, from 360p to 4K."""
+    """Time one frame against a plain copy of it, from 360p to 4K; and the splat of feature scenes."""
     run(lambda _: kernels_rows(), out)
 
 
@@ -177,9 +177,10 @@ def everything(out: Path, data: Path) -> None:
 def kernels_rows() -> list[Row]:
     """Run the suite "kernels"."""
     from stillflow_bench import kernels as suite
+    from stillflow_bench import splat
 
     say("kernels")
-    return suite.measure()
+    return [*suite.measure(), *splat.measure()]
 
 
 def encode_rows() -> list[Row]:
