@@ -311,7 +311,7 @@ def run_gate(bundle: Bundle, plan: EnginePlan, parts: Parts, gpu: Gpu | None) ->
         return {"state": "not run", "why": why}
     from stillflow.bundle.gate_c import gate_c
 
-    receipt = gate_c(bundle, plan.graph, parts.library, plan.precision)
+    receipt = gate_c(bundle, plan.graph, parts.library, plan.precision, tf32=plan.settings.tf32)
     return {"state": "passed" if receipt["passed"] else "failed", "why": "", "receipt": receipt}
 
 
