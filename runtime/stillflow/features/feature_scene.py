@@ -9,6 +9,7 @@ than the decoder can close, it would paint mid grey; there the photo, or a layer
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -35,6 +36,14 @@ EDGE_MIX = 2.0
 
 FEATHER = 12
 """Pixels over which what fills a hole passes into what the network painted around it."""
+
+
+BAND = 128
+"""Rows of a frame that are put together at a time."""
+
+IN_FLIGHT = 2
+"""Frames that are made at once: one is decoded while the features of the next are thrown. More would only take
+memory, since decoders run one at a time, on all cores."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +77,9 @@ class FeatureScene:
     sources: Mapping[str, str] = field(
         default_factory=lambda: {"plate": "decoder", "blend": "symmetric_splat"}
     )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_turns", threading.BoundedSemaphore(IN_FLIGHT))
 
     @property
     def height(self) -> int:
@@ -104,6 +116,11 @@ class FeatureScene:
         ]
         if not wanted:
             return
+        with self._turns:  # type: ignore[attr-defined]
+            self._draw(t, y0, wanted, out)
+
+    def _draw(self, t: float, y0: int, wanted: list[Window], out: ByteArray) -> None:
+        """Draw windows of a frame into its rows from y0 on."""
         forward, backward, share = self._throws(t)
         # A hole shows up to FEATHER pixels around itself, also where it lies just outside the window.
         height, width = self.velocity.shape[:2]
@@ -138,16 +155,23 @@ class FeatureScene:
         self, window: Window, outer: Window, frame: FloatArray, closed: FloatArray, out: ByteArray
     ) -> None:
         """Put what was painted in an outer window into rows of a frame, as far as the matte lets it."""
-        if (closed == 0).any():
-            fill = self.painter.fill[:, outer.y0 : outer.y1, outer.x0 : outer.x1]
-            frame = frame + hole_share(closed) * (fill - frame)
+        holes = hole_share(closed) if (closed == 0).any() else None
         y, x = window.y0 - outer.y0, window.x0 - outer.x0
-        rows, columns = window.y1 - window.y0, window.x1 - window.x0
-        value = (np.moveaxis(frame, 0, -1)[y : y + rows, x : x + columns] + 1) * np.float32(127.5)
-        photo = self.photo[window.y0 : window.y1, window.x0 : window.x1].astype(np.float32)
-        matte = self.matte[window.y0 : window.y1, window.x0 : window.x1, None]
-        shown = np.where(matte == 255, value, photo + (matte / np.float32(255)) * (value - photo))
-        out[:, window.x0 : window.x1] = np.clip(np.rint(shown), 0, 255).astype(np.uint8)
+        columns = slice(window.x0, window.x1)
+        # A few rows at a time: float pictures of 4K take 100 MB each.
+        for top in range(0, window.y1 - window.y0, BAND):
+            rows = slice(window.y0 + top, min(window.y0 + top + BAND, window.y1))
+            inner = slice(y + top, y + rows.stop - window.y0), slice(x, x + window.x1 - window.x0)
+            painted = frame[:, inner[0], inner[1]]
+            if holes is not None:
+                painted = painted + holes[inner] * (self.painter.fill[:, rows, columns] - painted)
+            value = (np.moveaxis(painted, 0, -1) + 1) * np.float32(127.5)
+            photo = self.photo[rows, columns].astype(np.float32)
+            matte = self.matte[rows, columns, None]
+            shown = np.where(matte == 255, value, photo + (matte / np.float32(255)) * (value - photo))
+            out[top : top + rows.stop - rows.start, columns] = np.clip(np.rint(shown), 0, 255).astype(
+                np.uint8
+            )
 
 
 def _grown(window: Window, by: int, height: int, width: int) -> Window:

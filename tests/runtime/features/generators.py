@@ -17,7 +17,7 @@ from stillflow_export.networks.published.generator import FeatureDecoder, Featur
 WHOLE = 1 << 40
 """Pixels of a tile that no picture reaches."""
 
-WIDTH = 8
+WIDTH = 4
 
 
 def randomised(network: nn.Module, seed: int, gain: float = 1.0) -> nn.Module:
