@@ -15,17 +15,14 @@ Array = np.ndarray
 def euler(velocity: Array, steps: int) -> Array:
     """Displacement after so many steps, from the start; what leaves the picture is thrown out of it."""
     height, width = velocity.shape[:2]
-    found = np.zeros((height, width, 2))
-    for y in range(height):
-        for x in range(width):
-            px, py, lost = np.float32(x), np.float32(y), False
-            for _ in range(steps):
-                vx, vy = velocity[round(float(py)), round(float(px))]
-                px, py = np.float32(px + vx), np.float32(py + vy)
-                if px < 0 or py < 0 or px > width - 1 or py > height - 1:
-                    lost, px, py = True, np.float32(x), np.float32(y)
-            found[y, x] = (max(height, width) + 1,) * 2 if lost else (px - x, py - y)
-    return found
+    y, x = np.indices((height, width)).astype(np.float32)
+    px, py, lost = x.copy(), y.copy(), np.zeros((height, width), bool)
+    for _ in range(steps):
+        moved = velocity[np.rint(py).astype(int), np.rint(px).astype(int)]
+        px, py = px + moved[..., 0], py + moved[..., 1]
+        lost |= (px < 0) | (py < 0) | (px > width - 1) | (py > height - 1)
+        px, py = np.where(lost, x, px), np.where(lost, y, py)
+    return np.where(lost[..., None], max(height, width) + 1, np.stack([px - x, py - y], -1))
 
 
 def scatter(values: Array, displacement: Array) -> Array:
