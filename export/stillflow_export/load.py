@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from stillflow.errors import StillflowError
+from stillflow_export.checkpoints.families import FAMILIES
 from stillflow_export.checkpoints.receipt import ImportReceipt
 from stillflow_export.checkpoints.weights_file import read_weights, weights_path
 from stillflow_export.graphs import own_trained
@@ -48,6 +49,8 @@ def load_trained(path: Path) -> Trained:
     if receipt.family not in _FAMILIES:
         known = ", ".join(_FAMILIES)
         raise StillflowError(what, f"their family is '{receipt.family[:100]}', known are {known}", _FIX)
+    if receipt.width % FAMILIES[receipt.family].multiple:
+        raise StillflowError(what, f"their receipt says a width of {receipt.width}", _FIX)
     made = _FAMILIES[receipt.family](weights, receipt, what)
     told = f"{receipt.source_name}, {receipt.checkpoint.name}, sha256 {receipt.sha256}"
     where = f", {receipt.source_url}" if receipt.source_url else ""

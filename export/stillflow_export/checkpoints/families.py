@@ -27,6 +27,8 @@ class Family:
         what: for messages.
         part: in names of files.
         sources: who publishes it.
+        multiple: what a width must divide by: a text is read in 32 groups of channels; the flow network with hints
+            treats channel 3 of everything apart, and some must follow.
         width: how wide a checkpoint's networks are, from its tensors.
         take: the weights of our networks.
     """
@@ -35,6 +37,7 @@ class Family:
     what: str
     part: str
     sources: tuple[str, ...]
+    multiple: int
     width: Callable[[Mapping[str, HasShape]], int]
     take: Callable[[Taking, int], Weights]
 
@@ -70,6 +73,7 @@ FAMILIES = {
             "a feature generator",
             "generator",
             ("slr", "t2c"),
+            1,
             generator_width,
             take_generator,
         ),
@@ -78,6 +82,7 @@ FAMILIES = {
             "a feature generator with layers",
             "layered-generator",
             ("slr",),
+            1,
             generator_width,
             _take_layered,
         ),
@@ -86,6 +91,7 @@ FAMILIES = {
             "a flow network with hints",
             "hinted-flow",
             ("slr", "t2c", "3dc"),
+            8,
             hinted_width,
             take_hinted_flow,
         ),
@@ -94,15 +100,17 @@ FAMILIES = {
             "a flow network that reads a text",
             "text-flow",
             ("t2c",),
+            32,
             text_width,
             take_text_flow,
         ),
-        Family("edge_flow", "our flow network", "edge-flow", ("stillflow",), _one_width, _take_edge_flow),
+        Family("edge_flow", "our flow network", "edge-flow", ("stillflow",), 1, _one_width, _take_edge_flow),
         Family(
             "edge_generator",
             "our generator network",
             "edge-generator",
             ("stillflow",),
+            1,
             _one_width,
             _take_edge_generator,
         ),

@@ -78,6 +78,13 @@ def import_checkpoint(
             raise StillflowError(what, str(error), _known()) from error
         families = _families(found, what)
         origin, assumed = _source(found, checkpoint.kind, [family for family, _ in families], source, what)
+        for family, tensors in families:
+            if (width := family.width(tensors)) % family.multiple:
+                raise StillflowError(
+                    what,
+                    f"it holds {family.what} of width {width}, which does not divide by {family.multiple}",
+                    "give the checkpoint as published",
+                )
         read = [
             read_options(family.key, origin.key, found.options, family.width(tensors), what)
             for family, tensors in families

@@ -50,7 +50,7 @@ class Taking:
         """
         self.taken.add(name)
         found = self.tensors.get(name)
-        nothing = torch.zeros(1).expand(shape)
+        nothing = torch.zeros(()).expand(shape)
         if found is None:
             self.problems.append(f"{name} is missing")
             return nothing

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Mapping
@@ -53,7 +54,8 @@ def write_weights(
         fix = "choose a folder that has room and may be written to"
         raise StillflowError(f"cannot write {target}", reason, fix) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
     return target, receipt
 
 

@@ -139,6 +139,7 @@ def test_numpy_arrays_are_refused_by_name() -> None:
         read_pickle(io.BytesIO(pickle.dumps(np.zeros(3), 2)), CALLS, storage_of)
 
 
+@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")
 def test_every_dtype_has_the_size_that_torch_says() -> None:
     for name, dtype in DTYPES.items():
         assert getattr(torch, name)().dtype == dtype
