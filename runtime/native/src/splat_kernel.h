@@ -9,6 +9,9 @@
 #include "scene.h"
 #include "simd.h"
 
+/* Entries ahead whose values are fetched into the cache: a sixth off the time of a row, and 3 are too few. */
+#define SF_SPLAT_AHEAD 10
+
 /* sums += values * k */
 SF_INLINE void add_pixel(float *sums, const float *values, float k, int32_t channels) {
     const v8f k8 = splat8(k);
@@ -63,6 +66,10 @@ static void add_row(const sf_splat *splat, int which, const uint32_t *entry, con
         const float wy = (py == y ? 1.0f - fy : fy) * share;
         const float k = (1.0f - fx) * wy, l = fx * wy;
         const int left = k != 0 && px >= x0 && px < x1, right = l != 0 && px + 1 >= x0 && px + 1 < x1;
+        if (end - entry > SF_SPLAT_AHEAD) {
+            const float *ahead = splat->values + (size_t)entry[SF_SPLAT_AHEAD] * (size_t)channels;
+            for (int32_t c = 0; c < channels; c += 16) __builtin_prefetch(ahead + c);
+        }
         const float *values = splat->values + (size_t)source * (size_t)channels;
         float *at = sums + (ptrdiff_t)(px - x0) * channels;
         if (left && right) add_two_pixels(at, values, k, l, channels);
