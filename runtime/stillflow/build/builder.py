@@ -209,9 +209,8 @@ def _found(cache: EngineCache, parts: Parts, label: str, orders: Orders) -> Entr
 
 def _why_new(cache: EngineCache, parts: Parts) -> str:
     """Why an engine is built: there is none, or only one that does not fit."""
-    near = [
-        s.entry.parts for s in cache.stored() if s.entry and s.entry.parts.onnx_sha256 == parts.onnx_sha256
-    ]
+    known = [stored.entry.parts for stored in cache.stored(engines=False) if stored.entry is not None]
+    near = [found for found in known if found.onnx_sha256 == parts.onnx_sha256]
     if not near:
         return "building"
     closest = min((differences(parts, found) for found in near), key=len)
@@ -312,7 +311,7 @@ def run_gate(bundle: Bundle, plan: EnginePlan, parts: Parts, gpu: Gpu | None) ->
     from stillflow.bundle.gate_c import gate_c
 
     receipt = gate_c(bundle, plan.graph, parts.library, plan.precision, tf32=plan.settings.tf32)
-    return {"state": "passed" if receipt["passed"] else "failed", "why": "", "receipt": receipt}
+    return {"state": "passed" if receipt["passed"] else "failed", "why": receipt["why"], "receipt": receipt}
 
 
 def load_on_cpu(

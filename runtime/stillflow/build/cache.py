@@ -105,13 +105,13 @@ class EngineCache:
         return private_folder(self.root / name)
 
     def read(self, key: str) -> Entry:
-        """Read and check the sidecar of an entry, but not the engine.
+        """Check an entry and its engine, and return the sidecar.
 
         Raises:
             FileNotFoundError: there is none.
             DamagedError: it must not be used.
         """
-        return self._read(key, with_engine=False)[0]
+        return self._read(key)[0]
 
     def load(self, key: str) -> tuple[Entry, bytes]:
         """Read an entry and its engine: these very bytes are those that the sidecar was written for.
@@ -120,9 +120,9 @@ class EngineCache:
             FileNotFoundError: there is none.
             DamagedError: it must not be used.
         """
-        return self._read(key, with_engine=True)
+        return self._read(key)
 
-    def _read(self, key: str, *, with_engine: bool) -> tuple[Entry, bytes]:
+    def _read(self, key: str, *, with_engine: bool = True) -> tuple[Entry, bytes]:
         try:
             with trusted_folder(self.engines), trusted_folder(self.engines / key) as folder:
                 try:
@@ -133,26 +133,33 @@ class EngineCache:
                     raise DamagedError(f"{ENTRY_FILE} is not valid: {str(error)[:200]}") from error
                 if entry.parts.key != key:
                     raise DamagedError(f"{ENTRY_FILE} describes another engine than its folder's name")
+                if not with_engine:
+                    return entry, b""
                 # One byte more than there should be is enough to see that there are too many.
                 data = read_trusted(entry.engine, folder, min(entry.bytes, MAX_ENGINE_BYTES))
                 if len(data) != entry.bytes or hashlib.sha256(data).hexdigest() != entry.sha256:
                     raise DamagedError(f"{entry.engine} does not hold the bytes that were built")
-                return entry, data if with_engine else b""
+                return entry, data
         except UnsafeError as error:
             raise DamagedError(str(error)) from error
 
-    def stored(self) -> list[Stored]:
-        """All entries, the damaged ones too, the newest first."""
+    def stored(self, *, engines: bool = True) -> list[Stored]:
+        """All entries, the damaged ones too, the newest first.
+
+        Args:
+            engines: read the engines too and compare them with their sidecars; False: the sidecars alone.
+        """
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             keys = [name for name in os.listdir(self.engines) if _KEY.match(name)]
-            found = [self._stored(key) for key in keys]
+            found = [self._stored(key, engines) for key in keys]
             return sorted(found, key=lambda s: (s.entry.created if s.entry else "", s.key), reverse=True)
         return []
 
-    def _stored(self, key: str) -> Stored:
+    def _stored(self, key: str, engines: bool) -> Stored:
         folder = self.engines / key
         try:
-            return Stored(key, folder, self.read(key), "", folder_size(folder))
+            entry, _ = self._read(key, with_engine=engines)
+            return Stored(key, folder, entry, "", folder_size(folder))
         except DamagedError as error:
             return Stored(key, folder, None, str(error), folder_size(folder))
         except FileNotFoundError:

@@ -16,6 +16,13 @@ from stillflow.errors import StillflowError
 ASPECT = 0.75
 """Short side over long side of the picture that an engine is tuned for."""
 
+LARGEST_TILE = {"tensorrt_rtx": 640}
+"""Pixels a side, halo included, that a tile may have at most on a library.
+
+TensorRT-RTX 1.7.1 cannot build the decoders of feature scenes for tiles of free size of more than about 700x700: its
+compiler then asks for 7e18 bytes, a broken string length, and gives up. 640x640 and 512x768 build, 768x768 and 640x1024
+do not, whatever the width of the network; one fixed size builds at 1024x1024 too."""
+
 _DIMENSION = re.compile(r"(height|width)(?:/([0-9]+))?\Z")
 
 
@@ -103,6 +110,9 @@ def settings_for(
 ) -> tuple[Settings, tuple[str, ...]]:
     """The builder's settings for a graph, and what of the profile the library does not offer."""
     rtx, notes = library == "tensorrt_rtx", []
+    largest = LARGEST_TILE.get(library)
+    if largest is not None and _tiled(graph) and profile.sizes.tile.max > largest:
+        notes.append(f"{library} builds for tiles of at most {largest}x{largest}")
     # RTX 1.7 cannot build version-compatible engines, and knows no hardware compatibility.
     for wanted, name in (
         (profile.version_compatible, "version compatibility"),
@@ -112,7 +122,7 @@ def settings_for(
             notes.append(f"tensorrt_rtx offers no {name}")
     return (
         Settings(
-            shapes=input_shapes(manifest, graph, profile),
+            shapes=input_shapes(manifest, graph, profile, largest_tile=largest),
             workspace_mib=profile.workspace_mib,
             builder_level=profile.builder_level,
             aux_streams=profile.aux_streams,
@@ -125,7 +135,14 @@ def settings_for(
     )
 
 
-def input_shapes(manifest: Manifest, graph: Graph, profile: Profile) -> dict[str, tuple[Shape, Shape, Shape]]:
+def _tiled(graph: Graph) -> bool:
+    """Whether a graph is run in tiles."""
+    return graph.halo is not None and graph.long_side is None
+
+
+def input_shapes(
+    manifest: Manifest, graph: Graph, profile: Profile, *, largest_tile: int | None = None
+) -> dict[str, tuple[Shape, Shape, Shape]]:
     """Smallest, usual and largest shape of each input.
 
     Graphs that run in tiles take tiles up to the profile's; graphs that see the whole photo take up to a square of
@@ -136,8 +153,12 @@ def input_shapes(manifest: Manifest, graph: Graph, profile: Profile) -> dict[str
     """
     multiple = manifest.multiple(graph)
     long_side = manifest.long_side(graph)
-    if graph.halo is not None and graph.long_side is None:
+    if _tiled(graph):
         sides = profile.sizes.tile
+        end = sides.max
+        if largest_tile is not None:
+            end = max(multiple, min(end, largest_tile) // multiple * multiple)
+        sides = Range(min=min(sides.min, end), opt=min(sides.opt, end), max=end)
         low, usual, high = (_up(side, multiple) for side in (sides.min, sides.opt, sides.max))
         extents = ((low, low), (usual, usual), (high, high))
     else:

@@ -80,7 +80,7 @@ def find_engine(
     """
     what, digest = f"cannot run the graph {name} on {library.name}", hashlib.sha256(data).hexdigest()
     reasons = []
-    for stored in cache.stored():
+    for stored in cache.stored(engines=False):
         entry = stored.entry
         if entry is None:
             reasons.append(f"one entry is damaged: {stored.why}")
@@ -99,7 +99,7 @@ def find_engine(
             try:
                 return cache.load(stored.key)
             except (DamagedError, FileNotFoundError) as error:
-                reasons.append(f"one was changed just now: {error}")
+                reasons.append(f"one is damaged: {error}")
     why = "; ".join(dict.fromkeys(reasons)) or "no engine of it is in the cache"
     raise StillflowError(what, why, _BUILD)
 

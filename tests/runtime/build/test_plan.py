@@ -72,6 +72,17 @@ def test_tiles_are_square_and_of_the_profiles_size(edge: Bundle) -> None:
     assert [shape[2:] for shape in shapes] == [(32, 32), (512, 512), (1024, 1024)]
 
 
+def test_rtx_takes_smaller_tiles_and_says_so(edge: Bundle) -> None:
+    settings, notes = settings_for(edge.manifest, graph(multiple=4, halo=48), L4, "tensorrt_rtx")
+    assert [shape[2:] for shape in settings.shapes["photo"]] == [(32, 32), (512, 512), (640, 640)]
+    assert "at most 640x640" in notes[0]
+    settings, notes = settings_for(edge.manifest, graph(multiple=512, halo=48), L4, "tensorrt_rtx")
+    assert settings.shapes["photo"][2][2:] == (512, 512), "never more than the largest"
+    settings, notes = settings_for(edge.manifest, graph(multiple=4, halo=48), L4, "tensorrt")
+    assert settings.shapes["photo"][2][2:] == (1024, 1024)
+    assert not notes
+
+
 def test_a_free_dimension_that_is_neither_height_nor_width(edge: Bundle) -> None:
     tokens = Tensor(name="context", dtype="float32", shape=(1, "tokens", 768))
     with pytest.raises(StillflowError, match="free dimension 'tokens'"):

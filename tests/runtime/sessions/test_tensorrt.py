@@ -73,6 +73,8 @@ def test_finds_the_engine_of_a_graph_and_refuses_all_others(
     cache.set_gate(entry.parts.key, {"state": "passed", "why": ""})
     (stored,) = cache.stored()
     stored.path.chmod(0o666)
+    refused("one is damaged: flow-fp32.engine: other users may write")
+    (stored.folder / "entry.json").write_text("{")
     refused("one entry is damaged")
 
 
