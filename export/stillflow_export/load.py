@@ -13,7 +13,7 @@ from torch import nn
 
 from stillflow.errors import StillflowError
 from stillflow_export.checkpoints.families import FAMILIES
-from stillflow_export.checkpoints.receipt import ImportReceipt
+from stillflow_export.checkpoints.receipt import ImportReceipt, encode_receipt
 from stillflow_export.checkpoints.weights_file import read_weights, weights_path
 from stillflow_export.graphs import own_trained
 from stillflow_export.networks.flow import build_flow_network
@@ -135,5 +135,5 @@ def _number(receipt: ImportReceipt, key: str, what: str) -> float:
 
 
 def _plain(receipt: ImportReceipt) -> dict[str, object]:
-    made: dict[str, object] = msgspec.to_builtins(receipt)
+    made: dict[str, object] = msgspec.json.decode(encode_receipt(receipt))
     return made
