@@ -56,7 +56,7 @@ def measure(*, repeats: int = 5, size: str = "720p", channels: int = CHANNELS) -
         np.empty((channels - 1, height, width), np.float32),
         np.empty((height, width), np.float32),
     )
-    copied = np.empty_like(values)
+    copied = values.copy()
     note: dict[str, object] = {"size": size, "channels": channels, "isa": best_isa().name}
     name = f"{size}, {channels} channels, all moving"
     rows = [_euler(velocity, repeats, size, note)]

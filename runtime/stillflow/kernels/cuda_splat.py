@@ -96,7 +96,9 @@ class CudaSplat:
     def __init__(self, source: SplatSource, device: CudaDevice) -> None:
         if not source.ends:
             raise StillflowError(
-                "cannot throw these values on a GPU", "they have no weights", "name the weights in the source's ends"
+                "cannot throw these values on a GPU",
+                "they have no weights",
+                "name the weights in the source's ends",
             )
         self.source = source
         self._device = device
