@@ -51,6 +51,15 @@ def test_the_shipped_bundle_can_be_planned_for_it(name: str) -> None:
     assert [plan.graph for plan in plans] == ["flow", "generator"]
 
 
+def test_engines_take_every_tile_that_the_runtime_cuts() -> None:
+    from stillflow.features import networks
+
+    for name in SHIPPED:
+        tile = load_profile(name).sizes.tile
+        assert tile.min <= networks.LEAST_SIDE
+        assert tile.max >= networks.MOST_SIDE
+
+
 def test_jetsons_build_on_the_device_and_save_memory() -> None:
     for name in SHIPPED:
         if name.startswith("jetson"):

@@ -63,10 +63,9 @@ def build(request: Request, folder: Path) -> Result:
     target = request.settings.compute_capability
     loads = here is not None and target in (None, here.compute_capability)
     inspector = library.inspect(built.engine) if loads else None
-    engine = bytes(built.engine)
-    report = describe(library.name, library.version, built.layers, engine, inspector)
+    report = describe(library.name, library.version, built.layers, built.engine, inspector)
     with refusals(f"cannot write the engine of {request.graph}"):
-        write_private(folder / request.engine, engine)
+        write_private(folder / request.engine, built.engine)
         write_private(folder / request.layers, json.dumps(report).encode())
         if request.timing is not None and built.timing is not None:
             (folder / request.timing).unlink(missing_ok=True)

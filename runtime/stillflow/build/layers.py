@@ -95,7 +95,7 @@ def check_precision(graph: str, precision: str, layers: list[Layer]) -> None:
         )
 
 
-def named_nodes(engine: bytes) -> list[str]:
+def named_nodes(engine: bytes | memoryview) -> list[str]:
     """ONNX nodes that the bytes of an engine name, sorted.
 
     This reads the engine and not the network it was made from, and needs no GPU. Tried on TensorRT-RTX 1.7;
@@ -105,7 +105,7 @@ def named_nodes(engine: bytes) -> list[str]:
 
 
 def describe(
-    library: str, version: str, layers: list[Layer], engine: bytes, inspector: str | None
+    library: str, version: str, layers: list[Layer], engine: bytes | memoryview, inspector: str | None
 ) -> dict[str, Any]:
     """Collect what layers.json holds.
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stillflow.build.plan import choose_library, input_shapes, plan_engines, settings_for
-from stillflow.build.profile import Profile, load_profile
+from stillflow.build.profile import Profile, Range, load_profile
 from stillflow.bundle import Bundle
 from stillflow.bundle.manifest import Graph, Manifest, Tensor
 from stillflow.errors import StillflowError
@@ -69,16 +69,18 @@ def test_shapes_rise_divide_and_hold_what_the_bundle_names(
 def test_tiles_are_square_and_of_the_profiles_size(edge: Bundle) -> None:
     one = graph(multiple=4, halo=48)
     shapes = input_shapes(edge.manifest, one, L4)["photo"]
-    assert [shape[2:] for shape in shapes] == [(32, 32), (512, 512), (1024, 1024)]
+    assert [shape[2:] for shape in shapes] == [(32, 32), (512, 512), (640, 640)]
 
 
 def test_rtx_takes_smaller_tiles_and_says_so(edge: Bundle) -> None:
-    settings, notes = settings_for(edge.manifest, graph(multiple=4, halo=48), L4, "tensorrt_rtx")
+    tile = Range(min=32, opt=512, max=1024)
+    large = msgspec.structs.replace(L4, sizes=msgspec.structs.replace(L4.sizes, tile=tile))
+    settings, notes = settings_for(edge.manifest, graph(multiple=4, halo=48), large, "tensorrt_rtx")
     assert [shape[2:] for shape in settings.shapes["photo"]] == [(32, 32), (512, 512), (640, 640)]
     assert "at most 640x640" in notes[0]
-    settings, notes = settings_for(edge.manifest, graph(multiple=512, halo=48), L4, "tensorrt_rtx")
+    settings, notes = settings_for(edge.manifest, graph(multiple=512, halo=48), large, "tensorrt_rtx")
     assert settings.shapes["photo"][2][2:] == (512, 512), "never more than the largest"
-    settings, notes = settings_for(edge.manifest, graph(multiple=4, halo=48), L4, "tensorrt")
+    settings, notes = settings_for(edge.manifest, graph(multiple=4, halo=48), large, "tensorrt")
     assert settings.shapes["photo"][2][2:] == (1024, 1024)
     assert not notes
 
