@@ -18,7 +18,7 @@ import numpy as np
 
 from stillflow.errors import StillflowError
 from stillflow.features.displacements import Displacements
-from stillflow.features.networks import STATES_SHARE, FeatureNetworks
+from stillflow.features.networks import LEAST_SIDE, STATES_SHARE, FeatureNetworks
 from stillflow.features.painter import Painter, plain_painter
 from stillflow.features.tiles import TiledGraph, moving_windows
 from stillflow.guidance import Hints
@@ -231,7 +231,11 @@ def build_feature_scene(
     moves = (velocity != 0).any(-1)
     matte = inner_ramp(moves.astype(np.uint8) * 255, MATTE_RAMP * photo.width / 1280)
     # The networks' sides divide by something: beyond the picture its last row and column go on.
-    bottom, right = -photo.height % networks.multiple, -photo.width % networks.multiple
+    height, width = (
+        side + -side % networks.multiple
+        for side in (max(photo.height, LEAST_SIDE), max(photo.width, LEAST_SIDE))
+    )
+    bottom, right = height - photo.height, width - photo.width
     around = ((0, bottom), (0, right), (0, 0))
     pixels = np.pad(photo.pixels, around, mode="edge")
     velocity = np.asarray(np.pad(velocity, around, mode="edge"), np.float32)
@@ -251,7 +255,7 @@ def build_feature_scene(
         velocity=velocity,
         painter=painter,
         displacements=Displacements(velocity, frames, int(networks.memory * STATES_SHARE)),
-        windows=_decoded_windows(matte, networks.decoder, pixels.shape[0], pixels.shape[1]),
+        windows=_decoded_windows(matte, networks.decoder, height, width),
         frames=frames,
         fps=fps,
         edge_share=networks.edge_share,

@@ -25,6 +25,13 @@ BYTES_A_PIXEL = MappingProxyType(
 out in float32, 64 channels in encoders and 128 in decoders."""
 
 
+MOST_SIDE = 640
+"""Pixels of a tile's longer side, halo included: the engines of every device profile that is shipped take it."""
+
+LEAST_SIDE = 32
+"""Pixels to which smaller pictures are padded: no engine takes less."""
+
+
 @dataclass(frozen=True, eq=False)
 class FeatureNetworks:
     """What a feature scene is made with.
@@ -75,7 +82,7 @@ def feature_networks(
                 return loaded(inputs)
 
         most = int(memory * (1 - STATES_SHARE)) // BYTES_A_PIXEL[name]
-        return TiledGraph(alone, own, graph.halo, most)
+        return TiledGraph(alone, own, graph.halo, most, MOST_SIDE)
 
     encoder, decoder = tiled("encoder"), tiled("decoder")
     layers = None

@@ -38,12 +38,14 @@ class TiledGraph:
         multiple: both sides must divide by it.
         halo: pixels around a place that its output depends on; None: the graph must see the whole picture.
         most_pixels: largest tile, halo included, in pixels; tiles are larger only where ``LEAST_CORE`` says so.
+        most_side: likewise, pixels on either side.
     """
 
     run: Run
     multiple: int
     halo: int | None
     most_pixels: int
+    most_side: int = 1 << 30
 
     def pieces(
         self, source: Source, region: Window, height: int, width: int
@@ -95,30 +97,38 @@ class TiledGraph:
 
     def work(self, region: Window, height: int, width: int) -> int:
         """Pixels that the graph has to see for a region that is one tile."""
-        outer = self.outer(region, height, width)
-        return (outer.y1 - outer.y0) * (outer.x1 - outer.x0)
+        return _area(self.outer(region, height, width))
 
     def cores(self, region: Window, height: int, width: int) -> list[Window]:
         """Cut a region into cores: as few pixels of halo as the budget allows, all of about one size."""
-        if self.halo is None or self.work(region, height, width) <= self.most_pixels:
+        if self.halo is None or self._excess(self.outer(region, height, width)) <= 0:
             return [region]
         rows, columns = region.y1 - region.y0, region.x1 - region.x0
         plans = []
         for down in range(1, math.ceil(rows / LEAST_CORE) + 1):
             cores = _grid(region, down, self._across(rows / down, columns))
-            tiles = [self.work(core, height, width) for core in cores]
+            outers = [self.outer(core, height, width) for core in cores]
             # Within the budget by total work; where nothing is, by the largest tile.
-            over = max(0, max(tiles) - self.most_pixels)
-            plans.append((over, sum(tiles), cores))
+            excess = max(0, *(self._excess(outer) for outer in outers))
+            plans.append((excess, sum(_area(outer) for outer in outers), cores))
         return min(plans, key=lambda plan: plan[:2])[2]
+
+    def _excess(self, outer: Window) -> int:
+        """Pixels by which a tile is too large; at most 0 when it is not."""
+        longest = max(outer.y1 - outer.y0, outer.x1 - outer.x0)
+        return max(_area(outer) - self.most_pixels, longest - self.most_side)
 
     def _across(self, rows: float, columns: int) -> int:
         """Tiles side by side, so that one of that many rows stays within the budget."""
         assert self.halo is not None
         # A window grows by less than ``multiple`` on each side when it is aligned.
         around = 2 * (self.halo + self.multiple)
-        most = self.most_pixels // math.ceil(rows + around) - around
+        most = min(self.most_pixels // math.ceil(rows + around), self.most_side) - around
         return min(math.ceil(columns / max(most, LEAST_CORE)), math.ceil(columns / LEAST_CORE))
+
+
+def _area(window: Window) -> int:
+    return (window.y1 - window.y0) * (window.x1 - window.x0)
 
 
 def _grid(region: Window, down: int, across: int) -> list[Window]:

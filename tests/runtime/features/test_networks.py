@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from stillflow.build.plan import LARGEST_TILE
 from stillflow.bundle import Bundle
-from stillflow.features.networks import BYTES_A_PIXEL, feature_networks
+from stillflow.features.networks import BYTES_A_PIXEL, LEAST_SIDE, MOST_SIDE, feature_networks
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +28,7 @@ def test_graphs_are_cut_as_the_manifest_says(bundle: Bundle) -> None:
     assert (found.encoder.multiple, found.decoder.multiple, found.multiple) == (4, 4, 4)
     assert found.layers is None and found.weight_floor is None and found.edge_share == 0
     assert found.decoder.most_pixels * BYTES_A_PIXEL["decoder"] <= 0.75 * (1 << 26)
+    assert found.decoder.most_side == found.encoder.most_side == MOST_SIDE
     features = np.ones((1, 8, 8, 12), np.float32)
     made = found.decoder.run({"features": features, "mask": np.ones((1, 1, 8, 12), np.float32)})
     assert made["frame"].shape == (1, 3, 8, 12)
@@ -48,3 +52,12 @@ def test_one_graph_runs_at_a_time(bundle: Bundle) -> None:
     for thread in threads:
         thread.join()
     assert most[0] == 1
+
+
+def test_tiles_fit_the_engines_of_every_profile_that_is_shipped() -> None:
+    folder = Path(str(resources.files("stillflow_engines"))) / "profiles"
+    profiles = [json.loads(path.read_bytes()) for path in folder.glob("*.json")]
+    assert profiles
+    assert max(profile["sizes"]["tile"]["min"] for profile in profiles) <= LEAST_SIDE
+    assert min(profile["sizes"]["tile"]["max"] for profile in profiles) >= MOST_SIDE
+    assert LARGEST_TILE["tensorrt_rtx"] >= MOST_SIDE

@@ -69,6 +69,17 @@ def test_tiles_of_4k_waste_little() -> None:
     assert sum(tiled.work(core, 2160, 3840) for core in cores) < 1.45 * 2160 * 3840
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(8, 1100), st.integers(8, 1100))
+def test_no_side_is_longer_than_engines_take(rows: int, columns: int) -> None:
+    height, width = 4 * rows, 4 * columns
+    tiled = TiledGraph(strided, 4, 48, 1 << 30, 640)
+    for core in tiled.cores(Window(0, height, 0, width), height, width):
+        outer = tiled.outer(core, height, width)
+        assert min(outer.y1 - outer.y0, outer.x1 - outer.x0) >= 32
+        assert max(outer.y1 - outer.y0, outer.x1 - outer.x0) <= 640
+
+
 def test_what_fits_is_one_piece_and_borders_get_no_halo() -> None:
     tiled = graph(10_000)
     assert tiled.cores(Window(0, 64, 0, 64), 64, 64) == [Window(0, 64, 0, 64)]
