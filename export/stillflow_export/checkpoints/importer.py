@@ -178,6 +178,8 @@ def _source(
     told = None
     if "model.module." in found.prefixes:
         told, sign = "slr", "its tensors are named as SLR-SFS's training script names them"
+    elif found.container == "state_dict" and found.options is not None:
+        told, sign = "slr", "its options lie beside its tensors, as SLR-SFS's training script saves them"
     elif found.container == "netG":
         told, sign = "3dc", "its tensors lie under netG"
     elif kind != "safetensors" and found.container == "bare" and not found.prefixes:

@@ -12,7 +12,14 @@ from typing import Any
 from stillflow_export.checkpoints.pickle_machine import Options
 from stillflow_export.checkpoints.taking import HasShape
 
-PREFIXES = ("model.module.", "module.", "netG.", "motion_regressor.motion_predictor.", "motion_predictor.")
+PREFIXES = (
+    "model.module.",
+    "model.",
+    "module.",
+    "netG.",
+    "motion_regressor.motion_predictor.",
+    "motion_predictor.",
+)
 """What training scripts put before the names; several may be stacked."""
 
 _IGNORED = re.compile(

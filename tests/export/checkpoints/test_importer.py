@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 from pathlib import Path
@@ -103,6 +104,13 @@ def test_where_the_file_does_not_tell_the_source_must_be_said(tmp_path: Path) ->
     for source, activation in (("slr", "identity"), ("t2c", "tanh"), ("3dc", "identity")):
         made = one(tmp_path / "a.safetensors", tmp_path / "w", source=source)
         assert made.receipt.options["activation"] == activation
+
+
+def test_options_beside_the_tensors_tell_slr(tmp_path: Path) -> None:
+    content = {"state_dict": random_tensors("hinted_flow", 8), "opts": argparse.Namespace(div_flow=2.0)}
+    torch.save(content, tmp_path / "a.pth")
+    receipt = one(tmp_path / "a.pth", tmp_path / "w").receipt
+    assert (receipt.source, receipt.options["scale"]) == ("slr", 2.0)
 
 
 def test_what_was_assumed_is_said_and_may_be_overruled(tmp_path: Path) -> None:
