@@ -48,7 +48,7 @@ def _head(report: BundleReport) -> Iterator[str]:
         f'<p class="mute">schema {safe(manifest.schema_version)}, made by {safe(manifest.creator)}; '
         f"loop rule {safe(manifest.loop.rule)}, default precision {safe(manifest.default_precision)}</p>"
     )
-    anchors = [("overview", "Overview"), *((f"g{_index(g)}", g.graph.name) for g in report.graphs)]
+    anchors = [("overview", "Overview"), *((f"graph-{g.graph.name}", g.graph.name) for g in report.graphs)]
     anchors += [
         ("gates", "Gates"),
         ("receipts", "Receipts"),
@@ -56,7 +56,7 @@ def _head(report: BundleReport) -> Iterator[str]:
         ("licences", "Licences"),
     ]
     anchors += [("files", "Files"), ("method", "Method")]
-    yield "<nav>" + "".join(f'<a href="#{ref}">{safe(name)}</a>' for ref, name in anchors) + "</nav>"
+    yield "<nav>" + "".join(f'<a href="#{safe(ref)}">{safe(name)}</a>' for ref, name in anchors) + "</nav>"
     mains = [graph.variants[0].cost for graph in report.graphs]
     verdict = f"{len(report.gates) - failed} of {len(report.gates)} passed" if report.gates else "none"
     cards = [
@@ -109,7 +109,7 @@ def _overview(report: BundleReport) -> Iterator[str]:
 
 def _graph(graph: GraphReport) -> Iterator[str]:
     about = graph.graph
-    yield f'<h2 id="g{_index(graph)}">{safe(about.name)}</h2><p>{safe(about.what)}</p>'
+    yield f'<h2 id="graph-{safe(about.name)}">{safe(about.name)}</h2><p>{safe(about.what)}</p>'
     halo = f"tiles with a halo of {about.halo}" if about.halo is not None else "not in tiles"
     yield f'<p class="mute">measured at {graph.width}x{graph.height}; opset {about.opset}; {halo}</p>'
     head = ("precision", "file", "size", "layers by type", "MACs by type", "kept in fp32", "sha256")
@@ -124,10 +124,15 @@ def _graph(graph: GraphReport) -> Iterator[str]:
     main = graph.variants[0]
     if main.cost is None:
         return
-    counted = [layer for layer in main.cost.layers if layer.macs]
-    yield "<h3>MACs by layer, in order of depth</h3>"
-    yield columns([_macs_bar(layer) for layer in counted[:MAX_ROWS]], "MMAC")
-    yield legend(sorted({layer.precision for layer in counted}))
+    drawn: list[object] = []
+    for variant in graph.variants:
+        # A second file is worth a second plot where its layers have other types.
+        if variant.cost is not None and variant.cost.by_precision not in drawn:
+            drawn.append(variant.cost.by_precision)
+            counted = [layer for layer in variant.cost.layers if layer.macs]
+            yield f"<h3>MACs by layer of {safe(variant.file)}, in order of depth</h3>"
+            yield columns([_macs_bar(layer) for layer in counted[:MAX_ROWS]], "MMAC")
+            yield legend(sorted({layer.precision for layer in counted}))
     all_macs = main.cost.macs
     top = [
         [
@@ -150,11 +155,6 @@ def _graph(graph: GraphReport) -> Iterator[str]:
     if main.cost.unknown:
         words = ", ".join(safe(cut(name, 60)) for name in main.cost.unknown[:10])
         yield f'<p class="fail">{len(main.cost.unknown)} layers of unknown shape, missing in the sums: {words}</p>'
-
-
-def _index(graph: GraphReport) -> str:
-    """An anchor that no name of a graph can break."""
-    return "".join(c if c.isalnum() else "-" for c in graph.graph.name)
 
 
 def _variant(variant: VariantReport) -> list[str]:

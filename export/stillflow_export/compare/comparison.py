@@ -22,7 +22,7 @@ from stillflow_export.compare.side import Side
 from stillflow_export.compare.tensor_error import TensorError, tensor_error, worse
 from stillflow_export.samples import Sample
 
-BUDGET = 256 << 20
+BUDGET = 512 << 20
 """Bytes of marked tensors that are held at once, both sides together."""
 
 JUMP = 10.0
