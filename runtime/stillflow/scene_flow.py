@@ -116,11 +116,25 @@ def scene_velocity(photo: Photo, motion: Motion, hints: Hints, run: Run, graph: 
         assert hints.context is not None
         inputs["context"] = hints.context
     else:
-        inputs["hint"] = np.ascontiguousarray(_hint(motion, hints, mask).transpose(2, 0, 1)[None])
+        hint = _hint(motion, hints, mask) * hint_unit(graph)
+        inputs["hint"] = np.ascontiguousarray(hint.transpose(2, 0, 1)[None])
     said = run(inputs)["velocity"][0].transpose(1, 2, 0) * mask[..., None]
     field = VelocityField.from_array(said, f"what the network {graph.name} says")
     velocity, _ = field.smooth(h, w, photo.height / photo.width)
     return np.asarray(velocity * np.float32(hints.strength), np.float32)
+
+
+def hint_unit(graph: Graph) -> np.float32:
+    """What a velocity is multiplied by to be a hint.
+
+    Where a network bounds both, the same share of either range is the same speed: text2cinemagraph's hints are
+    velocities of up to 64 pixels a frame over 64. All others take pixels a frame.
+    """
+    told = {tensor.name: tensor.range for tensor in (*graph.inputs, *graph.outputs)}
+    hint, velocity = told.get("hint"), told.get("velocity")
+    if hint is None or velocity is None or not velocity[1] > velocity[0] or not hint[1] > hint[0]:
+        return np.float32(1)
+    return np.float32((hint[1] - hint[0]) / (velocity[1] - velocity[0]))
 
 
 def network_size(photo: Photo, graph: Graph) -> tuple[int, int]:

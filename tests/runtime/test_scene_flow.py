@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -12,7 +13,7 @@ from stillflow.bundle.manifest import Graph, Tensor
 from stillflow.errors import StillflowError
 from stillflow.guidance import Arrow, Guidance, Hints
 from stillflow.photo import Photo
-from stillflow.scene_flow import FPS, context_from, dense_hint, network_size, scene_velocity
+from stillflow.scene_flow import FPS, context_from, dense_hint, hint_unit, network_size, scene_velocity
 
 from .scenes import falling_motion, falling_photo, textured
 
@@ -90,6 +91,28 @@ def test_an_arrow_comes_back_as_it_was_drawn() -> None:
     inside = run.inputs["hint"][0][:, h // 2, w // 2]
     assert inside == pytest.approx([0.05 * w / FPS, 0.2 * h / FPS], rel=1e-4)
     assert not run.inputs["hint"][0][:, :, 0].any()
+
+
+def test_hints_are_in_the_unit_that_the_ranges_say() -> None:
+    def bounded(hint: tuple[float, float] | None, velocity: tuple[float, float] | None) -> Graph:
+        inputs = tuple(
+            msgspec.structs.replace(t, range=hint if t.name == "hint" else None) for t in HINTED.inputs
+        )
+        outputs = (msgspec.structs.replace(HINTED.outputs[0], range=velocity),)
+        return msgspec.structs.replace(HINTED, inputs=inputs, outputs=outputs)
+
+    assert hint_unit(HINTED) == hint_unit(bounded((-1, 1), None)) == hint_unit(bounded((-1, 1), (0, 0))) == 1
+    small = bounded((-1, 1), (-64, 64))
+    assert hint_unit(small) == 1 / 64
+    photo, motion = falling_photo(96, 128)
+    hints = Hints(arrows=(Arrow(0.5, 0.3, 0.6, 0.7, 2.0),))
+    asked = []
+    for network in (HINTED, small):
+        run = Echo()
+        scene_velocity(photo, motion, hints, run, network)
+        asked.append(run.inputs["hint"])
+    assert np.allclose(asked[0] / 64, asked[1])
+    assert np.abs(asked[1]).max() > 0
 
 
 def test_without_arrows_the_hint_is_our_own_mean() -> None:
