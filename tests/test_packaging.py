@@ -89,6 +89,7 @@ def test_wheel_holds_library_types_and_bundle_but_no_leftovers(wheel: Path) -> N
     assert [name for name in held if name.startswith("stillflow/_native/libstillflow")]
     assert "stillflow/py.typed" in held
     assert "stillflow_engines/edge/manifest.json" in held
+    assert "stillflow_engines/profiles/jetson-orin-nano.json" in held
     assert [name for name in held if name.startswith("stillflow_engines/edge/") and name.endswith(".onnx")]
     assert "stillflow-0.1.0.dist-info/licenses/LICENSE" in held
     assert not [name for name in held if name.endswith((".pyc", ".c", ".pt")) or "test" in name.split("/")[0]]

@@ -116,10 +116,11 @@ def main(arguments: list[str]) -> int:
             ) from error
         result, code = build(request, path.parent), 0
     except StillflowError as error:
-        result, code = Result(error=Failure(what=error.what, why=error.why, fix=error.fix)), 2
+        here = isinstance(error.__cause__, OSError)
+        result, code = Result(error=Failure(what=error.what, why=error.why, fix=error.fix, here=here)), 2
     except MemoryError:
         why, fix = "there is not enough memory", "close other programs, or build a smaller size"
-        result, code = Result(error=Failure(what=what, why=why, fix=fix)), 2
+        result, code = Result(error=Failure(what=what, why=why, fix=fix, here=True)), 2
     except Exception:
         traceback.print_exc()
         return 70

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -155,9 +156,8 @@ def write_private(path: Path, data: bytes | memoryview) -> None:
 
 def replace_private(path: Path, data: bytes | memoryview) -> None:
     """Write a file beside its final name, then give it that name: readers see the old or the new, never half."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        part.unlink(missing_ok=True)
         write_private(part, data)
         os.replace(part, path)
     finally:

@@ -59,11 +59,15 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """A StillflowError on its way between processes."""
+    """A StillflowError on its way between processes.
+
+    ``here`` is true where this machine's disk or memory is to blame: running the request again shows nothing.
+    """
 
     what: str
     why: str
     fix: str
+    here: bool = False
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,7 +67,7 @@ def ship(engines: Sequence[Engine], profile: str, folder: Path, *, overwrite: bo
 
 
 def _copy(source: Path, target: Path) -> None:
-    part = target.with_name(f".{target.name[:200]}.{os.getpid()}.part")
+    part = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part")
     try:
         shutil.copyfile(source, part)
         os.replace(part, target)

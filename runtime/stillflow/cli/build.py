@@ -103,6 +103,8 @@ def build(
 
 
 def _say(line: str) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")  # what progress left there
     click.echo(f"stillflow: {line}", err=True)
 
 
