@@ -27,7 +27,7 @@ _PRECISIONS: dict[int, str] = {
     TensorProto.BOOL: "bool",
 }
 _FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
-_BARE = ("Cast", "DequantizeLinear", "Identity")
+_BARE = ("Cast", "QuantizeLinear", "DequantizeLinear", "Identity", "Transpose", "Reshape")
 """What may stand between a weight in the file and the layer that uses it; engines do it once, when they load."""
 
 

@@ -130,6 +130,25 @@ def test_quantised_layers_are_int8() -> None:
     assert len(cost.layers) == 3, "dequantising a weight is no layer"
 
 
+def test_weights_that_are_widened_and_then_quantised_are_weights() -> None:
+    nodes = [
+        helper.make_node("Cast", ["w"], ["w32"], to=TensorProto.FLOAT),
+        helper.make_node("QuantizeLinear", ["w32", "s", "z"], ["wq"]),
+        helper.make_node("DequantizeLinear", ["wq", "s", "z"], ["wd"]),
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("Conv", ["d", "wd"], ["y"], name="conv"),
+    ]
+    weights = {
+        "w": weight(6, 4, 1, 1, dtype="float16"),
+        "s": np.array(0.1, np.float32),
+        "z": np.array(0, np.int8),
+    }
+    cost = graph_cost(model(nodes, weights, IMAGE), SIZE)
+    assert [layer.name for layer in cost.layers] == ["q", "d", "conv"]
+    assert (cost.layers[-1].precision, cost.parameters, cost.weight_bytes) == ("int8", 24, 48)
+
+
 def test_shapes_of_the_default_flow_graph_are_all_known(source_tree: Path) -> None:
     path = source_tree / "engines" / "stillflow_engines" / "edge" / "flow.onnx"
     cost = graph_cost(path.read_bytes(), {"height": 96, "width": 192}, "flow")

@@ -29,15 +29,16 @@ JUMP = 10.0
 """So many times the error of its inputs, and a layer is said to jump."""
 
 ROUNDING = {"fp32": 1e-6, "fp16": 2e-3, "int8": 3e-2}
-"""Relative error that a layer may add by rounding alone. float32 sums in another order differ by 1e-7 to 1e-6,
-float16 rounds to 5e-4, int8 to about 1 % of the root mean square: each with some room."""
+"""Relative error that a layer may add by rounding alone, the finest format first. float32 sums in another order
+differ by 1e-7 to 1e-6, float16 rounds to 5e-4, int8 to about 1 % of the root mean square: each with some room."""
 
 THRESHOLD = {"fp32": 1e-4, "fp16": 2e-2, "int8": 1e-1}
 """Threshold when none is given, by the coarsest format on either side."""
 
-SELECTING = frozenset({"Relu", "LeakyRelu", "Clip", "Slice", "Split", "Gather", "Max", "Min", "MaxPool"})
+SELECTING = frozenset({"Relu", "LeakyRelu", "Clip", "Max", "Min", "MaxPool"})
 """Operators that let values through or bound them, and so cannot add an error of their own. What is left may be next
-to nothing (a ReLU that is almost dead), so errors behind them are shares of what they chose from."""
+to nothing (a ReLU that is almost dead), so errors behind them are shares of what they chose from. A Slice is none of
+these: where it takes channels that are more wrong than the rest, that is worth knowing."""
 
 PROBES = 8
 """Tensors marked at once in a search by halves."""
@@ -53,7 +54,8 @@ class LayerError:
         twin: name in B.
         node: that makes it in A.
         operator: of that node.
-        format: coarsest number format at this layer on either side: "fp32", "fp16", "int8".
+        format: coarsest number format on either side at this layer or in what it is made from: its rounding
+            may be seen here. "fp32", "fp16" or "int8".
         error: how far apart.
         relative: the error's root mean square as a share of the tensor's, or of its inputs' where its operator
             only selects (``SELECTING``): what is judged.
@@ -150,6 +152,10 @@ class _Pair:
         self.depth = {match.name: i for i, match in enumerate(self.matches)}
         self.errors: dict[str, TensorError] = {}
         self._scales: dict[str, float] = {}
+        self.formats: dict[str, str] = {}
+        for match in self.matches:  # in order, so sources come first
+            before = [self.formats.get(source.name, "fp32") for source in self.sources(match)]
+            self.formats[match.name] = max([_format(match), *before], key=list(ROUNDING).index)
         self.runs = 0
         # Once without marks: what a user gets, and what marking is judged by.
         self.plain = [self._run(i, self.sides[i].data) for i in (0, 1)]
@@ -243,7 +249,7 @@ class _Pair:
         before: float | None = None
         if all(source.name in self.errors for source in sources):
             before = max((self.relative(source) for source in sources), default=0.0)
-        kind = _format(match)
+        kind = self.formats[match.name]
         # What reads a tensor that is next to nothing has that tensor's own error before it.
         inherited = max((self.errors[s.name].relative for s in sources if s.name in self.errors), default=0.0)
         floor = math.inf if before is None else max(inherited, ROUNDING[kind])

@@ -78,7 +78,7 @@ def test_float16_rounds_and_does_not_jump() -> None:
     assert found.threshold == 2e-2
     assert (found.exceeds, found.jumps) == (None, None)
     assert 1e-5 < found.outputs["velocity"].relative < 5e-3
-    assert {layer.format for layer in found.layers} == {"fp16"}
+    assert {layer.format for layer in found.layers} == {"fp16"}, "of what they are made from, too"
 
 
 def test_float16_that_overflows_is_found_in_its_layer() -> None:
