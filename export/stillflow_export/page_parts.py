@@ -15,7 +15,7 @@ STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.7rem;margin:0}h2{font-size:1.25rem;margin:2.4rem 0 .6rem;border-bottom:1px solid var(--line)}
 h3{font-size:1.02rem;margin:1.4rem 0 .4rem}p{margin:.4rem 0}.mute{color:var(--mute)}small,.mute{font-size:.87rem}
-nav a{margin-right:1rem}.cards{display:flex;flex-wrap:wrap;gap:.6rem;margin:1rem 0}
+nav{display:flex;flex-wrap:wrap;gap:.1rem 1rem}.cards{display:flex;flex-wrap:wrap;gap:.6rem;margin:1rem 0}
 .card{border:1px solid var(--line);border-radius:8px;padding:.5rem .9rem;min-width:7.5rem}
 .card b{display:block;font-size:1.25rem}
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.85rem;margin:.4rem 0}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stillflow.bundle.manifest import Graph, Manifest, Tensor
+from stillflow.bundle.manifest import PRECISIONS, Graph, Manifest, Tensor
 from stillflow.bundle.npz import read_npz
 from stillflow.errors import StillflowError
 from stillflow.output import check_file
@@ -124,6 +124,9 @@ def run_graph(
         StillflowError: no such graph or precision, arrays that do not fit, or the engine failed.
     """
     graph = named_graph(bundle.manifest, graph_name, bundle.where)
+    if precision is not None and precision not in PRECISIONS:
+        what = f"cannot run the graph {graph_name} at the precision '{precision}'"
+        raise StillflowError(what, "there is no such precision", f"use {', '.join(PRECISIONS)}")
     ready, notes = fitted(bundle.manifest, graph, arrays)
     session = bundle.session(graph_name, engine, precision=precision, threads=threads, device=device)
     start = time.perf_counter()

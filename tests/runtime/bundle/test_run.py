@@ -170,6 +170,8 @@ def test_unknown_graph_lists_graphs_with_inputs(bundle: Bundle, arrays: Arrays) 
 def test_unknown_precision_and_engine(bundle: Bundle, arrays: Arrays) -> None:
     with pytest.raises(StillflowError, match="no fp16 file of the graph flow: it has fp32"):
         run_graph(bundle, "flow", arrays, precision="fp16")
+    with pytest.raises(StillflowError, match="no such precision"):
+        run_graph(bundle, "flow", arrays, precision="all")
     with pytest.raises(StillflowError, match="abacus"):
         run_graph(bundle, "flow", arrays, engine="abacus")
 
