@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from stillflow.photo import Photo as Photo
     from stillflow.photo import load_photo as load_photo
     from stillflow.scene import Scene as Scene
+    from stillflow.velocity_field import VelocityField as VelocityField
 
 __version__ = "0.1.0"
 
@@ -39,6 +40,7 @@ _HOMES = {
     "Photo": "stillflow.photo",
     "Scene": "stillflow.scene",
     "StillflowError": "stillflow.errors",
+    "VelocityField": "stillflow.velocity_field",
     "load_photo": "stillflow.photo",
 }
 
@@ -52,6 +54,7 @@ __all__ = [
     "Photo",
     "Scene",
     "StillflowError",
+    "VelocityField",
     "__version__",
     "load_photo",
 ]

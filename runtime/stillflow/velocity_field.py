@@ -76,8 +76,7 @@ class VelocityField:
             (height, width, 2) float32, pixels a frame at the picture's size: a new array.
         """
         h, w = self.pixels.shape[:2]
-        rows = np.arange(height, dtype=np.int64) * h // height
-        columns = np.arange(width, dtype=np.int64) * w // width
+        rows, columns = _nearest(h, height), _nearest(w, width)
         scale = np.array([width / w, height / h], np.float32)
         return np.asarray(self.pixels[rows[:, None], columns] * scale, np.float32)
 
@@ -108,3 +107,14 @@ class VelocityField:
         _, nearest = nearest_to(shown)
         velocity = (mean / np.maximum(share, np.float32(1e-3))[..., None]).reshape(-1, 2)[nearest]
         return np.ascontiguousarray(velocity, np.float32), share
+
+
+def _nearest(own: int, wanted: int) -> npt.NDArray[np.int64]:
+    """Index of the sample for each place along one side: floor(place * own / wanted), rounded as in float32.
+
+    That is how PyTorch does it, which the published scripts use: where a place falls exactly between two samples,
+    rounding decides.
+    """
+    ratio = np.float32(own) / np.float32(wanted)
+    places = np.floor(np.arange(wanted, dtype=np.float32) * ratio).astype(np.int64)
+    return np.minimum(places, own - 1)

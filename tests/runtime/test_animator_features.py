@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import av
@@ -88,6 +90,22 @@ def test_a_generator_of_its_own_accord(generator: Animator, scenery: ByteArray) 
     assert loop.moving_share > 0.2
     drawn = generator.futures(photo, Guidance(mask=mask), 2, seconds=1, fps=10)
     assert not np.array_equal(next(drawn).frame(5), next(drawn).frame(5))
+
+
+def test_geometry_takes_a_published_flow_network_too(
+    golden: Path, scenery: ByteArray, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(golden, tmp_path / "copy"))
+    content = json.loads((copy / "manifest.json").read_bytes())
+    content["loop"]["rule"] = "cross_fade"
+    content["outputs"].update(plate="push_pull", blend="variance_preserving")
+    (copy / "manifest.json").write_text(json.dumps(content))
+    mask = np.zeros((96, 128), bool)
+    mask[50:] = True
+    guidance = Guidance(mask=mask, arrows=(Arrow(0.3, 0.8, 0.5, 0.8, 1),))
+    loop = Animator(copy).animate(Photo.from_array(scenery), guidance, seconds=1, fps=10)
+    assert loop.runs["velocity"] == "scene_flow" and loop.runs["plate"] == "push_pull"
+    assert np.median(loop.motion.velocity[16:, :, 0]) == pytest.approx(0.2, abs=0.03)
 
 
 def test_a_velocity_plays_on_geometry_too(geometry: Animator, scenery: ByteArray, field: np.ndarray) -> None:
