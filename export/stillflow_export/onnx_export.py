@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 import logging
@@ -22,6 +23,7 @@ import torch
 import stillflow
 from stillflow.bundle.manifest import MAX_FILE_BYTES
 from stillflow.errors import StillflowError
+from stillflow_export.light_model import is_large, with_weights_of, without_weights
 from stillflow_export.plain_layers import OPSET, check_plain
 from stillflow_export.plan import GraphPlan
 from stillflow_export.stored_weights import pack_weights
@@ -86,8 +88,14 @@ def export_onnx(plan: GraphPlan, *, metadata: Mapping[str, str] | None = None) -
                 verbose=False,
             )
             assert program is not None
-            model = _simplified(_folded(program.model))
-            del program
+            traced, program = program.model, None
+            folded = _folded(traced)
+            # Each holds the weights once more, in cycles of objects.
+            del traced, program
+            gc.collect()
+            model = _simplified(folded)
+            del folded
+            gc.collect()
     # The exporter and the simplifier raise errors of many kinds; torch's own message says which layer.
     except Exception as error:
         reason = str(error).strip().splitlines()
@@ -195,10 +203,11 @@ def _simplified(model: onnx.ModelProto) -> onnx.ModelProto:
     """Fold constants and batch norms with onnxslim."""
     import onnxslim
 
-    slim: onnx.ModelProto | None = onnxslim.slim(model)
+    large = is_large(model)
+    slim: onnx.ModelProto | None = onnxslim.slim(without_weights(model) if large else model)
     if slim is None:
         raise ValueError("onnxslim returned nothing")
-    return slim
+    return with_weights_of(model, slim) if large else slim
 
 
 def _name_dimensions(model: onnx.ModelProto, plan: GraphPlan) -> None:
