@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,8 +27,6 @@ from stillflow.bundle import Bundle
 from stillflow.errors import StillflowError
 
 NOT_RUN = "no CUDA device"
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

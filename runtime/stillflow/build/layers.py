@@ -123,5 +123,12 @@ def describe(
         "counts": count_types(layers),
         "layers": layers,
         "onnx_nodes_in_engine": named_nodes(engine),
-        "inspector": None if inspector is None else json.loads(inspector),
+        "inspector": None if inspector is None else _parsed(inspector),
     }
+
+
+def _parsed(inspector: str) -> Any:
+    try:
+        return json.loads(inspector)
+    except ValueError:  # then as it is: an engine is not worth less for what its inspector says
+        return inspector

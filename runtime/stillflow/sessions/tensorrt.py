@@ -50,7 +50,11 @@ def open_session(
             what, "there is no CUDA device here", "use the engine onnxruntime, or see `stillflow doctor`"
         )
     opened = Library.open(library)
-    entry, engine = find_engine(data, name, opened, gpu, EngineCache())
+    cache = EngineCache()
+    entry, engine = find_engine(data, name, opened, gpu, cache)
+    _log.info(
+        "engine of %s: gate C %s", name, (cache.gate(entry.parts.key) or {}).get("state", "left no receipt")
+    )
     why = opened.invalid(engine)
     if why is not None:
         raise StillflowError(

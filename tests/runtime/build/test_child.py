@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -13,10 +14,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from stillflow.build.adapter import Library
+from stillflow.build.child import build
+from stillflow.build.gpu import Gpu, find_gpu
 from stillflow.build.plan import plan_engines
 from stillflow.build.profile import Profile
 from stillflow.build.request import Request, Result
 from stillflow.bundle import Bundle
+from stillflow.errors import StillflowError
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -96,3 +101,35 @@ def test_no_request() -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert "usage" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("capability", "said", "inspected"),
+    [("8.9", '{"Layers": ["a"]}', "engine"), ("8.9", "no JSON", "engine"), ("8.6", "", "network")],
+)
+def test_an_engine_is_asked_where_its_device_is(
+    asked: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    other_gpu: Gpu,
+    capability: str,
+    said: str,
+    inspected: str,
+) -> None:
+    """The inspector itself needs the device; whether it is asked does not."""
+    gpu = dataclasses.replace(other_gpu, compute_capability=capability)
+    monkeypatch.setattr("stillflow.build.child.find_gpu", lambda: gpu)
+    monkeypatch.setattr(Library, "inspect", lambda self, engine: said)
+    result = build(msgspec.convert(asked, Request), tmp_path)
+    assert result.inspected == inspected
+    found = json.loads((tmp_path / "layers.json").read_text())["inspector"]
+    assert found == {"8.9": {"Layers": ["a"]} if "{" in said else said, "8.6": None}[capability]
+
+
+@pytest.mark.skipif(find_gpu() is not None, reason="a CUDA device is here")
+def test_inspecting_without_a_device_is_an_error_with_the_librarys_words(
+    run: Run, asked: dict[str, Any], tmp_path: Path, rtx: str
+) -> None:
+    assert run(asked).returncode == 0
+    with pytest.raises(StillflowError, match="CUDA driver"):
+        Library.open(rtx).inspect((tmp_path / "flow.engine").read_bytes())

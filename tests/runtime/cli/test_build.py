@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stillflow.build.adapter import find_module
-from stillflow.build.gpu import find_gpu
+from stillflow.build.gpu import Gpu, find_gpu
 from stillflow.build.profile import profile_names
 
 needs_rtx = pytest.mark.skipif(
@@ -70,6 +70,29 @@ def test_lines_for_people_and_the_cache(stillflow: Callable, golden: Path) -> No
 def test_gate_c_without_a_gpu(stillflow: Callable, golden: Path) -> None:
     ended = stillflow("build", golden, "--for", "l4", "--library", "tensorrt_rtx", "--json")
     assert ended.summary["engines"][0]["gate_c"] == {"state": "not run", "why": "no CUDA device"}
+
+
+@needs_rtx
+@no_gpu
+def test_an_engine_that_fails_gate_c(
+    stillflow: Callable, golden: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gate believes that the device is here, and the engine then does not run: that is a failure, and it stays."""
+    gpu = Gpu("NVIDIA L4", "", "8.9", 58, 22563, 49152, 192, 101376, False, True, "580.65.06")
+    monkeypatch.setattr("stillflow.build.builder.find_gpu", lambda: gpu)
+    words = ("build", golden, "--for", "l4", "--library", "tensorrt_rtx")
+    for cached in (False, True):
+        ended = stillflow(*words, "--json")
+        assert ended.code == 2
+        assert not ended.summary["ok"]
+        (engine,) = ended.summary["engines"]
+        assert engine["cached"] == cached
+        assert engine["gate_c"]["state"] == "failed"
+        assert "no CUDA device" in engine["gate_c"]["why"]
+        assert engine["gate_c"]["receipt"]["passed"] is False
+    ended = stillflow(*words)
+    assert "FAIL  flow fp32" in ended.out
+    assert "gate C: failed (" in ended.out
 
 
 @needs_rtx
