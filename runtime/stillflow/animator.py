@@ -238,12 +238,13 @@ class Animator:
     def _scene(self, picture: Photo, motion: Motion, hints: Hints, *, seconds: float, fps: float) -> AnyScene:
         manifest = self.bundle.manifest
         if manifest.loop.rule == "symmetric_splat":
-            from stillflow.features.feature_scene import build_feature_scene, splat_velocity
+            from stillflow.features.feature_scene import build_feature_scene
             from stillflow.features.networks import feature_networks
+            from stillflow.features.splat_motion import splat_motion
 
-            velocity = splat_velocity(picture, motion, hints, fps)
+            moving = splat_motion(picture, motion, hints, seconds=seconds, fps=fps)
             networks = feature_networks(manifest, self._ask)
-            return build_feature_scene(picture, velocity, networks, seconds=seconds, fps=fps)
+            return build_feature_scene(picture, moving, networks, seconds=seconds, fps=fps)
         from stillflow.scene import build_scene
 
         generator, outputs = self._generator(), manifest.outputs

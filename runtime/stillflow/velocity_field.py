@@ -117,4 +117,4 @@ def _nearest(own: int, wanted: int) -> npt.NDArray[np.int64]:
     """
     ratio = np.float32(own) / np.float32(wanted)
     places = np.floor(np.arange(wanted, dtype=np.float32) * ratio).astype(np.int64)
-    return np.minimum(places, own - 1)
+    return np.asarray(np.minimum(places, own - 1), np.int64)

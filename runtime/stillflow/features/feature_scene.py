@@ -20,19 +20,15 @@ from stillflow.errors import StillflowError
 from stillflow.features.displacements import Displacements
 from stillflow.features.networks import LEAST_SIDE, STATES_SHARE, FeatureNetworks
 from stillflow.features.painter import Painter, plain_painter
+from stillflow.features.splat_motion import SplatMotion
 from stillflow.features.tiles import TiledGraph, moving_windows
-from stillflow.guidance import Hints
 from stillflow.kernels.arrays import ByteArray, FloatArray
 from stillflow.kernels.splat_source import Window, share_at
-from stillflow.motion import Motion
 from stillflow.photo import Photo
-from stillflow.region import flow_region, inner_ramp
+from stillflow.region import inner_ramp
 
 MATTE_RAMP = 6.0
 """Pixels of a 1280-wide picture over which the matte rises from the region's edge inwards."""
-
-EDGE_MIX = 2.0
-"""Pixels of a 1280-wide picture inside the edge of what flows that are not thrown."""
 
 FEATHER = 12
 """Pixels over which what fills a hole passes into what the network painted around it."""
@@ -60,7 +56,8 @@ class FeatureScene:
         frames: N, frames in one loop.
         fps: frames a second.
         edge_share: smallest share that either direction keeps.
-        speed_scale: factor applied to the motion's speed: always 1.
+        cycles: how often the loop closes within its frames.
+        speed_scale: smallest factor applied to the motion's speed (1 = none).
         sources: what made each part.
     """
 
@@ -73,6 +70,7 @@ class FeatureScene:
     frames: int
     fps: float
     edge_share: float = 0.0
+    cycles: int = 1
     speed_scale: float = 1.0
     sources: Mapping[str, str] = field(
         default_factory=lambda: {"plate": "decoder", "blend": "symmetric_splat"}
@@ -146,10 +144,11 @@ class FeatureScene:
 
     def _throws(self, t: float) -> tuple[FloatArray, FloatArray, float]:
         """Displacements forward and backward, and the forward throw's share."""
-        time = float(t) - self.frames * math.floor(float(t) / self.frames)
-        # For a tiny negative t the subtraction rounds up to N itself, which is 0.
-        time = 0.0 if time >= self.frames else time
-        return *self.displacements.at(time), share_at(time, self.frames, self.edge_share)
+        period = self.frames // self.cycles
+        time = float(t) - period * math.floor(float(t) / period)
+        # For a tiny negative t the subtraction rounds up to the period itself, which is 0.
+        time = 0.0 if time >= period else time
+        return *self.displacements.at(time), share_at(time, period, self.edge_share)
 
     def _show(
         self, window: Window, outer: Window, frame: FloatArray, closed: FloatArray, out: ByteArray
@@ -200,7 +199,7 @@ def hole_share(closed: FloatArray) -> FloatArray:
 
 def build_feature_scene(
     photo: Photo,
-    velocity: FloatArray,
+    moving: SplatMotion | FloatArray,
     networks: FeatureNetworks,
     *,
     seconds: float = 4.0,
@@ -210,7 +209,7 @@ def build_feature_scene(
 
     Args:
         photo: the picture, of any size.
-        velocity: (H, W, 2) float32, pixels a frame; what has none stays the photo.
+        moving: how it moves, or just its velocity, (H, W, 2) float32 pixels a frame; what has none stays the photo.
         networks: of a bundle whose loop rule is symmetric_splat.
         seconds: length of the loop, > 0.
         fps: frames a second, > 0; the loop has round(seconds * fps) frames.
@@ -219,14 +218,22 @@ def build_feature_scene(
         The scene.
 
     Raises:
-        StillflowError: a velocity of another size.
+        StillflowError: a velocity of another size, or cycles that are no whole number of frames.
     """
     frames = max(1, round(seconds * fps))
+    plan = moving if isinstance(moving, SplatMotion) else SplatMotion(moving)
+    velocity = plan.velocity
     if velocity.shape != (photo.height, photo.width, 2):
         raise StillflowError(
             "the velocity does not fit the photo",
             f"it is {velocity.shape}, the photo needs {(photo.height, photo.width, 2)}",
             "bring it to the photo's size with VelocityField.nearest",
+        )
+    if frames % plan.cycles:
+        raise StillflowError(
+            "the cycles do not fit the loop",
+            f"{frames} frames are no {plan.cycles} equal cycles",
+            "plan them for this very length and frame rate with stillflow.features.splat_motion",
         )
     moves = (velocity != 0).any(-1)
     matte = inner_ramp(moves.astype(np.uint8) * 255, MATTE_RAMP * photo.width / 1280)
@@ -254,11 +261,13 @@ def build_feature_scene(
         matte=matte,
         velocity=velocity,
         painter=painter,
-        displacements=Displacements(velocity, frames, int(networks.memory * STATES_SHARE)),
+        displacements=Displacements(velocity, frames // plan.cycles, int(networks.memory * STATES_SHARE)),
         windows=_decoded_windows(matte, networks.decoder, height, width),
         frames=frames,
         fps=fps,
         edge_share=networks.edge_share,
+        cycles=plan.cycles,
+        speed_scale=plan.speed_scale,
     )
 
 
@@ -267,37 +276,3 @@ def _decoded_windows(matte: ByteArray, decoder: TiledGraph, height: int, width: 
     moves = np.zeros((height, width), bool)
     moves[: matte.shape[0], : matte.shape[1]] = matte > 0
     return tuple(moving_windows(moves, decoder))
-
-
-def splat_velocity(photo: Photo, motion: Motion, hints: Hints, fps: float) -> FloatArray:
-    """Velocity of a feature scene, at the photo's size.
-
-    A field from elsewhere is taken as the published generators take it, its nearest sample and 0 where the user's
-    maps keep things still. Otherwise it is the motion's, cut along the photo's own colours.
-
-    Args:
-        photo: the picture.
-        motion: of this very picture, strength included.
-        hints: resolved guidance.
-        fps: frames a second of the loop.
-
-    Returns:
-        (H, W, 2) float32 pixels a frame, 0 where nothing flows.
-    """
-    if hints.velocity is None:
-        flows, _ = flow_region(motion, photo.pixels)
-        # The outermost pixels hold colours mixed with what stands beside: thrown, they draw its outline again.
-        flows = cv2.erode(
-            flows, np.ones((3, 3), np.uint8), iterations=max(1, round(EDGE_MIX * photo.width / 1280))
-        )
-        size = (photo.width, photo.height)
-        velocity = cv2.resize(motion.velocity, size, interpolation=cv2.INTER_LINEAR)
-        velocity *= np.float32(photo.width / fps)
-        velocity[flows == 0] = 0
-        return np.ascontiguousarray(velocity, np.float32)
-    velocity = hints.velocity.nearest(photo.height, photo.width) * np.float32(hints.strength)
-    if hints.mask is not None:
-        velocity[hints.mask < 0.5] = 0
-    if hints.still is not None:
-        velocity[hints.still >= 0.5] = 0
-    return velocity

@@ -17,13 +17,12 @@ from stillflow.features.feature_scene import (  # noqa: E402
     FEATHER,
     build_feature_scene,
     hole_share,
-    splat_velocity,
 )
-from stillflow.guidance import Guidance, Hints  # noqa: E402
+from stillflow.features.splat_motion import SplatMotion  # noqa: E402
 from stillflow.photo import Photo  # noqa: E402
 from stillflow.player import Player  # noqa: E402
 
-from ..scenes import falling_motion, textured  # noqa: E402
+from ..scenes import textured  # noqa: E402
 from . import naive  # noqa: E402
 from .generators import Generator  # noqa: E402
 
@@ -252,22 +251,12 @@ def test_nothing_that_moves_gives_the_photo(generator: Generator) -> None:
     assert np.array_equal(scene.frame(9), photo)
 
 
-def test_velocity_of_a_motion_is_cut_at_its_region() -> None:
-    photo, motion = Photo.from_array(textured(96, 128)), falling_motion(96, 128, 0.3)
-    velocity = splat_velocity(photo, motion, Hints(), 30.0)
-    middle = velocity[20:76, 44:84]
-    assert middle[..., 1] == pytest.approx(0.3 * 128 / 30, abs=1e-4)
-    assert not velocity[:, :20].any() and not velocity[:, -20:].any()
-
-
-def test_velocity_of_a_file_is_its_nearest_sample_where_maps_allow() -> None:
-    photo, motion = Photo.from_array(textured(16, 24)), falling_motion(16, 24)
-    field = np.array([[[1, 2], [3, 4]], [[5, 6], [7, 8]]], np.float32)
-    mask, still = np.ones((16, 24)), np.zeros((16, 24))
-    mask[0], still[:, 23] = 0, 1
-    hints = Guidance(velocity=field, mask=mask, still=still, strength=0.5).resolve(16, 24)
-    velocity = splat_velocity(photo, motion, hints, 30.0)
-    assert velocity[1, 0] == pytest.approx([0.5 * 1 * 12, 0.5 * 2 * 8])
-    assert velocity[7, 11] == pytest.approx([0.5 * 1 * 12, 0.5 * 2 * 8])
-    assert velocity[8, 12] == pytest.approx([0.5 * 7 * 12, 0.5 * 8 * 8])
-    assert not velocity[0].any() and not velocity[:, 23].any()
+def test_cycles_close_within_the_loop(generator: Generator) -> None:
+    photo, velocity = textured(36, 44), wandering(36, 44)
+    twice = scene_of(photo, SplatMotion(velocity, 2, 0.5), generator.networks())
+    once = scene_of(photo, velocity, generator.networks(), seconds=1.0)
+    assert (twice.frames, twice.cycles, twice.speed_scale) == (60, 2, 0.5)
+    for t in (0, 7, 29, 30, 37, 60):
+        assert np.array_equal(twice.frame(t), once.frame(t % 30))
+    with pytest.raises(StillflowError, match="equal cycles"):
+        scene_of(photo, SplatMotion(velocity, 7), generator.networks())
