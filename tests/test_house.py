@@ -59,8 +59,11 @@ OPTIONAL = {
 
 WITHOUT_TEST: dict[str, str] = {
     "benchmarks/stillflow_bench/probe.py": "runs in processes of its own: tests/benchmarks/test_startup.py",
+    "export/stillflow_export/cli/options.py": "tests/export/cli/test_onnx.py and test_bundle.py give them",
+    "export/stillflow_export/cli/summary.py": "tests/export/cli/test_onnx.py reads what it prints",
     "export/stillflow_export/networks/blocks.py": "tests/export/test_networks_generator.py builds with them",
     "runtime/stillflow/build/request.py": "types: tests/runtime/build/test_child.py sends and reads them",
+    "export/stillflow_export/plan.py": "types: every test of the export builds some",
     "runtime/stillflow/kernels/arrays.py": "a type: every test of the kernels builds one",
     "runtime/stillflow/sessions/tensorrt_rtx.py": "tests/runtime/sessions/test_tensorrt.py opens both",
     "runtime/stillflow/sessions/session.py": "a protocol: tests/runtime/sessions/ holds every session to it",

@@ -62,6 +62,7 @@ def write_bundle(
     photos: Sequence[Path] = (),
     outputs: Mapping[str, str] | None = None,
     precisions: Sequence[Precision] = ("fp32",),
+    calibration: Sequence[Path] = (),
     base: str | Path = BASE,
     progress: Progress = lambda _: None,
 ) -> tuple[Bundle, list[GateReceipt]]:
@@ -83,6 +84,7 @@ def write_bundle(
         outputs: who makes which output; what is not said is decided from the training receipts.
         precisions: of the files that each exported graph gets; fp32 is always there. Others pass gate B: output
             by output, and, where there are photos, on frames that the finished bundle makes of them.
+        calibration: real photos that int8 takes its scales from.
         base: bundle that graphs are copied from which were not given.
         progress: told what is being done.
 
@@ -100,7 +102,7 @@ def write_bundle(
                 copied = copy_graphs(parts, bundle, missing)
         training = {p.name: t.receipt or {} for t in networks for p in t.plans}
         decisions = decide_outputs({**training, **(copied.training if copied else {})}, outputs or {})
-        work = _Work(parts, photos, precisions, progress)
+        work = _Work(parts, photos, precisions, calibration, progress)
         for trained in networks:
             work.add(trained)
         parts.add_receipt(
@@ -157,6 +159,7 @@ class _Work:
     parts: Parts
     photos: Sequence[Path]
     precisions: Sequence[Precision]
+    calibration: Sequence[Path]
     progress: Progress
     graphs: list[Graph] = field(default_factory=list)
     weights: list[Weights] = field(default_factory=list)
@@ -201,7 +204,7 @@ class _Work:
         variants = []
         for precision in self.converted:
             self.progress(f"converting {plan.name} to {precision}, and judging it")
-            made = convert(precision, plan, graph.data, self.photos)
+            made = convert(precision, plan, graph.data, self.photos, self.calibration)
             self.receipts.append(made.receipt)
             self.parts.add_receipt(
                 f"gate-b-{precision}", plan.name, made.receipt.what, made.receipt.as_json()

@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import onnx
 
 from stillflow.bundle import Bundle
 from stillflow.bundle.manifest import Tolerance
+from stillflow.errors import StillflowError
 from stillflow_export.bundle_parts import Parts
 from stillflow_export.gates import GateReceipt, require_passed
 from stillflow_export.plain_layers import check_plain
@@ -34,7 +36,13 @@ class Converted:
     tolerance: Mapping[str, Tolerance]
 
 
-def convert(precision: str, plan: GraphPlan, reference: bytes, photos: Sequence[Path] = ()) -> Converted:
+def convert(
+    precision: str,
+    plan: GraphPlan,
+    reference: bytes,
+    photos: Sequence[Path] = (),
+    calibration: Sequence[Path] = (),
+) -> Converted:
     """Convert a graph and judge what came out.
 
     Args:
@@ -42,31 +50,43 @@ def convert(precision: str, plan: GraphPlan, reference: bytes, photos: Sequence[
         plan: of the graph.
         reference: its ONNX file in float32, which passed gate A.
         photos: real photos to measure ranges with, and to judge by.
+        calibration: real photos that int8 takes its scales from; ``photos`` judge the result, so they are others.
 
     Raises:
         KeyError: no such precision.
         StillflowError: the graph cannot be converted, or misses the gate.
     """
-    return CONVERTERS[precision](plan, reference, photos)
-
-
-def _half(plan: GraphPlan, reference: bytes, photos: Sequence[Path]) -> Converted:
     from stillflow_export.gates.gate_b import gate_b, vector_tolerance
+
+    data, made = CONVERTERS[precision](plan, reference, photos, calibration)
+    receipt = gate_b(reference, data, plan.samples(photos), name=plan.name, precision=precision, made=made)
+    require_passed(receipt)
+    return Converted(precision, data, receipt, vector_tolerance(receipt))
+
+
+def _half(
+    plan: GraphPlan, reference: bytes, photos: Sequence[Path], calibration: Sequence[Path]
+) -> tuple[bytes, dict[str, Any]]:
     from stillflow_export.precision.half import to_half
 
     made = to_half(reference, plan.samples(photos))
     what = f"cannot use the graph {plan.name} in fp16"
     check_plain(onnx.load_from_string(made.data), what, also=frozenset({"Cast"}))
-    receipt = gate_b(
-        reference,
-        made.data,
-        plan.samples(photos),
-        name=plan.name,
-        precision="fp16",
-        made=made.as_json(),
-    )
-    require_passed(receipt)
-    return Converted("fp16", made.data, receipt, vector_tolerance(receipt))
+    return made.data, made.as_json()
+
+
+def _int8(
+    plan: GraphPlan, reference: bytes, photos: Sequence[Path], calibration: Sequence[Path]
+) -> tuple[bytes, dict[str, Any]]:
+    from stillflow_export.precision.int8 import to_int8
+
+    if not calibration:
+        what = f"cannot convert the graph {plan.name} to int8"
+        raise StillflowError(
+            what, "there are no photos to calibrate with", "name a folder with --calibration"
+        )
+    made = to_int8(reference, plan.samples(calibration))
+    return made.data, made.as_json()
 
 
 def judge_frames(parts: Parts, precision: str, photos: Sequence[Path]) -> None:
@@ -88,7 +108,7 @@ def judge_frames(parts: Parts, precision: str, photos: Sequence[Path]) -> None:
     parts.add_receipt(f"gate-b-{precision}", None, receipt.what, receipt.as_json())
 
 
-Convert = Callable[[GraphPlan, bytes, Sequence[Path]], Converted]
+Convert = Callable[[GraphPlan, bytes, Sequence[Path], Sequence[Path]], tuple[bytes, dict[str, Any]]]
 
-CONVERTERS: dict[str, Convert] = {"fp16": _half}
-"""Precision -> how a graph comes to it."""
+CONVERTERS: dict[str, Convert] = {"fp16": _half, "int8": _int8}
+"""Precision -> how a graph comes to it: its file, and what the receipt says of how it was made."""

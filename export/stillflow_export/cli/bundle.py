@@ -11,7 +11,13 @@ import click
 
 from stillflow.errors import StillflowError
 from stillflow_export.cli.inputs import FILE, photos_in, trained_weights, with_weights_stored
-from stillflow_export.cli.options import half_weights_option, precision_option
+from stillflow_export.cli.options import (
+    all_precisions,
+    calibration_option,
+    half_weights_option,
+    int8_option,
+    precision_option,
+)
 from stillflow_export.cli.summary import progress, say
 
 if TYPE_CHECKING:
@@ -39,6 +45,8 @@ FLOW_GRAPHS = ("flow", "scene_flow")
 @click.option("--output", "said", multiple=True, metavar="OUTPUT=CHOICE[:REASON]",
               help="Who makes an output, such as plate=push_pull. Else the training receipts decide.")  # fmt: skip
 @precision_option
+@int8_option
+@calibration_option
 @half_weights_option
 @click.option("--json", "as_json", is_flag=True, help="Print one summary object on stdout.")
 def bundle(
@@ -50,6 +58,8 @@ def bundle(
     photos: Path | None,
     said: tuple[str, ...],
     precisions: tuple[str, ...],
+    int8: bool,
+    calibration: Path | None,
     half_weights: bool | None,
     as_json: bool,
 ) -> None:
@@ -71,6 +81,8 @@ def bundle(
         raise StillflowError("cannot tell where to write the bundle", why, "say it with -o FOLDER")
     out = out or DEFAULT_TARGET
     outputs = dict(_pair(text) for text in said)
+    usual = ("fp32", "fp16") if own else ("fp32",)
+    wanted, scales_from = all_precisions(precisions or usual, int8, calibration)
     made, receipts = write_bundle(
         out,
         networks,
@@ -78,7 +90,8 @@ def bundle(
         what=what or (EDGE if own else "; ".join(plan.what for t in networks for plan in t.plans)),
         photos=photos_in(photos),
         outputs=outputs,
-        precisions=precisions or (("fp32", "fp16") if own else ("fp32",)),  # type: ignore[arg-type]
+        precisions=wanted,  # type: ignore[arg-type]
+        calibration=scales_from,
         progress=progress,
     )
     size = sum(file.bytes for file in made.manifest.files)

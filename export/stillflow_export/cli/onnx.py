@@ -10,7 +10,13 @@ import click
 
 from stillflow.errors import StillflowError
 from stillflow_export.cli.inputs import FILE, photos_in, trained_weights, with_weights_stored
-from stillflow_export.cli.options import half_weights_option, precision_option
+from stillflow_export.cli.options import (
+    all_precisions,
+    calibration_option,
+    half_weights_option,
+    int8_option,
+    precision_option,
+)
 from stillflow_export.cli.summary import progress, say
 
 if TYPE_CHECKING:
@@ -28,6 +34,8 @@ if TYPE_CHECKING:
 @click.option("--photos", type=click.Path(path_type=Path), help="Folder of real photos for gate A.  "
               "[default: samples/ when it exists]")  # fmt: skip
 @precision_option
+@int8_option
+@calibration_option
 @half_weights_option
 @click.option("--json", "as_json", is_flag=True, help="Print one summary object on stdout.")
 def onnx(
@@ -36,6 +44,8 @@ def onnx(
     out: Path,
     photos: Path | None,
     precisions: tuple[str, ...],
+    int8: bool,
+    calibration: Path | None,
     half_weights: bool | None,
     as_json: bool,
 ) -> None:
@@ -51,14 +61,14 @@ def onnx(
     trained = with_weights_stored(trained_weights(weights, ours), half_weights)
     plans = _chosen(trained, graph, weights)
     whole = len(plans) > 1 or out.is_dir()
-    if whole:
-        _make_folder(out)
+    _check_place(out, whole)
     found = photos_in(photos)
+    wanted, scales_from = all_precisions(precisions, int8, calibration)
     digest = file_sha256(weights)
     entries, receipts = [], []
     for plan in plans:
         file = out / f"{plan.name}.onnx" if whole else out
-        entry, judged = _export(plan, trained, digest, found, file, precisions)
+        entry, judged = _export(plan, trained, digest, found, file, wanted, scales_from)
         entries.append(entry)
         receipts += judged
     say(as_json, {"graphs": entries} if whole else entries[0], receipts)
@@ -76,9 +86,13 @@ def _chosen(trained: Trained, graph: str | None, weights: Path) -> list[GraphPla
     return [held[graph]]
 
 
-def _make_folder(out: Path) -> None:
+def _check_place(out: Path, folder: bool) -> None:
+    """Find out before the work is done whether its result can be written; make the folder that it goes into."""
     try:
-        out.mkdir(exist_ok=True)
+        if folder:
+            out.mkdir(exist_ok=True)
+        elif not out.parent.is_dir():
+            raise NotADirectoryError(None, f"the folder {out.parent} does not exist")
     except OSError as error:
         why, fix = str(error.strerror or error), "name a folder that can be made, beside others that exist"
         raise StillflowError(f"cannot write to {out}", why, fix) from error
@@ -91,6 +105,7 @@ def _export(
     photos: list[Path],
     file: Path,
     precisions: tuple[str, ...],
+    calibration: list[Path],
 ) -> tuple[dict[str, Any], list[GateReceipt]]:
     """Export one graph, judge it, write it; then likewise at other precisions."""
     from stillflow_export.bundle_writer import metadata_of
@@ -116,7 +131,7 @@ def _export(
     for precision in precisions:
         if precision != "fp32":
             progress(f"converting {plan.name} to {precision}, and judging it")
-            other = convert(precision, plan, made.data, photos)
+            other = convert(precision, plan, made.data, photos, calibration)
             write_onnx(file.with_suffix(f".{precision}.onnx"), other.data, other.receipt.as_json())
             entry[f"{precision}_bytes"] = len(other.data)
             receipts.append(other.receipt)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+from stillflow_export import cli
+from stillflow_export.onnx_export import ExportedGraph
+
+from ..published_checkpoints import random_checkpoint
+
+WEIGHTS = "runs/flow/flow.safetensors"
+
+
+def test_onnx_writes_graph_and_receipt(folder: Path, exported: ExportedGraph, capsys: Any) -> None:
+    assert cli.main(["onnx", "flow", "--weights", WEIGHTS, "-o", "flow.onnx"]) == 0
+    assert (folder / "flow.onnx").read_bytes() == exported.data
+    assert json.loads((folder / "flow.receipt.json").read_text())["passed"]
+    said = capsys.readouterr()
+    assert "gate A flow.velocity: max" in said.out
+    assert "exporting flow" in said.err
+
+
+def test_other_precisions_go_beside(folder: Path, capsys: Any) -> None:
+    assert (
+        cli.main(["onnx", "flow", "--weights", WEIGHTS, "-o", "flow.onnx", "--precision", "fp16", "--json"])
+        == 0
+    )
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["fp16_bytes"] == (folder / "flow.fp16.onnx").stat().st_size
+    assert [gate["gate"] for gate in summary["gates"]] == ["A", "B"]
+    assert json.loads((folder / "flow.fp16.receipt.json").read_text())["precision"] == "fp16"
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("imported")
+    random_checkpoint("generator", folder, 8)
+    arguments = ["import", str(folder / "checkpoint.pth"), "-o", str(folder), "--name", "theirs"]
+    assert cli.main(arguments) == 0
+    return folder / "theirs.safetensors"
+
+
+def test_all_graphs_of_imported_weights_go_into_a_folder(imported: Path, tmp_path: Path, capsys: Any) -> None:
+    out = tmp_path / "graphs"
+    arguments = ["onnx", "--weights", str(imported), "-o", str(out), "--photos", str(tmp_path), "--json"]
+    assert cli.main(arguments) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert [entry["graph"] for entry in summary["graphs"]] == ["encoder", "decoder"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        "decoder.onnx", "decoder.receipt.json", "encoder.onnx", "encoder.receipt.json",
+    ]  # fmt: skip
+    said = {e.key: e.value for e in onnx.load(out / "decoder.onnx").metadata_props}
+    assert said["multiple"] == "4"
+    assert said["halo"] == "48"
+    assert "none-granted" in said["licence"]
+    assert len(said["weights_sha256"]) == 64
+    for output in summary["gates"][1]["outputs"].values():
+        assert output["max_abs"] <= 1e-4
+
+
+def test_a_graph_that_the_weights_do_not_hold(imported: Path, tmp_path: Path, capsys: Any) -> None:
+    assert cli.main(["onnx", "flow", "--weights", str(imported), "-o", str(tmp_path / "x.onnx")]) == 2
+    assert "name one of encoder, decoder" in capsys.readouterr().err
+
+
+def test_where_nothing_can_be_written_no_work_is_done(folder: Path, capsys: Any) -> None:
+    assert cli.main(["onnx", "flow", "--weights", WEIGHTS, "-o", "none/flow.onnx"]) == 2
+    said = capsys.readouterr().err
+    assert "does not exist" in said
+    assert "exporting" not in said
+
+
+def test_int8_wants_photos_to_calibrate_with(folder: Path, capsys: Any) -> None:
+    assert cli.main(["onnx", "flow", "--weights", WEIGHTS, "-o", "flow.onnx", "--int8"]) == 2
+    assert "--calibration" in capsys.readouterr().err
