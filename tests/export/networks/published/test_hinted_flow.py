@@ -51,6 +51,12 @@ def test_channel_3_is_repeated_and_the_others_are_not() -> None:
     assert not torch.equal(got[:, 3], smooth[:, 3])
 
 
+def test_two_are_doubled_at_once_as_each_by_itself() -> None:
+    torch.manual_seed(2)
+    x, y = torch.randn(1, 8, 4, 5), torch.randn(1, 5, 4, 5)
+    assert torch.equal(double(torch.cat([x, y], 1), (3, 11)), torch.cat([double(x), double(y)], 1))
+
+
 def test_the_scale_multiplies_and_the_bound_holds() -> None:
     torch.manual_seed(1)
     plain, scaled, bounded = HintedFlow(8), HintedFlow(8, scale=20.0), HintedFlow(8, bounded=True, scale=64.0)
