@@ -11,7 +11,10 @@ import stillflow
 from stillflow.cli.lazy import LazyGroup
 
 COMMANDS = {
-    "import": ("stillflow_export.cli.import_", "Turn a published checkpoint into weights that can be exported."),
+    "import": (
+        "stillflow_export.cli.import_",
+        "Turn a published checkpoint into weights that can be exported.",
+    ),
     "onnx": ("stillflow_export.cli.onnx", "Export networks to ONNX, and compare them with PyTorch."),
     "bundle": ("stillflow_export.cli.bundle", "Export networks, judge them, and write a verified bundle."),
     "report": ("stillflow_export.cli.report", "Write one HTML page about a bundle."),
@@ -35,4 +38,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``stillflow-export`` and return its exit code (see ``stillflow.cli.outcome``)."""
     from stillflow.cli.outcome import run
 
-    return run(program, arguments)
+    return run(program, arguments, name="stillflow-export")

@@ -29,64 +29,65 @@ BROKEN_PIPE = 141
 TERMINATED = 143
 
 
-def run(program: click.Command, arguments: Sequence[str] | None = None) -> int:
+def run(program: click.Command, arguments: Sequence[str] | None = None, *, name: str = "stillflow") -> int:
     """Run a click program and turn whatever happens into an exit code and at most one message.
 
     Args:
         program: the command.
         arguments: what follows its name; None reads sys.argv.
+        name: what the user calls it, for help and messages.
 
     Returns:
         The exit code.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if "_STILLFLOW_COMPLETE" in os.environ:  # the shell asks for completions; click answers and exits
-        program.main(args=words, prog_name="stillflow")
+        program.main(args=words, prog_name=name)
     _unwind_on_sigterm()
     try:
-        code = _invoke(program, words)
+        code = _invoke(program, words, name)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        _say("stillflow: interrupted, nothing was written")
+        _say(f"{name}: interrupted, nothing was written")
         return INTERRUPTED
     except BrokenPipeError:
         return _leave_pipe()
     except StillflowError as error:
         if isinstance(error.__cause__, BrokenPipeError):
             return _leave_pipe()
-        return _report(error, json_wanted="--json" in words)
+        return _report(error, name, json_wanted="--json" in words)
     except Exception as error:  # the last line of defence: every bug becomes exit code 70
-        return _report(error, json_wanted="--json" in words)
+        return _report(error, name, json_wanted="--json" in words)
 
 
-def _invoke(program: click.Command, words: list[str]) -> int:
+def _invoke(program: click.Command, words: list[str], name: str) -> int:
     # Not program.main(): it turns Ctrl-C into exit code 1 and a broken pipe into a message of its own.
     try:
-        with program.make_context("stillflow", list(words)) as context:
+        with program.make_context(name, list(words)) as context:
             program.invoke(context)
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
     return 0
 
 
-def _report(error: Exception, *, json_wanted: bool) -> int:
+def _report(error: Exception, name: str, *, json_wanted: bool) -> int:
     # By name, since click before 8.2 does not have it; there no arguments print the help and end with 0.
     if isinstance(error, click.UsageError) and type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return USER_ERROR
     if os.environ.get("STILLFLOW_DEBUG") == "1":
         traceback.print_exception(error)
-    code, clear = USER_ERROR, _explain(error)
+    code, clear = USER_ERROR, _explain(error, name)
     if clear is None:
         code = INTERNAL_ERROR
         place = traceback.extract_tb(error.__traceback__)[-1]
         clear = StillflowError(
-            "stillflow failed",
+            f"{name} failed",
             f"{type(error).__name__}: {error} ({os.path.basename(place.filename)}, line {place.lineno})",
             "this is a bug in stillflow: run again with STILLFLOW_DEBUG=1 and report what it prints",
         )
-    _say(f"stillflow: {clear}")
+    _say(f"{name}: {clear}")
     if json_wanted:
         problem = {"what": clear.what, "why": clear.why, "fix": clear.fix}
         try:
@@ -97,16 +98,16 @@ def _report(error: Exception, *, json_wanted: bool) -> int:
     return code
 
 
-def _explain(error: Exception) -> StillflowError | None:
+def _explain(error: Exception, name: str) -> StillflowError | None:
     """Return the error as what, why, fix; None for a bug of ours."""
     if isinstance(error, StillflowError):
         return error
     if isinstance(error, click.UsageError):
-        command = error.ctx.command_path if error.ctx is not None else "stillflow"
+        command = error.ctx.command_path if error.ctx is not None else name
         message = error.format_message()
         return StillflowError("wrong usage", message[:1].lower() + message[1:], f"see: {command} --help")
     if isinstance(error, click.ClickException):
-        return StillflowError("cannot run this command", error.format_message(), "see: stillflow --help")
+        return StillflowError("cannot run this command", error.format_message(), f"see: {name} --help")
     if isinstance(error, MemoryError):
         return StillflowError(
             "cannot make this loop",

@@ -38,3 +38,11 @@ def test_the_help_names_every_command(capsys: Any) -> None:
     assert cli.main(["--help"]) == 0
     said = capsys.readouterr().out
     assert all(name in said for name in COMMANDS)
+
+
+def test_help_and_messages_bear_the_programs_own_name(capsys: Any) -> None:
+    assert cli.main(["onnx", "--help"]) == 0
+    assert "Usage: stillflow-export onnx" in capsys.readouterr().out
+    assert cli.main(["nonsense"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("stillflow-export: ") and "see: stillflow-export --help" in said
