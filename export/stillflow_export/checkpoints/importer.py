@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import stillflow
 from stillflow.errors import StillflowError
 from stillflow_export.checkpoints.families import FAMILIES, Family
-from stillflow_export.checkpoints.options import read_options
+from stillflow_export.checkpoints.options import Reading, read_options
 from stillflow_export.checkpoints.receipt import CheckpointFile, ImportReceipt, TensorCounts
 from stillflow_export.checkpoints.recognise import (
     EDGE_FLOW,
@@ -78,21 +80,12 @@ def import_checkpoint(
             raise StillflowError(what, str(error), _known()) from error
         families = _families(found, what)
         origin, assumed = _source(found, checkpoint.kind, [family for family, _ in families], source, what)
-        for family, tensors in families:
-            if (width := family.width(tensors)) % family.multiple:
-                raise StillflowError(
-                    what,
-                    f"it holds {family.what} of width {width}, which does not divide by {family.multiple}",
-                    "give the checkpoint as published",
-                )
-        read = [
-            read_options(family.key, origin.key, found.options, family.width(tensors), what)
-            for family, tensors in families
+        parts = [
+            _part(family, tensors, origin, found, name, len(families), what) for family, tensors in families
         ]
-        names = _names(families, origin, name)
         if not overwrite:
-            for target in names:
-                refuse_existing(out, target)
+            for part in parts:
+                refuse_existing(out, part.name)
         file = CheckpointFile(
             name=path.name,
             bytes=checkpoint.bytes,
@@ -100,39 +93,77 @@ def import_checkpoint(
             beside=tuple(found.beside),
         )
         digest = checkpoint.sha256()
-        taken = []
-        for family, tensors in families:
-            taking = Taking(tensors, checkpoint.read)
-            taken.append((family.take(taking, family.width(tensors)), taking))
-        _require_complete(what, [taking for _, taking in taken], found.unknown)
-        made = []
-        for (family, tensors), (weights, taking), options, target in zip(
-            families, taken, read, names, strict=True
-        ):
-            receipt = ImportReceipt(
-                family=family.key,
-                width=family.width(tensors),
-                source=origin.key,
-                source_name=origin.name,
-                source_url=origin.url,
-                licence=origin.licence,
-                licence_note=origin.note,
-                sha256=digest,
-                weights_sha256="0" * 64,
-                checkpoint=file,
-                options=dict(options.options),
-                assumed=(*assumed, *options.assumed),
-                tensors=TensorCounts(used=len(taking.taken), ignored=tuple(sorted(found.ignored))),
-                parameters=sum(value.numel() for value in weights.values()),
-                loop=dict(options.loop),
-                training=_training(path) if origin.key == "stillflow" else None,
-                made_by=f"stillflow-export {stillflow.__version__}",
-            )
-            made.append((target, weights, receipt))
-    return [
-        Imported(*write_weights(out, target, weights, receipt, overwrite=overwrite))
-        for target, weights, receipt in made
-    ]
+        takings = [Taking(part.tensors, checkpoint.read) for part in parts]
+        weights = [_taken(part, taking) for part, taking in zip(parts, takings, strict=True)]
+    _require_complete(what, takings, found.unknown)
+    training = _training(path) if origin.key == "stillflow" else None
+    imported = []
+    for part, taking, values in zip(parts, takings, weights, strict=True):
+        receipt = ImportReceipt(
+            family=part.family.key,
+            width=part.width,
+            source=origin.key,
+            source_name=origin.name,
+            source_url=origin.url,
+            licence=origin.licence,
+            licence_note=origin.note,
+            sha256=digest,
+            weights_sha256="0" * 64,
+            checkpoint=file,
+            options=dict(part.reading.options),
+            assumed=(*assumed, *part.reading.assumed),
+            tensors=TensorCounts(used=len(taking.taken), ignored=tuple(sorted(found.ignored))),
+            parameters=sum(value.numel() for value in values.values()),
+            loop=dict(part.reading.loop),
+            training=training,
+            made_by=f"stillflow-export {stillflow.__version__}",
+        )
+        imported.append(Imported(*write_weights(out, part.name, values, receipt, overwrite=overwrite)))
+    return imported
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One network of a checkpoint, before its tensors are read."""
+
+    family: Family
+    tensors: dict[str, HasShape]
+    width: int
+    reading: Reading
+    name: str
+
+
+def _part(
+    family: Family,
+    tensors: dict[str, HasShape],
+    origin: Source,
+    found: Recognised,
+    name: str | None,
+    count: int,
+    what: str,
+) -> _Part:
+    width = family.width(tensors)
+    if width % family.multiple:
+        raise StillflowError(
+            what,
+            f"it holds {family.what} of width {width}, which does not divide by {family.multiple}",
+            "give the checkpoint as published",
+        )
+    if name is None:
+        name = f"{origin.key}-{family.part}"
+    elif count > 1:
+        name = f"{name}-{family.part}"
+    reading = read_options(family.key, origin.key, found.options, width, what)
+    return _Part(family, tensors, width, reading, name)
+
+
+def _taken(part: _Part, taking: Taking) -> dict[str, torch.Tensor]:
+    weights = part.family.take(taking, part.width)
+    if not taking.problems:
+        for name, value in weights.items():
+            if not bool(torch.isfinite(value.float()).all()):
+                taking.problems.append(f"{name}, folded, is beyond the range of float32")
+    return weights
 
 
 def _families(found: Recognised, what: str) -> list[tuple[Family, dict[str, HasShape]]]:
@@ -166,8 +197,9 @@ def _source(
     kinds = " and ".join(family.what for family in families)
     if said is not None:
         if said not in possible:
+            who = SOURCES[said].name if said in SOURCES else f"'{said}'"
             raise StillflowError(
-                what, f"it holds {kinds}, and {SOURCES[said].name} publishes none of that form",
+                what, f"it holds {kinds}, and {who} publishes none of that form",
                 f"say --source {' or '.join(possible) or 'nothing'}, or leave it out",
             )  # fmt: skip
         return SOURCES[said], []
@@ -193,15 +225,6 @@ def _source(
         )
     assert told is not None
     return SOURCES[told], [f"The source is {SOURCES[told].name}, since {sign}; --source says otherwise."]
-
-
-def _names(
-    families: Sequence[tuple[Family, Mapping[str, HasShape]]], origin: Source, name: str | None
-) -> list[str]:
-    parts = [family.part for family, _ in families]
-    if name is None:
-        return [f"{origin.key}-{part}" for part in parts]
-    return [name] if len(parts) == 1 else [f"{name}-{part}" for part in parts]
 
 
 def _require_complete(what: str, takings: Sequence[Taking], unknown: Sequence[str]) -> None:

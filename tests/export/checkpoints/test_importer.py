@@ -163,6 +163,10 @@ CHANGED: dict[str, tuple[dict[str, torch.Tensor], str]] = {
     "infinite": (
         {"encoder.gblocks.0.ch_a.0.bn.stored_mean": torch.full((3,), float("-inf"))}, "stored_mean holds NaN",
     ),
+    "beyond float32 once folded": (
+        {"encoder.gblocks.0.ch_a.2.weight_u": torch.full((4,), 1e-42)},
+        r"encoder\.blocks\.0\.first\.weight, folded, is beyond the range of float32",
+    ),
     "not calibrated": (
         {"encoder.gblocks.0.ch_a.0.bn.stored_var": torch.zeros(3)}, "stored_var is not positive",
     ),
