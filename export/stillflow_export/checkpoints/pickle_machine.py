@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
-MAX_OPCODES = 20_000_000
-"""The largest published checkpoint, with its optimisers, takes some 200 000."""
+MAX_STEPS = 5_000_000
+"""Opcodes, and items that calls copy. A tensor takes about 32: far beyond any honest file."""
 
 _MARK: Final = object()
 
@@ -83,11 +83,13 @@ class _Machine:
         self.persistent = persistent
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.steps = 0
 
     def run(self, file: BinaryIO) -> Any:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
-            if count > MAX_OPCODES:
-                raise RefusedError(f"its pickle has more than {MAX_OPCODES} opcodes")
+        for opcode, argument, _ in pickletools.genops(file):
+            self.steps += 1
+            if self.steps > MAX_STEPS:
+                raise RefusedError(f"its pickle takes more than {MAX_STEPS} steps")
             name = opcode.name
             if name == "STOP":
                 break
@@ -232,6 +234,10 @@ class _Machine:
         call = self.calls[function]
         if call is None:
             raise RefusedError(f"its pickle calls {function}, which may be named but not called")
+        # One list may be handed to many calls that copy it.
+        self.steps += sum(len(a) for a in arguments if isinstance(a, list | tuple | set | dict | str | bytes))
+        if self.steps > MAX_STEPS:
+            raise RefusedError(f"its pickle takes more than {MAX_STEPS} steps")
         return call(arguments)
 
     def _build(self, _: None) -> None:

@@ -13,7 +13,7 @@ FORMAT = "stillflow-weights"
 VERSION = 1
 
 MAX_BYTES = 16 << 20
-"""An honest receipt takes some kilobytes, and less than a megabyte with the names of a large file's leftovers."""
+"""An honest receipt takes some kilobytes, a little more with many names left over."""
 
 Width = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 Count = Annotated[int, msgspec.Meta(ge=0)]

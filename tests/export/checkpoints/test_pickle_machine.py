@@ -147,6 +147,15 @@ def test_a_huge_place_in_the_memo_takes_no_memory() -> None:
     assert read(assembled(b"K\x01", b"r\xff\xff\xff\x7f")) == 1
 
 
+def test_copies_without_end_are_refused() -> None:
+    # A list of 1000 pairs, of which 100 000 dictionaries are made: 10 GB, by an ordinary unpickler.
+    pairs = b"](" + b"".join(b"X\x04\0\0\0%04dK\x01\x86" % i for i in range(1000)) + b"eq\x01"
+    call = b"ccollections\nOrderedDict\nh\x01\x85R"
+    with pytest.raises(RefusedError, match="steps"):
+        read(assembled(pairs, call * 100_000))
+    assert len(read(assembled(pairs, b"0", call))) == 1000
+
+
 def test_a_deeply_nested_key_is_refused() -> None:
     # Hashing it would overflow the stack of C and end the process.
     deep = b"}" + b")" + b"\x85" * 60_000 + b"K\x01" + b"s"
