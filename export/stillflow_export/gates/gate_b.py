@@ -37,16 +37,18 @@ class Limits:
     rms: float
 
 
-LIMITS = {"fp16": Limits(peak=0.02, rms=0.005), "int8": Limits(peak=0.25, rms=0.05)}
-"""One rounding in float16 is 0.05 % at most. Some hundred of them in a row, each its own way, come to ten times
-that, and the worst of a million values to a few times more. int8 rounds to 0.4 % of the largest value, and half of
-the layers are left at that."""
+LIMITS = {"fp16": Limits(peak=0.1, rms=0.005), "int8": Limits(peak=0.3, rms=0.03)}
+"""One rounding in float16 is 0.05 % at most; some hundred in a row, each its own way, come to ten times that (rms).
+int8 rounds to 0.4 % of the largest value. Pictures of -1..1 keep 52 dB at an rms of 0.5 %. The worst of a million
+values lies 25 times above the rms where a tanh is steep: 4.2 % at 0.17 % in a decoder of random weights whose norms
+were calibrated."""
 
 FLOOR = 1e-6
 """Smallest allowance of a value: for outputs that are zero on every sample."""
 
-ENGINE_SHARE = 2.0
-"""Test vectors allow an engine this many times what gate B allows: it may sum in half precision too."""
+ENGINE_SHARE, ENGINE_FLOOR = 4.0, 0.02
+"""Test vectors allow an engine this many times what gate B measured, since it may sum in half precision too, and
+never less than this share of the output's largest magnitude."""
 
 
 class _Tally:
@@ -172,6 +174,8 @@ def vector_tolerance(receipt: GateReceipt) -> dict[str, Tolerance]:
         receipt: of gate B.
     """
     return {
-        output: Tolerance(absolute=float(f"{ENGINE_SHARE * report.allowed:.3g}"))
-        for output, report in receipt.outputs.items()
+        output: Tolerance(
+            absolute=float(f"{max(ENGINE_SHARE * r.max_abs, ENGINE_FLOOR * r.scale, FLOOR):.3g}")
+        )
+        for output, r in receipt.outputs.items()
     }

@@ -17,10 +17,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from stillflow.errors import StillflowError
 from stillflow_export.plain_layers import check_plain
+from stillflow_export.precision.constants import constants_to_weights, copy_of
 from stillflow_export.precision.ranges import Range, element_types, measure_ranges
 from stillflow_export.precision.rules import FLOAT_INPUTS, SAFETY, Wiring, name_of, nodes_to_keep
 from stillflow_export.samples import Sample
-from stillflow_export.stored_weights import unpack_weights
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def to_half(data: bytes, samples: Iterable[Sample], *, keep: Collection[str] = (
             ``keep`` that it does not know.
     """
     model = onnx.load_from_string(data)
-    _constants_to_weights(model)
+    constants_to_weights(model)
     ranges = measure_ranges(model.SerializeToString(), samples)
     graph = Wiring(model)
     kept = nodes_to_keep(graph, ranges, keep)
@@ -104,31 +104,11 @@ def check_typed(model: onnx.ModelProto) -> None:
             raise StillflowError(what, f"{value.name} is float16", "keep inputs and outputs in float32")
 
 
-def _constants_to_weights(model: onnx.ModelProto) -> None:
-    """Turn Constant nodes, and Casts of stored float16 weights, into plain initializers."""
-    unpack_weights(model)
-    nodes = [_copy(node) for node in model.graph.node]
-    del model.graph.node[:]
-    for node in nodes:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            array = numpy_helper.to_array(node.attribute[0].t)
-            model.graph.initializer.append(numpy_helper.from_array(array, node.output[0]))
-        else:
-            model.graph.node.append(node)
-
-
-def _copy(node: onnx.NodeProto) -> onnx.NodeProto:
-    """A copy that does not belong to a graph."""
-    copy = onnx.NodeProto()
-    copy.CopyFrom(node)
-    return copy
-
-
 def _rewrite(graph: Wiring, full: set[int]) -> int:
     """Give every node outside of ``full`` float16 weights and tensors; returns the number of casts."""
     writer = _Writer(graph, full)
     for i, node in enumerate(graph.nodes):
-        writer.add(i, _copy(node))
+        writer.add(i, copy_of(node))
     proto = graph.model.graph
     del proto.node[:], proto.initializer[:], proto.value_info[:]
     proto.node.extend(writer.nodes)

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from stillflow.errors import StillflowError
 from stillflow_export.gates import GateReceipt, gate_b, require_passed, vector_tolerance
-from stillflow_export.gates.gate_b import ENGINE_SHARE, LIMITS
+from stillflow_export.gates.gate_b import ENGINE_FLOOR, ENGINE_SHARE
 from stillflow_export.precision.half import to_half
 from stillflow_export.samples import Sample
 
@@ -74,7 +74,7 @@ def test_a_sound_graph_passes_far_inside_the_limits() -> None:
 def test_the_receipt_is_plain_json_and_complete() -> None:
     content = json.loads(json.dumps(judge(half().SerializeToString()).as_json(), allow_nan=False))
     assert content["gate"] == "B" and content["precision"] == "fp16"
-    assert content["tolerance"] == {"peak": 0.02, "rms": 0.005}
+    assert content["tolerance"] == {"peak": 0.1, "rms": 0.005}
     assert content["reference_sha256"] != content["onnx_sha256"]
     assert set(content["outputs"]) == {"colours", "logits"}
     assert len(content["samples"]) == 3
@@ -87,7 +87,7 @@ def weight(model: onnx.ModelProto, name: str) -> onnx.TensorProto:
 def one_weight_changed(model: onnx.ModelProto) -> None:
     tensor = weight(model, "w1")
     values = numpy_helper.to_array(tensor).copy()
-    values[4, 3, 1, 1] += 0.2
+    values[4, 3, 1, 1] += 0.5
     tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
 
 
@@ -186,17 +186,31 @@ def test_a_typical_error_fails_though_no_value_stands_out() -> None:
     model = onnx.load_from_string(reference())
     scale = judge(reference()).outputs["logits"].scale
     values = numpy_helper.to_array(weight(model, "b1")).copy()
-    values[3:] += 0.01 * scale  # half of what one value may be off by, everywhere
+    values[3:] += 0.01 * scale  # a tenth of what one value may be off by, everywhere
     weight(model, "b1").CopyFrom(numpy_helper.from_array(values, "b1"))
     report = judge(model.SerializeToString()).outputs["logits"]
-    assert report.max_abs < report.allowed and not report.passed
+    assert report.max_abs < report.allowed / 5 and not report.passed
 
 
-def test_vectors_allow_an_engine_more_by_a_fixed_factor() -> None:
+def test_one_value_that_stands_out_fails_though_most_are_right() -> None:
+    samples_of_one = [Sample("one", {"x": np.zeros((1, 3, 64, 64), np.float32)})]
+    samples_of_one[0].inputs["x"][0, 0, 30, 30] = 1
+    text = """<ir_version: 10, opset_import: ["" : 18]>
+    small (float[1,3,height,width] x) => (float[1,3,height,width] y) { y = Mul(x, k) }"""
+    first, second = onnx.parser.parse_model(text), onnx.parser.parse_model(text)
+    for model, factor in ((first, 1.0), (second, 0.8)):
+        model.graph.initializer.append(numpy_helper.from_array(np.array(factor, np.float32), "k"))
+    data = [model.SerializeToString() for model in (first, second)]
+    receipt = gate_b(*data, samples_of_one, name="small", precision="fp16")
+    report = receipt.outputs["y"]
+    assert report.rms is not None and report.rms_allowed is not None
+    assert report.rms < report.rms_allowed and not report.passed
+
+
+def test_vectors_allow_an_engine_more_than_was_measured() -> None:
     receipt = judge(half().SerializeToString())
     found = vector_tolerance(receipt)
     for name, report in receipt.outputs.items():
-        assert found[name].absolute == pytest.approx(
-            ENGINE_SHARE * LIMITS["fp16"].peak * report.scale, rel=1e-2
-        )
+        wanted = max(ENGINE_SHARE * report.max_abs, ENGINE_FLOOR * report.scale)
+        assert found[name].absolute == pytest.approx(wanted, rel=1e-2)
         assert found[name].relative == 0
