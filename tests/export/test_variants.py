@@ -70,6 +70,13 @@ def with_weight_changed(data: bytes) -> bytes:
     return model.SerializeToString()
 
 
+def test_int8_takes_its_scales_from_photos_that_are_named(
+    flow_plan: GraphPlan, exported: ExportedGraph
+) -> None:
+    with pytest.raises(StillflowError, match="no photos to calibrate with"):
+        convert("int8", flow_plan, exported.data)
+
+
 def test_only_known_precisions(flow_plan: GraphPlan, exported: ExportedGraph) -> None:
     with pytest.raises(KeyError):
         convert("fp8", flow_plan, exported.data)

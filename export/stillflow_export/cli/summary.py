@@ -25,8 +25,9 @@ def say(as_json: bool, summary: dict[str, Any], receipts: list[GateReceipt]) -> 
     for key, value in summary.items():
         click.echo(f"{key}: {value}")
     for receipt in receipts:
+        gate = " ".join((receipt.gate, *filter(None, [receipt.more.get("precision")])))
         for output, report in receipt.outputs.items():
             click.echo(
-                f"gate {receipt.gate} {receipt.graph}.{output}: max {report.max_abs:.2e} of {report.scale:.3g}, "
+                f"gate {gate} {receipt.graph}.{output}: max {report.max_abs:.2e} of {report.scale:.3g}, "
                 f"worst sample '{report.worst_sample}', {len(receipt.samples)} samples"
             )

@@ -67,6 +67,13 @@ def test_a_graph_that_the_weights_do_not_hold(imported: Path, tmp_path: Path, ca
     assert "name one of encoder, decoder" in capsys.readouterr().err
 
 
+def test_the_summary_names_gate_and_precision(folder: Path, capsys: Any) -> None:
+    assert cli.main(["onnx", "flow", "--weights", WEIGHTS, "-o", "flow.onnx", "--precision", "fp16"]) == 0
+    said = capsys.readouterr().out
+    assert "gate A flow.velocity: max" in said
+    assert "gate B fp16 flow.velocity: max" in said
+
+
 def test_where_nothing_can_be_written_no_work_is_done(folder: Path, capsys: Any) -> None:
     assert cli.main(["onnx", "flow", "--weights", WEIGHTS, "-o", "none/flow.onnx"]) == 2
     said = capsys.readouterr().err
