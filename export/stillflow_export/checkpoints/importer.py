@@ -16,7 +16,7 @@ import stillflow
 from stillflow.errors import StillflowError
 from stillflow_export.checkpoints.families import FAMILIES, Family
 from stillflow_export.checkpoints.options import Reading, read_options
-from stillflow_export.checkpoints.receipt import CheckpointFile, ImportReceipt, TensorCounts
+from stillflow_export.checkpoints.receipt import MAX_WIDTH, CheckpointFile, ImportReceipt, TensorCounts
 from stillflow_export.checkpoints.recognise import (
     EDGE_FLOW,
     EDGE_GENERATOR,
@@ -92,6 +92,10 @@ def import_checkpoint(
             container=f"{checkpoint.kind}, {found.container}",
             beside=tuple(found.beside),
         )
+        takings = [Taking(part.tensors, None) for part in parts]
+        for part, taking in zip(parts, takings, strict=True):
+            part.family.take(taking, part.width)
+        _require_complete(what, takings, found.unknown)
         digest = checkpoint.sha256()
         takings = [Taking(part.tensors, checkpoint.read) for part in parts]
         weights = [_taken(part, taking) for part, taking in zip(parts, takings, strict=True)]
@@ -143,10 +147,11 @@ def _part(
     what: str,
 ) -> _Part:
     width = family.width(tensors)
-    if width % family.multiple:
+    if width % family.multiple or width > MAX_WIDTH:
         raise StillflowError(
             what,
-            f"it holds {family.what} of width {width}, which does not divide by {family.multiple}",
+            f"it holds {family.what} of width {width}, which does not divide by {family.multiple}"
+            f" or is more than {MAX_WIDTH}",
             "give the checkpoint as published",
         )
     if name is None:

@@ -15,7 +15,10 @@ VERSION = 1
 MAX_BYTES = 16 << 20
 """An honest receipt takes some kilobytes, a little more with many names left over."""
 
-Width = Annotated[int, msgspec.Meta(ge=1, le=4096)]
+MAX_WIDTH = 4096
+"""The widest published network has 320."""
+
+Width = Annotated[int, msgspec.Meta(ge=1, le=MAX_WIDTH)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
 

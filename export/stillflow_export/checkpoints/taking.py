@@ -30,14 +30,17 @@ class Taking:
 
     Args:
         tensors: by published name, prefixes removed.
-        read: reads one.
+        read: reads one. None: names and shapes alone are compared, and what comes back has no memory, so that a
+            file cannot ask for a network larger than itself.
 
     Attributes:
         taken: names asked for so far, whether there or not.
         problems: one phrase each.
     """
 
-    def __init__(self, tensors: Mapping[str, HasShape], read: Callable[[HasShape], torch.Tensor]) -> None:
+    def __init__(
+        self, tensors: Mapping[str, HasShape], read: Callable[[HasShape], torch.Tensor] | None
+    ) -> None:
         self.tensors = tensors
         self._read = read
         self.taken: set[str] = set()
@@ -50,12 +53,14 @@ class Taking:
         """
         self.taken.add(name)
         found = self.tensors.get(name)
-        nothing = torch.zeros(()).expand(shape)
+        nothing = torch.zeros(shape, device="meta") if self._read is None else torch.zeros(()).expand(shape)
         if found is None:
             self.problems.append(f"{name} is missing")
             return nothing
         if tuple(found.shape) != shape:
             self.problems.append(f"{name} is {_times(found.shape)}, {_times(shape)} was expected")
+            return nothing
+        if self._read is None:
             return nothing
         value = self._read(found)
         if value.dtype not in (torch.float32, torch.float64):
@@ -81,7 +86,7 @@ class Taking:
         original = self.take(f"{name}.weight_orig", *shape)
         u, v = self.take(f"{name}.weight_u", shape[0]), self.take(f"{name}.weight_v", rest)
         folded = spectral_weight(original, u, v)
-        if len(self.problems) == before and not bool(torch.isfinite(folded).all()):
+        if self._read and len(self.problems) == before and not bool(torch.isfinite(folded).all()):
             self.problems.append(f"{name}.weight_orig, weight_u and weight_v have the spectral norm 0")
         layer = {"weight": folded}
         if bias:
@@ -105,7 +110,7 @@ class Taking:
         mean = self.take(f"{name}.{stored}.stored_mean", channels)
         before = len(self.problems)
         variance = self.take(f"{name}.{stored}.stored_var", channels)
-        if len(self.problems) == before and not bool((variance > 0).all()):
+        if self._read and len(self.problems) == before and not bool((variance > 0).all()):
             self.problems.append(
                 f"{name}.{stored}.stored_var is not positive: the network was never calibrated"
             )

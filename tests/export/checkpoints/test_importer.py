@@ -200,6 +200,19 @@ def test_a_width_that_cannot_be_is_refused(tmp_path: Path) -> None:
         import_checkpoint(path, tmp_path / "w")
 
 
+def test_a_small_file_cannot_ask_for_a_large_network(tmp_path: Path) -> None:
+    # Two of the three tensors that tell the width speak of 4000 channels, and take a few bytes.
+    names = ("encoder.gblocks.1.ch_a.2.weight_orig", "encoder.gblocks.5.ch_a.2.weight_orig")
+    changed = {names[0]: torch.zeros(4000, 0), names[1]: torch.zeros(8000, 0)}
+    path, _ = random_checkpoint("generator", tmp_path, WIDTH, changed=changed, options={"ngf": 8000})
+    with pytest.raises(StillflowError, match="4000x3x3x3 was expected"):
+        import_checkpoint(path, tmp_path / "w")
+    changed = {names[0]: torch.zeros(1 << 20, 0), names[1]: torch.zeros(1 << 21, 0)}
+    path, _ = random_checkpoint("generator", tmp_path, WIDTH, changed=changed, options={"ngf": 1 << 21})
+    with pytest.raises(StillflowError, match="is more than 4096"):
+        import_checkpoint(path, tmp_path / "w")
+
+
 def test_options_of_another_graph_are_refused(tmp_path: Path) -> None:
     path, _ = random_checkpoint("generator", tmp_path, WIDTH, options={"pconv": "pconv2"})
     with pytest.raises(StillflowError, match="option pconv is 'pconv2', another graph"):

@@ -52,6 +52,17 @@ def test_every_problem_is_named() -> None:
     ]
 
 
+def test_names_and_shapes_are_compared_without_memory() -> None:
+    tensors = layers()
+    del tensors["conv.weight_u"]
+    tensors["norm.bn.stored_var"].zero_()
+    found = Taking(tensors, None)
+    assert found.spectral("conv", 4, 3, 3, 3)["weight"].is_meta
+    assert found.noise_norm("norm", 4, "bn")[0].is_meta
+    assert found.take("huge", 1 << 20, 1 << 20).is_meta
+    assert found.problems == ["conv.weight_u is missing", "huge is missing"]
+
+
 def test_a_spectral_norm_of_nothing_is_a_problem() -> None:
     tensors = layers()
     tensors["conv.weight_v"].zero_()
