@@ -40,11 +40,11 @@ GENERATOR, LAYERS, HINTED_FLOW, TEXT_FLOW = "generator", "layers", "hinted flow"
 EDGE_FLOW, EDGE_GENERATOR = "edge flow", "edge generator"
 
 _ROOTS = {
-    "encoder": GENERATOR,
-    "projector": GENERATOR,
-    "net_bg": LAYERS,
-    "net_alpha_encoder": LAYERS,
-    "net_alpha_decoder": LAYERS,
+    "encoder.gblocks": GENERATOR,
+    "projector.eblocks": GENERATOR,
+    "net_bg.eblocks": LAYERS,
+    "net_alpha_encoder.gblocks": LAYERS,
+    "net_alpha_decoder.eblocks": LAYERS,
 }
 _FLOW = re.compile(r"^(d?conv[1-8]|spade_layer[0-9_]*|attn_(input|middle|output)_block(_[1-4])?)\.")
 _POINT_CLOUD = ("feature_net", "img_decoder")
@@ -136,7 +136,7 @@ def _sort(tensors: dict[str, HasShape], found: Recognised) -> None:
     for name, value in tensors.items():
         if _IGNORED.search(name):
             found.ignored.append(name)
-        elif (root := name.partition(".")[0]) in _ROOTS:
+        elif (root := ".".join(name.split(".")[:2])) in _ROOTS:
             found.parts.setdefault(_ROOTS[root], {})[name] = value
         elif _FLOW.match(name):
             flow[name] = value
