@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Large graphs without their weights: simplifiers and checkers copy what they are given, several times over.
 
-Left out, a network's export takes five times its weights in memory, and not nine: of 320 million weights that was
-11.8 GB.
+Left out, the export of a network of 320 million weights (``stillflow-export onnx`` of text2cinemagraph's) takes 5.6 GB
+of memory, and not 11.8.
 """
 
 from __future__ import annotations
