@@ -21,8 +21,8 @@ from stillflow_export.networks.published.generator import (
 from ... import published_reference as published
 from .conftest import Pair
 
-TOLERANCE = 1e-4
-"""The issue's; 1e-6 and 2e-6 were measured."""
+TOLERANCE = 1e-5
+"""Outputs are of the order of 1. Asked for is 1e-4."""
 
 
 def test_channels_are_the_published_ones() -> None:

@@ -12,8 +12,8 @@ from stillflow_export.networks.published.hinted_flow import HintedFlow, double, 
 from ... import published_reference as published
 from .conftest import Pair
 
-TOLERANCE = 1e-4
-"""The issue's; 1e-5 was measured, at velocities of up to 7 pixels a frame."""
+TOLERANCE = 5e-5
+"""At velocities of some pixels a frame. Asked for is 1e-4."""
 
 
 def test_channels_are_the_published_ones() -> None:

@@ -10,8 +10,8 @@ from stillflow_export.networks.published.text_flow import down_channels, up_chan
 from ... import published_reference as published
 from .conftest import Pair
 
-TOLERANCE = 1e-4
-"""The issue's; 7e-6 was measured, at velocities of up to 10 pixels a frame."""
+TOLERANCE = 5e-5
+"""At velocities of some pixels a frame. Asked for is 1e-4."""
 
 
 def test_channels_are_the_published_ones() -> None:
