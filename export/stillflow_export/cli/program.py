@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import click
 
 import stillflow
@@ -32,10 +30,3 @@ COMMANDS = {
 @click.version_option(stillflow.__version__, prog_name="stillflow-export")
 def program() -> None:
     """Turn trained networks into ONNX files and bundles; nothing is written that fails its gate."""
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``stillflow-export`` and return its exit code (see ``stillflow.cli.outcome``)."""
-    from stillflow.cli.outcome import run
-
-    return run(program, arguments, name="stillflow-export")
