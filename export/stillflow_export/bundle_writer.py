@@ -130,7 +130,7 @@ def write_bundle(
         if photos and work.converted:
             for precision in work.converted:
                 progress(f"judging frames in {precision}")
-                judge_frames(parts, precision, photos)
+                judge_frames(parts, precision, photos, [graph.name for graph in work.graphs])
             parts.write_manifest(
                 msgspec.structs.replace(manifest, receipts=tuple(parts.receipts), files=parts.listed())
             )

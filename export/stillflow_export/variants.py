@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,13 +89,16 @@ def _int8(
     return made.data, made.as_json()
 
 
-def judge_frames(parts: Parts, precision: str, photos: Sequence[Path]) -> None:
+def judge_frames(
+    parts: Parts, precision: str, photos: Sequence[Path], graphs: Collection[str] | None = None
+) -> None:
     """Judge the frames that a bundle makes at another precision, and add the receipt.
 
     Args:
         parts: a bundle that could be opened: its manifest is written.
-        precision: that all its graphs have a file of.
+        precision: that the judged graphs have a file of.
         photos: to make loops of.
+        graphs: that are judged, see `gate_b_frames`; None: all.
 
     Raises:
         StillflowError: a frame misses the gate, or nothing moves in any photo.
@@ -103,7 +106,7 @@ def judge_frames(parts: Parts, precision: str, photos: Sequence[Path]) -> None:
     from stillflow_export.gates.frames import gate_b_frames
 
     with Bundle.open(parts.folder) as bundle:
-        receipt = gate_b_frames(bundle, precision, photos)
+        receipt = gate_b_frames(bundle, precision, photos, graphs=graphs)
     require_passed(receipt)
     parts.add_receipt(f"gate-b-{precision}", None, receipt.what, receipt.as_json())
 

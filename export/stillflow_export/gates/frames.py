@@ -7,7 +7,7 @@ which layer lies in front). So finished frames are compared, made by the runtime
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,7 @@ class FramesReceipt:
 
     Attributes:
         graph: "bundle": frames are made by all graphs of it together.
+        graphs: those that ran in the other precision.
         failures: one sentence each; the first names the worst frame.
         worst: the frame with the lowest PSNR.
         frames: all of them.
@@ -84,6 +85,7 @@ class FramesReceipt:
     gate: str
     what: str
     graph: str
+    graphs: tuple[str, ...]
     precision: str
     passed: bool
     tolerance: dict[str, float]
@@ -103,6 +105,7 @@ def gate_b_frames(
     precision: str,
     photos: Sequence[Path],
     *,
+    graphs: Collection[str] | None = None,
     size: int = SIZE,
     times: Sequence[float] = TIMES,
 ) -> FramesReceipt:
@@ -112,6 +115,9 @@ def gate_b_frames(
         bundle: holds the files of both precisions.
         precision: the other one, "fp16" or "int8".
         photos: at least one of them must move.
+        graphs: that are judged; the others stay in float32 in both loops. Such as those copied from another bundle,
+            which were judged there: a matte that moves by a pixel shows as much as what a generator paints beside
+            it differs from the photo, and says nothing of the generator's precision. None: all.
         size: longest side of the loops.
         times: frames to compare, as shares of a loop's length.
 
@@ -121,7 +127,8 @@ def gate_b_frames(
     Raises:
         StillflowError: a photo cannot be read, float32 itself fails, or nothing moves in any photo.
     """
-    first, second = _Watched(bundle, "onnxruntime", "fp32"), _Watched(bundle, "onnxruntime", precision)
+    judged = sorted(graph.name for graph in bundle.manifest.graphs if graphs is None or graph.name in graphs)
+    first, second = _Watched(bundle, "fp32", ()), _Watched(bundle, precision, judged)
     frames: list[FrameReport] = []
     failures: list[str] = []
     for path in photos:
@@ -148,6 +155,7 @@ def gate_b_frames(
         gate="B",
         what=f"frames of loops, float32 against {precision}",
         graph="bundle",
+        graphs=tuple(judged),
         precision=precision,
         passed=not failures,
         tolerance={"psnr": PSNR, "darker": DARKER, "black_share": BLACK_SHARE},
@@ -160,11 +168,22 @@ def gate_b_frames(
 
 
 class _Watched(Animator):
-    """An Animator whose networks round as their files say, and may not give NaN."""
+    """An Animator whose networks round as their files say, and may not give NaN.
+
+    Args:
+        bundle: with the networks.
+        precision: of the graphs in ``judged``; the others run in float32.
+        judged: their names.
+    """
+
+    def __init__(self, bundle: Bundle, precision: str, judged: Collection[str]) -> None:
+        super().__init__(bundle, "onnxruntime", precision)
+        self._judged = judged
 
     def session(self, graph: str) -> Session:
         if graph not in self._sessions:
-            data = rounded(self.bundle.graph_bytes(graph, self.precision))
+            precision = self.precision if graph in self._judged else "fp32"
+            data = rounded(self.bundle.graph_bytes(graph, precision))
             self._sessions[graph] = _WatchedSession(open_session(data, self.engine, name=graph), graph)
         return self._sessions[graph]
 

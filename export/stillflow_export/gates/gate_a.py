@@ -18,7 +18,17 @@ from stillflow_export.gates.receipt import GateReceipt, Tally, versions
 from stillflow_export.samples import Sample
 
 GATE_A = Tolerance(absolute=1e-4, relative=1e-4)
-"""Float32 against float32: sums in another order, over some hundred thousand products, reach 1e-5."""
+"""Float32 against float32: sums in another order, over some hundred thousand products, reach 1e-5. The absolute part
+counts in units of the output (see `unit`)."""
+
+
+def unit(tensor: Tensor) -> float:
+    """Size of one unit of an output: its stated range where that is wider than -1..1, else 1.
+
+    A velocity that ends in tanh times 64 carries the last layer's rounding 64 times over; the network's own values are
+    still those before the factor.
+    """
+    return max(1.0, *(abs(bound) for bound in tensor.range)) if tensor.range else 1.0
 
 
 def gate_a(
@@ -48,10 +58,14 @@ def gate_a(
     Raises:
         StillflowError: the file does not load or run, or there are no samples.
     """
-    names, kept = [t.name for t in inputs], [t.name for t in outputs]
+    units = {t.name: unit(t) for t in outputs}
+    names, kept = [t.name for t in inputs], list(units)
     session = open_session(onnx_file, "onnxruntime", name=name)
     seen: list[str] = []
-    tallies = {output: Tally(tolerance) for output in kept}
+    tallies = {
+        output: Tally(Tolerance(absolute=size * tolerance.absolute, relative=tolerance.relative))
+        for output, size in units.items()
+    }
     for sample in samples:
         seen.append(sample.name)
         expected = run_network(network, [sample.inputs[n] for n in names])
@@ -71,6 +85,7 @@ def gate_a(
         outputs=reports,
         samples=tuple(seen),
         versions=versions(session),
+        more={"units": {output: size for output, size in units.items() if size != 1}},
     )
 
 

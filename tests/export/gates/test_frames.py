@@ -90,6 +90,7 @@ def test_the_shipped_networks_pass(judge: Callable[..., FramesReceipt]) -> None:
     assert content["worst"]["photo"] == "waterfall.jpg"
     assert content["tolerance"]["psnr"] == 45
     assert content["frames"][0]["psnr_moving"] > 45
+    assert content["graphs"] == ["flow", "generator"]
 
 
 def changed(part: str, how: Callable[[np.ndarray], np.ndarray]) -> Edit:
@@ -124,6 +125,15 @@ def test_a_broken_graph_fails(kind: str, judge: Callable[..., FramesReceipt]) ->
     with pytest.raises(StillflowError, match="fails gate B") as caught:
         require_passed(receipt)
     assert "waterfall.jpg" in caught.value.why
+
+
+def test_graphs_that_are_not_judged_stay_in_float32(halves: dict[str, bytes], tmp_path: Path) -> None:
+    model = onnx.load_from_string(halves["flow"])
+    BROKEN["velocity turned"][1](model)
+    graphs = {**halves, "flow": model.SerializeToString()}
+    with with_half(tmp_path / "edge", graphs) as bundle:
+        receipt = gate_b_frames(bundle, "fp16", [WATERFALL], graphs=["generator"], size=96, times=(0.2,))
+    assert receipt.passed and receipt.graphs == ("generator",)
 
 
 def test_photos_where_nothing_moves_judge_nothing(halves: dict[str, bytes], tmp_path: Path) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
 import torch
 from torch import nn
 
+from stillflow.bundle.manifest import Tensor
 from stillflow.errors import StillflowError
 from stillflow_export.gates import GATE_A, GateReceipt, gate_a, require_passed
 from stillflow_export.graphs import FLOW_INPUTS, FLOW_OUTPUTS
@@ -123,3 +125,28 @@ def test_a_graph_of_other_weights_fails(flow_plan: GraphPlan, exported: Exported
 def test_a_gate_without_samples_does_not_pass(flow_plan: GraphPlan, exported: ExportedGraph) -> None:
     with pytest.raises(StillflowError, match="no samples"):
         gate_a(flow_plan.network, exported.data, FLOW_INPUTS, FLOW_OUTPUTS, (), name="flow")
+
+
+def test_the_absolute_allowance_counts_in_units_of_the_output(
+    flow_plan: GraphPlan, exported: ExportedGraph
+) -> None:
+    """In a range of 64 a velocity may be off by 64 times as much, and no more; without a range nothing changes."""
+    wide = [
+        msgspec.structs.replace(t, range=(-64.0, 64.0)) if t.name == "velocity" else t for t in FLOW_OUTPUTS
+    ]
+    sample = next(flow_samples(sizes=SIZES[:1]))
+
+    class Shifted(nn.Module):
+        def __init__(self, by: float) -> None:
+            super().__init__()
+            self.by = by
+
+        def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            made = flow_plan.network(*inputs)
+            return tuple(m + self.by * (t.name == "velocity") for t, m in zip(wide, made, strict=True))
+
+    def passed(by: float, outputs: Sequence[Tensor]) -> bool:
+        return gate_a(Shifted(by), exported.data, FLOW_INPUTS, outputs, [sample], name="flow").passed
+
+    assert passed(50 * GATE_A.absolute, wide) and not passed(80 * GATE_A.absolute, wide)
+    assert not passed(5 * GATE_A.absolute, FLOW_OUTPUTS)
