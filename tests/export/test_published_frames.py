@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,9 +28,11 @@ FRAMES, WIDTH = 60, 4
 HEIGHT, COLUMNS = 32, 44
 
 
-def imported(family: str, source: str, folder: Path) -> tuple[Tensors, FeatureNetworks]:
+def imported(
+    family: str, source: str, folder: Path, options: dict[str, Any] | None = None
+) -> tuple[Tensors, FeatureNetworks]:
     """The tensors of a random checkpoint as it was published, and the networks that a scene has of it."""
-    path, tensors = random_checkpoint(family, folder, WIDTH, source=source)
+    path, tensors = random_checkpoint(family, folder, WIDTH, source=source, options=options)
     (made,) = import_checkpoint(path, folder / "weights")
     trained = load_trained(made.weights)
     graphs = {
@@ -51,6 +54,7 @@ def imported(family: str, source: str, folder: Path) -> tuple[Tensors, FeatureNe
         weight_floor=loop.get("weight_floor"),
         edge_share=loop.get("edge_share", 0.0),
         memory=1 << 28,
+        alpha_weight=loop.get("alpha_weight", "share"),
     )
     return tensors, networks
 
@@ -81,8 +85,10 @@ def test_frames_of_a_generator(source: str, tmp_path: Path) -> None:
         assert np.abs(scene.decoded(t) - np.tanh(frame).transpose(1, 2, 0)).max() <= 2e-5, t
 
 
-def test_frames_of_a_layered_generator(tmp_path: Path) -> None:
-    tensors, networks = imported("layered", "slr", tmp_path)
+@pytest.mark.parametrize("by_share", [True, False])
+def test_frames_of_a_layered_generator(by_share: bool, tmp_path: Path) -> None:
+    options = {"use_alpha0_as_blending_weight": by_share}
+    tensors, networks = imported("layered", "slr", tmp_path, options)
     assert networks.edge_share == pytest.approx(1 / 600)
     photo = textured(HEIGHT, COLUMNS, 2)
     velocity = np.random.default_rng(1).normal(0.1, 0.3, (HEIGHT, COLUMNS, 2)).astype(np.float32)
@@ -94,9 +100,9 @@ def test_frames_of_a_layered_generator(tmp_path: Path) -> None:
         background = published.background(tensors, torch.from_numpy(planar[None]))[0].numpy()
     standing = sigmoid(ab)
     weight = np.exp(z[0].astype(np.float64) - z.max())
-    own = np.exp(sigmoid(af) / np.maximum(sigmoid(af) + standing, 1e-8))
+    own = np.exp(sigmoid(af) / np.maximum(sigmoid(af) + standing, 1e-8)) if by_share else weight
     values = np.concatenate([features * weight, (af * own)[None], own[None], weight[None]])
-    for t in (0, 31, 59):
+    for t in (0, 31, 59) if by_share else (31,):
         sums = naive.both_ways(values, velocity, t, FRAMES, 1 / 600)
         landed = (sums[:-3] / np.maximum(sums[-1], 1e-8)).astype(np.float32)
         fluid_logit = (sums[-3] / np.maximum(sums[-2], 1e-8)).astype(np.float32)

@@ -22,6 +22,21 @@ SELECTING: dict[str, tuple[str, ...]] = {
 }
 """Options that select the published generator. Nothing reads ``use_softmax_splatter``, though scripts set it."""
 
+ANOTHER_RULE = {
+    "use_softmax_splatter_v1": "splat weights are normalised another way",
+    "use_softmax_splatter_v2": "splat weights are normalised another way",
+    "use_softmax_splatter_v3": "splat weights are normalised another way",
+    "use_sum1_alpha": "the background's alpha is made from the fluid's",
+    "use_alpha_softmax": "the two alphas are mixed by a softmax",
+    "use_fluid_alpha_only": "only the fluid has an alpha",
+    "use_bg_alpha_only": "only the background has an alpha",
+    "use_bg_as_alpha_input": "the alpha's encoder reads the background too",
+    "use_fluid_as_alpha_input": "the alpha's encoder reads the fluid too",
+    "use_mask_as_alpha_input": "the alpha's encoder reads the mask too",
+    "clamp_alpha": "alphas are clamped",
+}
+"""Options that leave the tensors as they are and change how frames are made of them. Refused when they are set."""
+
 WEIGHT_FLOOR = -20.0
 """Of SLR-SFS's logarithms of splat weights, relative to the largest, in checkpoints without ``no_clamp_Z``."""
 
@@ -84,6 +99,13 @@ def _generator(family: str, source: str, told: Mapping[str, Any] | None, width: 
                 f"its option {key} is {str(told[key])[:80]!r}, another graph than {' or '.join(admitted)}",
                 "only the graph that SLR-SFS and text2cinemagraph released can be imported",
             )
+    for key, why in ANOTHER_RULE.items():
+        if told is not None and told.get(key):
+            raise StillflowError(
+                what,
+                f"its option {key} is {str(told[key])[:80]!r}: {why}, and such frames are not played",
+                "give a checkpoint that was trained without it, as those that SLR-SFS released",
+            )
     if told is not None and "ngf" in told:
         if told["ngf"] != 2 * width:
             raise StillflowError(
@@ -96,6 +118,15 @@ def _generator(family: str, source: str, told: Mapping[str, Any] | None, width: 
     assumed: tuple[str, ...] = ()
     if family == "layered_generator":
         loop["edge_share"] = EDGE_SHARE
+        key = "use_alpha0_as_blending_weight"
+        if told is None:
+            assumed = (
+                "The fluid's alpha is thrown by its own share, as in the released version 1: no options.",
+            )
+        else:
+            # As the published code asks: there, and true.
+            loop["alpha_weight"] = "share" if told.get(key) else "features"
+            options[key] = bool(told.get(key))
     elif source == "slr" and told is None:
         assumed = ("Splat weights have no floor: the file has no options, and training sets no_clamp_Z.",)
     elif source == "slr" and told is not None:

@@ -175,6 +175,8 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True):
     Attributes, since schema 1.1, for the rule symmetric_splat:
         weight_floor: smallest logarithm of a splat weight, relative to the largest (-20); None: no limit.
         edge_share: smallest share that either direction keeps (1/600 in layered generators).
+        alpha_weight: what a layered generator's fluid alpha is thrown by: "share", the exponential of the alpha's own
+            share, or "features", the weight of the features.
     """
 
     rule: Annotated[str, msgspec.Meta(max_length=100)] = "cross_fade"
@@ -183,6 +185,7 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True):
     blend_basis: Annotated[tuple[Text, ...], msgspec.Meta(max_length=16)] = ("sin(pi*u)", "sin(2*pi*u)")
     weight_floor: float | None = None
     edge_share: Annotated[float, msgspec.Meta(ge=0.0, lt=0.5)] = 0.0
+    alpha_weight: Literal["share", "features"] = "share"
 
 
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):

@@ -65,10 +65,14 @@ def layered_painter(photo: FloatArray, networks: FeatureNetworks) -> LayeredPain
     standing, fluid = alphas["alpha_background"][0], alphas["alpha_fluid"][0]
     values, weight = encoded(photo, networks.encoder, extra=3)
     count = values.shape[2] - 3
-    # Its two channels are the fluid's logit times its weight, and that weight: the formula stands with the kernels.
-    own = layered_source(fluid[None], np.zeros_like(fluid), fluid, standing).values
-    weigh(values, slice(0, count), weights_of(weight, networks.weight_floor), count + 1)
-    values[..., count], values[..., count + 2] = own[..., 1], own[..., 3]
+    shared = weights_of(weight, networks.weight_floor)
+    weigh(values, slice(0, count), shared, count + 1)
+    if networks.alpha_weight == "features":
+        values[..., count], values[..., count + 2] = fluid * shared, shared
+    else:
+        # Its two channels are the fluid's logit times its weight, and that weight: the formula stands with the kernels.
+        own = layered_source(fluid[None], np.zeros_like(fluid), fluid, standing).values
+        values[..., count], values[..., count + 2] = own[..., 1], own[..., 3]
     return LayeredPainter(
         thrower=Thrower(SplatSource(values, (count, count + 1), (height, width))),
         decoders=_both(networks.decoder, alpha_decoder),

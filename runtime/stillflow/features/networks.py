@@ -43,6 +43,7 @@ class FeatureNetworks:
         multiple: what the sides of the padded picture divide by, so that every graph takes it.
         weight_floor: of the manifest's loop.
         edge_share: likewise.
+        alpha_weight: likewise.
         memory: bytes, of ``DEFAULT_MEMORY``'s kind.
     """
 
@@ -53,6 +54,7 @@ class FeatureNetworks:
     weight_floor: float | None
     edge_share: float
     memory: int
+    alpha_weight: str = "share"
 
 
 def feature_networks(
@@ -89,4 +91,6 @@ def feature_networks(
     if manifest.graph(LAYERS[0]) is not None:
         layers = (tiled(LAYERS[0]), tiled(LAYERS[1]), tiled(LAYERS[2]))
     loop = manifest.loop
-    return FeatureNetworks(encoder, decoder, layers, multiple, loop.weight_floor, loop.edge_share, memory)
+    return FeatureNetworks(
+        encoder, decoder, layers, multiple, loop.weight_floor, loop.edge_share, memory, loop.alpha_weight
+    )

@@ -38,6 +38,28 @@ def test_without_options_the_floor_is_assumed_away() -> None:
     assert "no floor" in reading.assumed[0]
 
 
+@pytest.mark.parametrize("key", [
+    "use_softmax_splatter_v1", "use_softmax_splatter_v2", "use_softmax_splatter_v3", "use_sum1_alpha",
+    "use_alpha_softmax", "use_fluid_alpha_only", "use_bg_alpha_only", "use_bg_as_alpha_input",
+])  # fmt: skip
+def test_options_of_another_rule_are_refused_when_they_are_set(key: str) -> None:
+    for family in ("feature_generator", "layered_generator"):
+        read(family, "slr", {**OPTIONS, key: False})
+        with pytest.raises(StillflowError, match=f"option {key} is 'True'"):
+            read(family, "slr", {**OPTIONS, key: True})
+
+
+def test_the_weight_of_the_fluids_alpha_is_what_the_published_code_takes() -> None:
+    def weight(told: dict[str, Any] | None) -> str | None:
+        return read("layered_generator", "slr", told).loop.get("alpha_weight")
+
+    key = "use_alpha0_as_blending_weight"
+    assert weight({**OPTIONS, key: True}) == "share"
+    assert weight({**OPTIONS, key: False}) == weight({}) == "features"
+    assert weight(None) is None and "its own share" in read("layered_generator", "slr", None).assumed[0]
+    assert "alpha_weight" not in read("feature_generator", "slr", OPTIONS).loop
+
+
 @pytest.mark.parametrize("key", ["refine_model_type", "pconv", "norm_G"])
 def test_options_of_another_graph_are_refused(key: str) -> None:
     with pytest.raises(StillflowError, match=f"option {key} is 'other'") as caught:
