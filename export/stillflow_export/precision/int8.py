@@ -2,14 +2,14 @@
 """A float32 graph becomes an int8 graph: convolutions between a pair of QuantizeLinear and DequantizeLinear.
 
 An opt-in: int8 pays only where it was measured to. What is quantised is decided by measurement: each convolution alone
-is rounded to int8, and those that move the outputs least are taken until their sum fills a budget. Weights are stored
-as int8 with a scale for each output channel; activations have one scale, calibrated on real photos. The rest of the
-graph stays in float32, and so do inputs and outputs.
+is rounded to int8, and of those that move the outputs least as many are taken as together stay within a budget.
+Weights are stored as int8 with a scale for each output channel; activations have one scale, calibrated on real photos.
+The rest of the graph stays in float32, and so do inputs and outputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,12 +29,12 @@ from stillflow_export.stored_weights import pack_weights
 
 PAIR = frozenset({"QuantizeLinear", "DequantizeLinear"})
 
-BUDGET = 0.02
-"""Share of an output's largest magnitude that the quantised layers together may move it by (rms, their errors taken
-as independent): under half of what gate B allows."""
+BUDGET = 0.015
+"""Share of an output's largest magnitude that the quantised layers together may move it by (rms): half of what gate B
+allows, since it judges by other photos."""
 
-JUDGED_BY = 6
-"""Samples that single layers are measured with: the last ones, which are photos."""
+JUDGED_BY = (2, 4)
+"""Samples that layers are measured with: the first ones, which are drawn, and the last ones, which are photos."""
 
 
 @dataclass(frozen=True)
@@ -84,14 +84,17 @@ def to_int8(data: bytes, samples: Iterable[Sample]) -> Int8Graph:
     left = _unsuitable(graph)
     open_layers = [n for n in graph.nodes if n.op_type == "Conv" and name_of(n) not in left]
     scales = activation_scales(model, {node.input[0] for node in open_layers}, seen)
-    moved = _moved(model, open_layers, scales, seen[-JUDGED_BY:])
-    taken: dict[str, float] = {}
-    for name, share in sorted(moved.items(), key=lambda item: item[1]):
-        total = float(np.sqrt(sum(s**2 for s in taken.values()) + share**2))
-        if total <= BUDGET:
-            taken[name] = share
-        else:
-            left[name] = f"measured: alone it moves an output by {share:.2%}, and the budget is spent"
+    first, last = JUDGED_BY
+    judged = [*seen[:first], *seen[first:][-last:]]
+    compare = _Compare(model, judged)
+    moved = {name_of(n): compare.share(_quantised(model, {name_of(n)}, scales)) for n in open_layers}
+    ranked = sorted(moved, key=lambda name: moved[name])
+    count = _most(len(ranked), lambda k: compare.share(_quantised(model, set(ranked[:k]), scales)))
+    taken = {name: moved[name] for name in ranked[:count]}
+    left |= {
+        name: f"measured: alone it moves an output by {moved[name]:.2%}, and the budget is spent"
+        for name in ranked[count:]
+    }
     if not taken:
         what = f"cannot use the graph {model.graph.name} in int8"
         raise StillflowError(what, f"every layer moves its outputs by more than {BUDGET:.0%}", "use fp16")
@@ -133,24 +136,36 @@ def _unsuitable(graph: Wiring) -> dict[str, str]:
     return left
 
 
-def _moved(
-    model: onnx.ModelProto,
-    layers: Sequence[onnx.NodeProto],
-    scales: dict[str, float],
-    samples: Sequence[Sample],
-) -> dict[str, float]:
-    """Measure by which share of its scale each layer, alone in int8, moves the outputs (rms, the worst output)."""
-    before = _run(model, samples)
-    largest = [max(float(np.abs(run[i]).max()) for run in before) for i in range(len(before[0]))]
-    moved = {}
-    for node in layers:
-        after = _run(_quantised(model, {name_of(node)}, scales), samples)
-        moved[name_of(node)] = max(
+def _most(layers: int, share: Callable[[int], float]) -> int:
+    """The largest number of layers, taken in order, that move the outputs by no more than the budget."""
+    low, high = 0, layers
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if share(middle) <= BUDGET else (low, middle - 1)
+    return low
+
+
+class _Compare:
+    """Measures how far a changed graph is from the original.
+
+    Args:
+        model: the original.
+        samples: to run both with.
+    """
+
+    def __init__(self, model: onnx.ModelProto, samples: Sequence[Sample]) -> None:
+        self._samples = samples
+        self._before = _run(model, samples)
+        outputs = range(len(self._before[0]))
+        self._largest = [max(float(np.abs(run[i]).max()) for run in self._before) for i in outputs]
+
+    def share(self, changed: onnx.ModelProto) -> float:
+        """Share of its largest magnitude by which the worst output moves, in the worst sample (rms)."""
+        return max(
             float(np.sqrt(((got[i] - expected[i]) ** 2).mean())) / max(size, 1e-6)
-            for got, expected in zip(after, before, strict=True)
-            for i, size in enumerate(largest)
+            for got, expected in zip(_run(changed, self._samples), self._before, strict=True)
+            for i, size in enumerate(self._largest)
         )
-    return moved
 
 
 def _run(model: onnx.ModelProto, samples: Sequence[Sample]) -> list[list[np.ndarray]]:
