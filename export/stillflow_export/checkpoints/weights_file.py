@@ -44,7 +44,10 @@ def write_weights(
     partial = folder / f".{name}.{os.getpid()}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        partial.touch()
+        mode = partial.stat().st_mode
         save_file({key: _as_written(value) for key, value in weights.items()}, partial)
+        partial.chmod(mode)  # safetensors writes files that only their owner may read
         receipt = msgspec.structs.replace(receipt, weights_sha256=_sha256(partial))
         os.replace(partial, target)
         partial.write_bytes(encode_receipt(receipt))

@@ -60,7 +60,7 @@ def onnx(
     ours = graph if graph in OWN_GRAPHS else None
     trained = with_weights_stored(trained_weights(weights, ours), half_weights)
     plans = _chosen(trained, graph, weights)
-    whole = len(plans) > 1 or out.is_dir()
+    whole = len(plans) > 1 or out.is_dir() or not out.suffix
     _check_place(out, whole)
     found = photos_in(photos)
     wanted, scales_from = all_precisions(precisions, int8, calibration)

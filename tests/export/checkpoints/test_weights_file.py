@@ -19,6 +19,7 @@ def test_both_files_belong_together(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "weights"
     path, made = write_weights(folder, "x", WEIGHTS, receipt(), overwrite=False)
     assert sorted(p.name for p in folder.iterdir()) == ["x.json", "x.safetensors"]
+    assert path.stat().st_mode == (folder / "x.json").stat().st_mode
     assert made.weights_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     for name in ("x.json", "x.safetensors", "x"):
         weights, read = read_weights(folder / name)

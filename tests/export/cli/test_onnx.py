@@ -84,3 +84,11 @@ def test_where_nothing_can_be_written_no_work_is_done(folder: Path, capsys: Any)
 def test_int8_wants_photos_to_calibrate_with(folder: Path, capsys: Any) -> None:
     assert cli.main(["onnx", "flow", "--weights", WEIGHTS, "-o", "flow.onnx", "--int8"]) == 2
     assert "--calibration" in capsys.readouterr().err
+
+
+def test_a_name_without_an_ending_is_a_folder_also_for_one_graph(
+    folder: Path, exported: ExportedGraph, capsys: Any
+) -> None:
+    assert cli.main(["onnx", "flow", "--weights", WEIGHTS, "-o", "graphs/", "--json"]) == 0
+    assert (folder / "graphs" / "flow.onnx").read_bytes() == exported.data
+    assert [entry["graph"] for entry in json.loads(capsys.readouterr().out)["graphs"]] == ["flow"]
