@@ -42,7 +42,12 @@ def test_block_runs(kind: str, text: str, desk: Path) -> None:
     lines = [["bash", "-euo", "pipefail", "-c", line] for line in commands(text)]
     for command in lines if kind == "console" else [[sys.executable, "-c", text]]:
         done = subprocess.run(
-            command, cwd=desk, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path}
+            command,
+            cwd=desk,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PATH": path, "STILLFLOW_CACHE": str(desk / "cache")},
         )
         assert done.returncode == 0, f"{command[-1]}\n{done.stderr}"
 
