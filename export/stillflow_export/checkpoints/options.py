@@ -26,6 +26,8 @@ ANOTHER_RULE = {
     "use_softmax_splatter_v1": "splat weights are normalised another way",
     "use_softmax_splatter_v2": "splat weights are normalised another way",
     "use_softmax_splatter_v3": "splat weights are normalised another way",
+    "use_3d_splatter": "features are splatted in three dimensions",
+    "use_mesh_splatter": "features are splatted as a mesh",
     "use_sum1_alpha": "the background's alpha is made from the fluid's",
     "use_alpha_softmax": "the two alphas are mixed by a softmax",
     "use_fluid_alpha_only": "only the fluid has an alpha",
