@@ -37,7 +37,7 @@ class Limits:
     rms: float
 
 
-LIMITS = {"fp16": Limits(peak=0.1, rms=0.005), "int8": Limits(peak=0.3, rms=0.03)}
+LIMITS = {"fp16": Limits(peak=0.05, rms=0.005), "int8": Limits(peak=0.3, rms=0.03)}
 """One rounding in float16 is 0.05 % at most; some hundred in a row, each its own way, come to ten times that (rms).
 int8 rounds to 0.4 % of the largest value. Pictures of -1..1 keep 52 dB at an rms of 0.5 %. The worst of a million
 values lies 25 times above the rms where a tanh is steep: 4.2 % at 0.17 % in a decoder of random weights whose norms

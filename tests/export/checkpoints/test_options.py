@@ -40,7 +40,8 @@ def test_without_options_the_floor_is_assumed_away() -> None:
 
 @pytest.mark.parametrize("key", [
     "use_softmax_splatter_v1", "use_softmax_splatter_v2", "use_softmax_splatter_v3", "use_sum1_alpha",
-    "use_3d_splatter", "use_mesh_splatter", "use_alpha_softmax", "use_fluid_alpha_only", "use_bg_alpha_only", "use_bg_as_alpha_input",
+    "use_3d_splatter", "use_mesh_splatter", "use_alpha_softmax", "use_fluid_alpha_only",
+    "use_bg_alpha_only", "use_bg_as_alpha_input",
 ])  # fmt: skip
 def test_options_of_another_rule_are_refused_when_they_are_set(key: str) -> None:
     for family in ("feature_generator", "layered_generator"):
