@@ -186,7 +186,7 @@ def test_a_typical_error_fails_though_no_value_stands_out() -> None:
     model = onnx.load_from_string(reference())
     scale = judge(reference()).outputs["logits"].scale
     values = numpy_helper.to_array(weight(model, "b1")).copy()
-    values[3:] += 0.01 * scale  # a tenth of what one value may be off by, everywhere
+    values[3:] += 0.008 * scale  # a sixth of what one value may be off by, everywhere
     weight(model, "b1").CopyFrom(numpy_helper.from_array(values, "b1"))
     report = judge(model.SerializeToString()).outputs["logits"]
     assert report.max_abs < report.allowed / 5 and not report.passed

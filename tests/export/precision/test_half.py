@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import collections
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -143,7 +144,7 @@ def test_float16_at_the_interface_is_refused(three_layers: bytes) -> None:
 PIECES = ("Relu", "Abs", "Sigmoid", "Exp", "Sqrt", "Log", "Square", "Residual", "Conv", "Mean", "Clip")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=6), st.floats(1e-3, 1e3))
 def test_any_chain_of_layers_comes_out_typed_and_close(
     written: Write, noise: Noise, pieces: list[str], scale: float
@@ -175,14 +176,21 @@ def test_any_chain_of_layers_comes_out_typed_and_close(
     data = written("\n".join([*lines, f"y = Identity(t{len(pieces)})"]), weights)
     samples = noise(2, scale=scale)
     made = to_half(data, samples)
-    first, second = (open_session(d, "onnxruntime") for d in (data, made.data))
+    # Some chains magnify whatever is rounded: roots and logarithms near zero, small differences of large values. So the
+    # chain is judged against itself in float32, with a rounding to 11 digits after each of its steps.
+    shaken = [
+        re.sub(r"\bt(\d+) =", r"s\1 =", line) + f" t{i} = Mul(s{i}, n{i})" for i, line in enumerate(lines)
+    ]
+    noises = {f"n{i}": 1 + rng.uniform(-1, 1, (1, 20, 16, 24)) * 2.0**-11 for i in range(len(lines))}
+    rounded = written("\n".join([*shaken, f"y = Identity(t{len(pieces)})"]), {**weights, **noises})
+    first, second, third = (open_session(d, "onnxruntime") for d in (data, made.data, rounded))
     for sample in samples:
-        expected, got = first.run(sample.inputs)["y"], second.run(sample.inputs)["y"]
+        expected, got, near = (s.run(sample.inputs)["y"] for s in (first, second, third))
         assert np.isfinite(got).all()
-        # A logarithm of what a square or a mean has brought near zero parts anywhere: there, most must be close.
-        off = np.abs(got - expected) / np.abs(expected).max()
-        assert np.median(off) < 0.01
-        assert (off < 0.05).mean() > 0.97
+        scale_of = max(float(np.abs(expected).max()), 1e-6)
+        for share in (0.5, 0.97):
+            off, allowed = (np.quantile(np.abs(v - expected), share) for v in (got, near))
+            assert off <= 100 * allowed + 0.002 * scale_of
 
 
 def test_tensorrt_rtx_builds_it_with_the_types_of_the_file(three_layers: bytes, noise: Noise) -> None:
