@@ -29,7 +29,7 @@ from stillflow.generator import LONG_SIDE as GENERATOR_SIDE
 from stillflow_export.bundle_copy import Copied, copy_graphs
 from stillflow_export.bundle_licences import CREATOR, licences_of
 from stillflow_export.bundle_parts import Parts, as_npz, parts_for, publish
-from stillflow_export.gates import GateReceipt, gate_a, require_passed, run_network
+from stillflow_export.gates import Judged, gate_a, require_passed, run_network
 from stillflow_export.graphs import MULTIPLE, is_own
 from stillflow_export.onnx_export import export_onnx
 from stillflow_export.outputs import decide_outputs
@@ -65,7 +65,7 @@ def write_bundle(
     calibration: Sequence[Path] = (),
     base: str | Path = BASE,
     progress: Progress = lambda _: None,
-) -> tuple[Bundle, list[GateReceipt]]:
+) -> tuple[Bundle, list[Judged]]:
     """Export networks, pass them through the gates, and write them as a bundle.
 
     The bundle is put together beside its name, verified there, and only then takes the name; what had
@@ -130,7 +130,8 @@ def write_bundle(
         if photos and work.converted:
             for precision in work.converted:
                 progress(f"judging frames in {precision}")
-                judge_frames(parts, precision, photos, [graph.name for graph in work.graphs])
+                exported = [graph.name for graph in work.graphs]
+                work.receipts.append(judge_frames(parts, precision, photos, exported))
             parts.write_manifest(
                 msgspec.structs.replace(manifest, receipts=tuple(parts.receipts), files=parts.listed())
             )
@@ -164,7 +165,7 @@ class _Work:
     graphs: list[Graph] = field(default_factory=list)
     weights: list[Weights] = field(default_factory=list)
     vectors: list[Vector] = field(default_factory=list)
-    receipts: list[GateReceipt] = field(default_factory=list)
+    receipts: list[Judged] = field(default_factory=list)
 
     @property
     def converted(self) -> list[Precision]:

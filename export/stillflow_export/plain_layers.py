@@ -34,6 +34,9 @@ parses both since 8.6.
 Left out on purpose: GridSample (its rounding differs, and opset 20's is wrong on TensorRT 10.13), every
 Scatter (races, refused by TensorRT-RTX), loops, branches, random numbers, and custom domains."""
 
+UNEQUAL = (("Resize", "antialias"), ("AveragePool", "ceil_mode"))
+"""Attributes that may not be set: ONNX Runtime 1.32 and OpenVINO 2026.4 compute different values with them."""
+
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 
 
@@ -86,6 +89,13 @@ def check_plain(
                 )
         elif node.op_type not in PLAIN_LAYERS | also:
             raise StillflowError(what, f"it needs the operator ai.onnx.{node.op_type}", fix)
+        for attribute in node.attribute:
+            if (node.op_type, attribute.name) in UNEQUAL and attribute.i:
+                raise StillflowError(
+                    what,
+                    f"its {node.op_type} {node.name} sets {attribute.name}, which engines compute differently",
+                    f"build it without {attribute.name}",
+                )
         counts[node.op_type] = counts.get(node.op_type, 0) + 1
     for weight in model.graph.initializer:
         if weight.data_location == TensorProto.EXTERNAL:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnx
 
@@ -17,6 +17,9 @@ from stillflow_export.bundle_parts import Parts
 from stillflow_export.gates import GateReceipt, require_passed
 from stillflow_export.plain_layers import check_plain
 from stillflow_export.plan import GraphPlan
+
+if TYPE_CHECKING:
+    from stillflow_export.gates.frames import FramesReceipt
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def _int8(
 
 def judge_frames(
     parts: Parts, precision: str, photos: Sequence[Path], graphs: Collection[str] | None = None
-) -> None:
+) -> FramesReceipt:
     """Judge the frames that a bundle makes at another precision, and add the receipt.
 
     Args:
@@ -99,6 +102,9 @@ def judge_frames(
         precision: that the judged graphs have a file of.
         photos: to make loops of.
         graphs: that are judged, see `gate_b_frames`; None: all.
+
+    Returns:
+        The receipt.
 
     Raises:
         StillflowError: a frame misses the gate, or nothing moves in any photo.
@@ -109,6 +115,7 @@ def judge_frames(
         receipt = gate_b_frames(bundle, precision, photos, graphs=graphs)
     require_passed(receipt)
     parts.add_receipt(f"gate-b-{precision}", None, receipt.what, receipt.as_json())
+    return receipt
 
 
 Convert = Callable[[GraphPlan, bytes, Sequence[Path], Sequence[Path]], tuple[bytes, dict[str, Any]]]

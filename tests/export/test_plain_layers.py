@@ -27,6 +27,21 @@ def test_operator_outside_the_list_is_named() -> None:
         check_plain(small_model(helper.make_node("Sinh", ["x"], ["y"])))
 
 
+def test_attributes_that_engines_compute_differently_are_refused() -> None:
+    def pool(ceil_mode: int) -> onnx.ModelProto:
+        node = helper.make_node("AveragePool", ["x"], ["y"], kernel_shape=[2, 2], ceil_mode=ceil_mode)
+        values = [
+            helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 1, *s])
+            for n, s in (("x", (4, 4)), ("y", (3, 3)))
+        ]
+        graph = helper.make_graph([node], "small", values[:1], values[1:])
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
+
+    assert check_plain(pool(0)) == {"AveragePool": 1}
+    with pytest.raises(StillflowError, match="sets ceil_mode"):
+        check_plain(pool(1))
+
+
 def test_invalid_graph_is_refused() -> None:
     with pytest.raises(StillflowError, match=r"onnx\.checker refuses"):
         check_plain(small_model(helper.make_node("Relu", ["nowhere"], ["y"])))

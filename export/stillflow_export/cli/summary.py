@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from stillflow_export.gates import GateReceipt
+    from stillflow_export.gates import Judged
 
 
 def progress(text: str) -> None:
@@ -17,7 +18,7 @@ def progress(text: str) -> None:
     click.echo(f"{text} ...", err=True)
 
 
-def say(as_json: bool, summary: dict[str, Any], receipts: list[GateReceipt]) -> None:
+def say(as_json: bool, summary: dict[str, Any], receipts: Sequence[Judged]) -> None:
     """Print the summary and the gates' figures."""
     if as_json:
         click.echo(json.dumps({**summary, "gates": [receipt.as_json() for receipt in receipts]}))
@@ -25,9 +26,5 @@ def say(as_json: bool, summary: dict[str, Any], receipts: list[GateReceipt]) -> 
     for key, value in summary.items():
         click.echo(f"{key}: {value}")
     for receipt in receipts:
-        gate = " ".join((receipt.gate, *filter(None, [receipt.more.get("precision")])))
-        for output, report in receipt.outputs.items():
-            click.echo(
-                f"gate {gate} {receipt.graph}.{output}: max {report.max_abs:.2e} of {report.scale:.3g}, "
-                f"worst sample '{report.worst_sample}', {len(receipt.samples)} samples"
-            )
+        for line in receipt.lines:
+            click.echo(line)

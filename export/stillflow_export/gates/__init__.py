@@ -7,11 +7,12 @@ at hand. Tolerances are written down here and in every receipt; a graph that mis
 
 from stillflow_export.gates.gate_a import GATE_A, gate_a, run_network
 from stillflow_export.gates.gate_b import gate_b, vector_tolerance
-from stillflow_export.gates.receipt import GateReceipt, OutputReport, require_passed
+from stillflow_export.gates.receipt import GateReceipt, Judged, OutputReport, require_passed
 
 __all__ = [
     "GATE_A",
     "GateReceipt",
+    "Judged",
     "OutputReport",
     "gate_a",
     "gate_b",

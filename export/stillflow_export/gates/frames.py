@@ -95,6 +95,15 @@ class FramesReceipt:
     photos: tuple[str, ...]
     versions: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """One line on the worst frame, for people."""
+        if self.worst is None:
+            return ()
+        reached = min(v for v in (self.worst.psnr, self.worst.psnr_moving) if v is not None)
+        where = f"frame {self.worst.index} of '{self.worst.photo}', {len(self.frames)} frames"
+        return (f"gate {self.gate} {self.precision} frames: {reached:.1f} dB at worst, {where}",)
+
     def as_json(self) -> dict[str, Any]:
         """The receipt as plain values."""
         return asdict(self)

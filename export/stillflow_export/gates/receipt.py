@@ -73,6 +73,16 @@ class GateReceipt:
         bad = [(name, report) for name, report in self.outputs.items() if not report.passed]
         return tuple(f"{name} is wrong on the sample '{r.worst_sample}': {r.detail}" for name, r in bad)
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """One line for each output, for people."""
+        gate = " ".join((self.gate, *filter(None, [self.more.get("precision")])))
+        return tuple(
+            f"gate {gate} {self.graph}.{output}: max {report.max_abs:.2e} of {report.scale:.3g}, "
+            f"worst sample '{report.worst_sample}', {len(self.samples)} samples"
+            for output, report in self.outputs.items()
+        )
+
     def as_json(self) -> dict[str, Any]:
         """The receipt as plain values."""
         plain = asdict(self)
@@ -81,7 +91,7 @@ class GateReceipt:
 
 
 class Judged(Protocol):
-    """What `require_passed` reads of a receipt."""
+    """What is read of a receipt, whichever gate wrote it."""
 
     @property
     def gate(self) -> str: ...
@@ -94,6 +104,11 @@ class Judged(Protocol):
 
     @property
     def failures(self) -> Sequence[str]: ...
+
+    @property
+    def lines(self) -> Sequence[str]: ...
+
+    def as_json(self) -> dict[str, Any]: ...
 
 
 def require_passed(receipt: Judged) -> None:

@@ -86,6 +86,8 @@ def test_the_shipped_networks_pass(judge: Callable[..., FramesReceipt]) -> None:
     require_passed(receipt)
     assert receipt.passed and receipt.worst is not None
     assert 45 < receipt.worst.psnr < 99, "and it is not the same file that was judged twice"
+    (line,) = receipt.lines
+    assert f"frame {receipt.worst.index} of '{receipt.worst.photo}'" in line
     content = json.loads(json.dumps(receipt.as_json(), allow_nan=False))
     assert content["worst"]["photo"] == "waterfall.jpg"
     assert content["tolerance"]["psnr"] == 45
