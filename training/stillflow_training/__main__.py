@@ -3,47 +3,31 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 
 import click
 
-from stillflow.errors import StillflowError
+from stillflow.cli.lazy import LazyGroup
+from stillflow.cli.outcome import run
 
 RECIPES = {
-    "classes": "stillflow_training.classes_recipe:classes",
-    "flow": "stillflow_training.flow_recipe:flow",
-    "flow-check": "stillflow_training.flow_check:flow_check",
-    "velocity": "stillflow_training.velocity_recipe:velocity",
-    "generator": "stillflow_training.generator_recipe:generator",
-    "verdict-check": "stillflow_training.verdict_check:verdict_check",
+    "classes": (
+        "stillflow_training.classes_recipe",
+        "Train the half of the flow network that says what is what.",
+    ),
+    "velocity": ("stillflow_training.velocity_recipe", "Train the half that says which way things move."),
+    "flow": ("stillflow_training.flow_recipe", "Join the halves, and measure them."),
+    "generator": ("stillflow_training.generator_recipe", "Train the generator network."),
+    "flow-check": ("stillflow_training.flow_check", "Measure a flow network on held-back photos."),
+    "verdict-check": ("stillflow_training.verdict_check", "Compare the verdict on photos with people's."),
 }
+"""Name: (module that holds a click command of that name, line in the help). Modules load when used."""
 
 
-class Recipes(click.Group):
-    """Loads a recipe's module only when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of the recipes."""
-        return sorted(RECIPES)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import one recipe."""
-        if name not in RECIPES:
-            return None
-        module, attribute = RECIPES[name].split(":")
-        command = getattr(importlib.import_module(module), attribute)
-        return command if isinstance(command, click.Command) else None
-
-
-@click.group(cls=Recipes)
+@click.group(cls=LazyGroup, table=RECIPES)
 def main() -> None:
     """Train the networks of a bundle."""
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except StillflowError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    sys.exit(run(main, name="python -m stillflow_training"))
