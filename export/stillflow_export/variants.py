@@ -45,6 +45,7 @@ def convert(
     reference: bytes,
     photos: Sequence[Path] = (),
     calibration: Sequence[Path] = (),
+    failed: Callable[[bytes, GateReceipt], None] = lambda data, receipt: None,
 ) -> Converted:
     """Convert a graph and judge what came out.
 
@@ -54,6 +55,7 @@ def convert(
         reference: its ONNX file in float32, which passed gate A.
         photos: real photos to measure ranges with, and to judge by.
         calibration: real photos that int8 takes its scales from; ``photos`` judge the result, so they are others.
+        failed: given the file and the receipt when it misses the gate, before that is raised.
 
     Raises:
         KeyError: no such precision.
@@ -63,6 +65,8 @@ def convert(
 
     data, made = CONVERTERS[precision](plan, reference, photos, calibration)
     receipt = gate_b(reference, data, plan.samples(photos), name=plan.name, precision=precision, made=made)
+    if not receipt.passed:
+        failed(data, receipt)
     require_passed(receipt)
     return Converted(precision, data, receipt, vector_tolerance(receipt))
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 @int8_option
 @calibration_option
 @half_weights_option
+@click.option("--keep-failed", is_flag=True, help="Write a graph that misses its gate as NAME.failed.onnx, and the "
+              "inputs it failed on as NAME.failed.npz, for `stillflow-export compare`.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one summary object on stdout.")
 def onnx(
     graph: str | None,
@@ -47,6 +50,7 @@ def onnx(
     int8: bool,
     calibration: Path | None,
     half_weights: bool | None,
+    keep_failed: bool,
     as_json: bool,
 ) -> None:
     """Export networks, and compare them with PyTorch (gate A).
@@ -68,7 +72,7 @@ def onnx(
     entries, receipts = [], []
     for plan in plans:
         file = out / f"{plan.name}.onnx" if whole else out
-        entry, judged = _export(plan, trained, digest, found, file, wanted, scales_from)
+        entry, judged = _export(plan, trained, digest, found, file, wanted, scales_from, keep=keep_failed)
         entries.append(entry)
         receipts += judged
     say(as_json, {"graphs": entries} if whole else entries[0], receipts)
@@ -106,19 +110,30 @@ def _export(
     file: Path,
     precisions: tuple[str, ...],
     calibration: list[Path],
+    *,
+    keep: bool,
 ) -> tuple[dict[str, Any], list[GateReceipt]]:
     """Export one graph, judge it, write it; then likewise at other precisions."""
     from stillflow_export.bundle_writer import metadata_of
+    from stillflow_export.failed_graph import keep_failed
     from stillflow_export.gates import gate_a, require_passed
     from stillflow_export.onnx_export import export_onnx, write_onnx
     from stillflow_export.stored_weights import as_stored
     from stillflow_export.variants import convert
 
     plan = as_stored(given)
+
+    def failed(place: Path, data: bytes, receipt: GateReceipt) -> None:
+        if keep:
+            graph, inputs = keep_failed(place, data, receipt, plan, photos)
+            progress(f"kept {graph} and {inputs}, which it failed on")
+
     progress(f"exporting {plan.name}")
     made = export_onnx(plan, metadata=metadata_of(trained, digest))
     progress(f"judging {plan.name}: PyTorch against ONNX")
     receipt = gate_a(plan.network, made.data, plan.inputs, plan.outputs, plan.samples(photos), name=plan.name)
+    if not receipt.passed:
+        failed(file, made.data, receipt)
     require_passed(receipt)
     write_onnx(file, made.data, receipt.as_json())
     entry: dict[str, Any] = {
@@ -131,8 +146,9 @@ def _export(
     for precision in precisions:
         if precision != "fp32":
             progress(f"converting {plan.name} to {precision}, and judging it")
-            other = convert(precision, plan, made.data, photos, calibration)
-            write_onnx(file.with_suffix(f".{precision}.onnx"), other.data, other.receipt.as_json())
+            place = file.with_suffix(f".{precision}.onnx")
+            other = convert(precision, plan, made.data, photos, calibration, partial(failed, place))
+            write_onnx(place, other.data, other.receipt.as_json())
             entry[f"{precision}_bytes"] = len(other.data)
             receipts.append(other.receipt)
     return entry, receipts

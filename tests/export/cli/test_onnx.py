@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -92,3 +93,18 @@ def test_a_name_without_an_ending_is_a_folder_also_for_one_graph(
     assert cli.main(["onnx", "flow", "--weights", WEIGHTS, "-o", "graphs/", "--json"]) == 0
     assert (folder / "graphs" / "flow.onnx").read_bytes() == exported.data
     assert [entry["graph"] for entry in json.loads(capsys.readouterr().out)["graphs"]] == ["flow"]
+
+
+def test_the_command_keeps_it_only_when_asked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    limits = importlib.import_module("stillflow_export.gates.gate_b").LIMITS
+    monkeypatch.setitem(limits, "fp16", type(limits["fp16"])(peak=1e-9, rms=1e-9))
+    arguments = ["onnx", "flow", "--weights", WEIGHTS, "--precision", "fp16"]
+    for name, keep in (("a", []), ("b", ["--keep-failed"])):
+        assert cli.main([*arguments, "-o", f"{name}/", *keep]) == 2
+        assert "fails gate B" in capsys.readouterr().err
+    assert sorted(p.name for p in (folder / "a").iterdir()) == ["flow.onnx", "flow.receipt.json"]
+    kept = {p.name for p in (folder / "b").iterdir()}
+    assert {"flow.fp16.failed.onnx", "flow.fp16.failed.npz"} <= kept
+    assert "flow.fp16.onnx" not in kept
