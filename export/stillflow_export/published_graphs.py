@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 from torch import nn
@@ -27,9 +27,6 @@ from stillflow_export.published_samples import (
 )
 
 COLOURS = ("red", "green", "blue")
-
-Part = Callable[[str], nn.Module]
-"""Network by the name that its weights begin with."""
 
 
 def generator_parts(width: int, *, layered: bool) -> dict[str, nn.Module]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stillflow.bundle import Bundle, Manifest
-from stillflow.bundle.manifest import File, Graph, Receipt
+from stillflow.bundle.manifest import Graph, Receipt
 from stillflow.errors import StillflowError
 from stillflow_export.engine_layers import EngineReport
 from stillflow_export.macs import GraphCost, graph_cost
@@ -127,7 +127,6 @@ class BundleReport:
 
     Attributes:
         manifest: of the bundle.
-        where: its name, for messages.
         graphs: in the manifest's order.
         gates: every output of every gate that left a receipt.
         receipts: those of all other kinds.
@@ -135,16 +134,10 @@ class BundleReport:
     """
 
     manifest: Manifest
-    where: str
     graphs: tuple[GraphReport, ...]
     gates: tuple[GateRow, ...]
     receipts: tuple[ReceiptReport, ...]
     engines: tuple[EngineReport, ...]
-
-    @property
-    def files(self) -> tuple[File, ...]:
-        """All files but the manifest."""
-        return self.manifest.files
 
     def summary(self) -> dict[str, Any]:
         """The main figures as plain values."""
@@ -157,7 +150,7 @@ class BundleReport:
             }
         return {
             "bundle": self.manifest.name,
-            "bytes": sum(file.bytes for file in self.files),
+            "bytes": sum(file.bytes for file in self.manifest.files),
             "graphs": graphs,
             "gates": [vars(row) for row in self.gates],
             "engines": [engine.summary() for engine in self.engines],
@@ -198,7 +191,7 @@ def gather(bundle: Bundle, engines: Sequence[EngineReport] = ()) -> BundleReport
     shown = {row.file for row in gates}
     others = [_facts_of(r, contents[r.file]) for r in manifest.receipts if r.file not in shown]
     graphs = tuple(_graph_report(bundle, graph, contents) for graph in manifest.graphs)
-    return BundleReport(manifest, bundle.where, graphs, tuple(gates), tuple(others), tuple(engines))
+    return BundleReport(manifest, graphs, tuple(gates), tuple(others), tuple(engines))
 
 
 def working_size(manifest: Manifest, graph: Graph) -> tuple[int, int, bool]:

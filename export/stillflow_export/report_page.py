@@ -60,7 +60,7 @@ def _head(report: BundleReport) -> Iterator[str]:
     mains = [graph.variants[0].cost for graph in report.graphs]
     verdict = f"{len(report.gates) - failed} of {len(report.gates)} passed" if report.gates else "none"
     cards = [
-        (size_words(sum(file.bytes for file in report.files)), f"{len(report.files)} files"),
+        (size_words(sum(file.bytes for file in manifest.files)), f"{len(manifest.files)} files"),
         (str(len(report.graphs)), "graphs"),
         (count_words(sum(cost.parameters for cost in mains if cost)), "parameters"),
         (
@@ -336,7 +336,7 @@ def _licences(report: BundleReport) -> Iterator[str]:
 
 def _files(report: BundleReport) -> Iterator[str]:
     yield '<h2 id="files">Files</h2>'
-    body = [[safe(f.path), f"{f.bytes:,}", f"<code>{safe(f.sha256)}</code>"] for f in report.files]
+    body = [[safe(f.path), f"{f.bytes:,}", f"<code>{safe(f.sha256)}</code>"] for f in report.manifest.files]
     yield table(("file", "bytes", "sha256"), body, numbers=(1,))
 
 

@@ -82,7 +82,7 @@ def test_the_default_bundles_page_says_what_there_is(edge: BundleReport) -> None
         assert all(layer.name in shown for layer in cost.layers)
     for words in ("Gates", "passed", "trained from nothing by", "Apache-2.0", "velocity_guided"):
         assert words in shown
-    assert all(file.sha256 in shown for file in edge.files)
+    assert all(file.sha256 in shown for file in edge.manifest.files)
 
 
 def test_the_golden_bundles_page(golden: BundleReport) -> None:

@@ -9,7 +9,6 @@ import msgspec
 
 from stillflow.errors import StillflowError
 
-FORMAT = "stillflow-weights"
 VERSION = 1
 
 MAX_BYTES = 16 << 20

@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-RESAMPLINGS = ("same", "down", "up")
-
 _ONE_OF_NINE = 1.0 / 9.0
 """Smallest mean of a 3x3 window of a mask that is not all 0."""
 
