@@ -23,7 +23,7 @@ _AGAIN = "import the checkpoint again with `stillflow-export import`"
 def write_weights(
     folder: Path, name: str, weights: Mapping[str, torch.Tensor], receipt: ImportReceipt, *, overwrite: bool
 ) -> tuple[Path, ImportReceipt]:
-    """Write both files; each appears whole or not at all, the receipt last.
+    """Write both files: both are on the disk before either has its name, so a full disk leaves what was there.
 
     Args:
         folder: made when it is not there.
@@ -41,7 +41,7 @@ def write_weights(
     target, beside = folder / f"{name}.safetensors", folder / f"{name}.json"
     if not overwrite:
         refuse_existing(folder, name)
-    partial = folder / f".{name}.{os.getpid()}.part"
+    partial, note = (folder / f".{name}.{os.getpid()}.{part}.part" for part in ("weights", "receipt"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         partial.touch()
@@ -49,16 +49,17 @@ def write_weights(
         save_file({key: _as_written(value) for key, value in weights.items()}, partial)
         partial.chmod(mode)  # safetensors writes files that only their owner may read
         receipt = msgspec.structs.replace(receipt, weights_sha256=_sha256(partial))
+        note.write_bytes(encode_receipt(receipt))
         os.replace(partial, target)
-        partial.write_bytes(encode_receipt(receipt))
-        os.replace(partial, beside)
+        os.replace(note, beside)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         fix = "choose a folder that has room and may be written to"
         raise StillflowError(f"cannot write {target}", reason, fix) from error
     finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+        for left in (partial, note):
+            with contextlib.suppress(OSError):
+                left.unlink(missing_ok=True)
     return target, receipt
 
 

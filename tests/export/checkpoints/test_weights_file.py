@@ -49,6 +49,21 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         write_weights(tmp_path / "file" / "w", "x", WEIGHTS, receipt(), overwrite=True)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here that is always full")
+def test_a_disk_that_is_full_at_the_receipt_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, before = write_weights(tmp_path, "x", WEIGHTS, receipt(), overwrite=False)
+    monkeypatch.setattr("os.getpid", lambda: 7)
+    (tmp_path / ".x.7.receipt.part").symlink_to("/dev/full")
+    with pytest.raises(StillflowError, match="No space left"):
+        write_weights(tmp_path, "x", {"a": torch.zeros(2)}, receipt(), overwrite=True)
+    weights, after = read_weights(tmp_path / "x")
+    assert after == before
+    assert weights.keys() == WEIGHTS.keys()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.json", "x.safetensors"]
+
+
 def test_files_that_do_not_belong_together(tmp_path: Path) -> None:
     write_weights(tmp_path, "x", WEIGHTS, receipt(), overwrite=False)
     data = bytearray((tmp_path / "x.safetensors").read_bytes())
