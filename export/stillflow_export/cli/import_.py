@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stillflow_export.checkpoints.sources import SOURCES
+
 if TYPE_CHECKING:
     from stillflow_export.checkpoints.importer import Imported
-
-SOURCES = ("slr", "t2c", "3dc", "stillflow")
 
 
 @click.command("import")
 @click.argument("checkpoint", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("-o", "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("weights"),
               show_default=True, help="Folder for NAME.safetensors and NAME.json.")  # fmt: skip
-@click.option("--source", type=click.Choice(SOURCES), help="Who published it: SLR-SFS, text2cinemagraph, "
+@click.option("--source", type=click.Choice(list(SOURCES)), help="Who published it: SLR-SFS, text2cinemagraph, "
               "3D-Cinemagraphy or us. Needed where the tensors cannot tell.")  # fmt: skip
 @click.option("--name", help="Name of the files.  [default: SOURCE-NETWORK, such as slr-generator]")
 @click.option("--overwrite", is_flag=True, help="Replace files of that name.")
