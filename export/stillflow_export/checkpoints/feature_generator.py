@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 
 from stillflow_export.checkpoints.folding import after_convolution
-from stillflow_export.checkpoints.taking import HasShape, Taking
+from stillflow_export.checkpoints.taking import HasShape, Taking, width_of
 from stillflow_export.networks.published.blocks import has_shortcut
 from stillflow_export.networks.published.generator import (
     DECODER_RESAMPLINGS,
@@ -21,16 +21,13 @@ Weights = dict[str, torch.Tensor]
 
 
 def generator_width(tensors: Mapping[str, HasShape]) -> int:
-    """Channels of the first encoder blocks: what most of three tensors say, so that one misshapen is found out."""
-    told = []
-    for name, share in (
-        ("encoder.gblocks.1.ch_a.2.weight_orig", 1),
-        ("encoder.gblocks.5.ch_a.2.weight_orig", 2),
-        ("projector.eblocks.3.conv_aa.weight_orig", 8),
-    ):
-        shape = tensors[name].shape if name in tensors else ()
-        told.append(shape[0] // share if shape else WIDTH)
-    return max(1, sorted(told)[1])
+    """Channels of the first encoder blocks."""
+    shares = {
+        "encoder.gblocks.1.ch_a.2.weight_orig": 1,
+        "encoder.gblocks.5.ch_a.2.weight_orig": 2,
+        "projector.eblocks.3.conv_aa.weight_orig": 8,
+    }
+    return width_of(tensors, shares, WIDTH)
 
 
 def take_generator(taking: Taking, width: int) -> Weights:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import torch
 
-from stillflow_export.checkpoints.taking import HasShape, Taking
+from stillflow_export.checkpoints.taking import HasShape, Taking, width_of
 from stillflow_export.networks.published import hinted_flow, text_flow
 from stillflow_export.networks.published.spade import HIDDEN
 
@@ -19,15 +19,14 @@ UP_SPADES = ("8_4", "8_5", "8_6", "8_7", "4_1", "2_1", "")
 
 
 def hinted_width(tensors: Mapping[str, HasShape]) -> int:
-    """Channels of the first convolution: what most of three tensors say."""
-    shares = (("conv2.weight_orig", 2), ("conv7.weight_orig", 8), ("dconv7.weight_orig", 1))
-    return _width(tensors, shares, hinted_flow.WIDTH)
+    """Channels of the first convolution."""
+    shares = {"conv2.weight_orig": 2, "conv7.weight_orig": 8, "dconv7.weight_orig": 1}
+    return width_of(tensors, shares, hinted_flow.WIDTH)
 
 
 def text_width(tensors: Mapping[str, HasShape]) -> int:
-    """Channels of the first convolution: what most of three tensors say."""
-    shares = (("conv1.weight", 1), ("conv6.weight", 4), ("dconv7.weight", 1))
-    return _width(tensors, shares, text_flow.WIDTH)
+    """Channels of the first convolution."""
+    return width_of(tensors, {"conv1.weight": 1, "conv6.weight": 4, "dconv7.weight": 1}, text_flow.WIDTH)
 
 
 def take_hinted_flow(taking: Taking, width: int) -> Weights:
@@ -93,9 +92,3 @@ def _reader(taking: Taking, stored: str, own: str, c: int) -> Weights:
 
 def _named(own: str, layer: Weights) -> Weights:
     return {f"{own}.{key}": value for key, value in layer.items()}
-
-
-def _width(tensors: Mapping[str, HasShape], shares: tuple[tuple[str, int], ...], usual: int) -> int:
-    shapes = [(tensors[name].shape if name in tensors else (), share) for name, share in shares]
-    told = sorted(shape[0] // share if shape else usual for shape, share in shapes)
-    return max(1, told[1])

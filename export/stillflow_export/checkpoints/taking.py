@@ -121,5 +121,20 @@ class Taking:
         return sorted(set(self.tensors) - self.taken)
 
 
+def width_of(tensors: Mapping[str, HasShape], shares: Mapping[str, int], usual: int) -> int:
+    """How wide a network is: what most of three tensors say, so that one misshapen is found out.
+
+    Args:
+        tensors: by published name.
+        shares: of three tensors: first size, as a multiple of the width.
+        usual: what a tensor says that is not there.
+    """
+    told = []
+    for name, share in shares.items():
+        shape = tensors[name].shape if name in tensors else ()
+        told.append(shape[0] // share if shape else usual)
+    return max(1, sorted(told)[1])
+
+
 def _times(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "a number"
