@@ -18,12 +18,8 @@ from stillflow_export.checkpoints.families import FAMILIES, Family
 from stillflow_export.checkpoints.options import Reading, read_options
 from stillflow_export.checkpoints.receipt import MAX_WIDTH, CheckpointFile, ImportReceipt, TensorCounts
 from stillflow_export.checkpoints.recognise import (
-    EDGE_FLOW,
-    EDGE_GENERATOR,
     GENERATOR,
-    HINTED_FLOW,
     LAYERS,
-    TEXT_FLOW,
     NotRecognisedError,
     Recognised,
     recognise,
@@ -184,13 +180,7 @@ def _families(found: Recognised, what: str) -> list[tuple[Family, dict[str, HasS
     if generator is not None:
         key = "feature_generator" if layers is None else "layered_generator"
         families.append((FAMILIES[key], {**generator, **(layers or {})}))
-    keys = {
-        HINTED_FLOW: "hinted_flow",
-        TEXT_FLOW: "text_flow",
-        EDGE_FLOW: "edge_flow",
-        EDGE_GENERATOR: "edge_generator",
-    }
-    families += [(FAMILIES[keys[part]], tensors) for part, tensors in parts.items()]
+    families += [(FAMILIES[part], tensors) for part, tensors in parts.items()]
     return families
 
 

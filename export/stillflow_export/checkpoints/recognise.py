@@ -36,8 +36,10 @@ _NEW_SPECTRAL = {
 }
 """The newer layout of a spectral norm, as the older one names it."""
 
-GENERATOR, LAYERS, HINTED_FLOW, TEXT_FLOW = "generator", "layers", "hinted flow", "text flow"
-EDGE_FLOW, EDGE_GENERATOR = "edge flow", "edge generator"
+GENERATOR, LAYERS = "generator", "layers"
+HINTED_FLOW, TEXT_FLOW = "hinted_flow", "text_flow"
+EDGE_FLOW, EDGE_GENERATOR = "edge_flow", "edge_generator"
+"""What may lie in a checkpoint: the last four are families of their own, the first two make one together."""
 
 _ROOTS = {
     "encoder.gblocks": GENERATOR,
@@ -144,7 +146,7 @@ def _sort(tensors: dict[str, HasShape], found: Recognised) -> None:
             found.unknown.append(name)
     if any(name.startswith("attn_") for name in flow):
         found.parts[TEXT_FLOW] = flow
-    elif any(name.endswith("conv1.weight_orig") or ".weight_orig" in name for name in flow):
+    elif any(name.endswith(".weight_orig") for name in flow):
         found.parts[HINTED_FLOW] = flow
     else:
         found.unknown += flow
