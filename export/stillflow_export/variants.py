@@ -6,20 +6,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import onnx
+from typing import Any
 
 from stillflow.bundle import Bundle
 from stillflow.bundle.manifest import Tolerance
 from stillflow.errors import StillflowError
 from stillflow_export.bundle_parts import Parts
-from stillflow_export.gates import GateReceipt, require_passed
-from stillflow_export.plain_layers import check_plain
+from stillflow_export.gates import GateReceipt, gate_b, require_passed, vector_tolerance
+from stillflow_export.gates.frames import FramesReceipt, gate_b_frames
 from stillflow_export.plan import GraphPlan
-
-if TYPE_CHECKING:
-    from stillflow_export.gates.frames import FramesReceipt
+from stillflow_export.precision import half, int8
 
 
 @dataclass(frozen=True)
@@ -61,8 +57,6 @@ def convert(
         KeyError: no such precision.
         StillflowError: the graph cannot be converted, or misses the gate.
     """
-    from stillflow_export.gates.gate_b import gate_b, vector_tolerance
-
     data, made = CONVERTERS[precision](plan, reference, photos, calibration)
     receipt = gate_b(reference, data, plan.samples(photos), name=plan.name, precision=precision, made=made)
     if not receipt.passed:
@@ -74,25 +68,19 @@ def convert(
 def _half(
     plan: GraphPlan, reference: bytes, photos: Sequence[Path], calibration: Sequence[Path]
 ) -> tuple[bytes, dict[str, Any]]:
-    from stillflow_export.precision.half import to_half
-
-    made = to_half(reference, plan.samples(photos))
-    what = f"cannot use the graph {plan.name} in fp16"
-    check_plain(onnx.load_from_string(made.data), what, also=frozenset({"Cast"}))
+    made = half.to_half(reference, plan.samples(photos))
     return made.data, made.as_json()
 
 
 def _int8(
     plan: GraphPlan, reference: bytes, photos: Sequence[Path], calibration: Sequence[Path]
 ) -> tuple[bytes, dict[str, Any]]:
-    from stillflow_export.precision.int8 import to_int8
-
     if not calibration:
         what = f"cannot convert the graph {plan.name} to int8"
         raise StillflowError(
             what, "there are no photos to calibrate with", "name a folder with --calibration"
         )
-    made = to_int8(reference, plan.samples(calibration))
+    made = int8.to_int8(reference, plan.samples(calibration))
     return made.data, made.as_json()
 
 
@@ -113,8 +101,6 @@ def judge_frames(
     Raises:
         StillflowError: a frame misses the gate, or nothing moves in any photo.
     """
-    from stillflow_export.gates.frames import gate_b_frames
-
     with Bundle.open(parts.folder) as bundle:
         receipt = gate_b_frames(bundle, precision, photos, graphs=graphs)
     require_passed(receipt)
