@@ -191,17 +191,38 @@ class EngineCache:
             key: of the entry.
             waiting: called once if another process holds it.
         """
-        lock = filelock.FileLock(self.folder("locks") / f"{key}.lock", mode=0o600)
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
+        lock = self._lock(key)
+        if not self._taken(lock, 0):
             if waiting is not None:
                 waiting()
-            lock.acquire(poll_interval=0.1)
+            self._taken(lock, -1)
         try:
             yield
         finally:
             lock.release()
+
+    @contextmanager
+    def _locked_if_free(self, key: str) -> Iterator[bool]:
+        """Hold the lock of a key if nobody else does, and say whether."""
+        lock = self._lock(key)
+        taken = self._taken(lock, 0)
+        try:
+            yield taken
+        finally:
+            if taken:
+                lock.release()
+
+    def _lock(self, key: str) -> filelock.BaseFileLock:
+        return filelock.FileLock(self.folder("locks") / f"{key}.lock", mode=0o600)
+
+    def _taken(self, lock: filelock.BaseFileLock, timeout: float) -> bool:
+        """Take a lock within so many seconds, -1 for ever; say whether."""
+        with refusals(f"cannot lock the engine cache {self.root}"):
+            try:
+                lock.acquire(timeout=timeout, poll_interval=0.1)
+            except filelock.Timeout:
+                return False
+        return True
 
     @contextmanager
     def part(self, key: str) -> Iterator[Path]:
@@ -228,9 +249,14 @@ class EngineCache:
                 part / ENTRY_FILE, msgspec.json.format(msgspec.json.encode(entry), indent=2) + b"\n"
             )
             sync_folder(part)
-            if os.path.lexists(target):  # --force, or a damaged one that could not be moved
-                self._set_aside(target)
-            os.rename(part, target)
+            # --force, or a damaged one that could not be moved
+            aside = self._set_aside(target) if os.path.lexists(target) else None
+            try:
+                os.rename(part, target)
+            except OSError:
+                if aside is not None:
+                    os.rename(aside, target)
+                raise
             sync_folder(self.engines)
         return target
 
@@ -266,18 +292,10 @@ class EngineCache:
                     continue
                 if key is not None:
                     freed += _remove(self.engines / name)
-                elif self._free(found[1]):
-                    with self.lock(found[1]):
-                        freed += _remove(self.engines / name)
+                    continue
+                with self._locked_if_free(found[1]) as free:
+                    freed += _remove(self.engines / name) if free else 0
         return freed
-
-    def _free(self, key: str) -> bool:
-        lock = filelock.FileLock(self.folder("locks") / f"{key}.lock", mode=0o600)
-        try:
-            with lock.acquire(timeout=0):
-                return True
-        except filelock.Timeout:
-            return False
 
     def prune(self, unwanted: Callable[[Stored], bool]) -> tuple[list[Stored], int]:
         """Remove leftovers, failed and damaged entries, and those that are unwanted; never one being built.
@@ -292,11 +310,15 @@ class EngineCache:
         for name in ("failed", "quarantine"):
             freed += _remove(self.root / name)
         removed = []
-        for stored in self.stored():
-            if (stored.entry is None or unwanted(stored)) and self._free(stored.key):
-                with self.lock(stored.key):
+        for seen in self.stored(engines=False):
+            with self._locked_if_free(seen.key) as free:
+                if not free:
+                    continue
+                # Read under the lock: one that was damaged may have been built again a moment ago.
+                stored = self._stored(seen.key, True)
+                if stored.entry is None or unwanted(stored):
                     freed += _remove(stored.folder)
-                removed.append(stored)
+                    removed.append(stored)
         return removed, freed
 
     def prune_timing(self) -> int:

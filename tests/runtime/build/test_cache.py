@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from stillflow.build.builder import Engine
-from stillflow.build.cache import DamagedError, EngineCache, cache_root
+from stillflow.build.cache import DamagedError, EngineCache, Stored, cache_root
 from stillflow.build.entry import ENTRY_FILE
 from stillflow.errors import StillflowError
 
@@ -144,6 +144,32 @@ def test_leftovers_of_a_killed_build_are_swept(build: Callable[..., Engine], cac
     assert not others.exists()
     assert removed == []
     assert freed >= 1000
+
+
+@pytest.mark.usefixtures("seeded")
+def test_what_was_built_again_meanwhile_is_not_pruned(
+    build: Callable[..., Engine], cache: EngineCache
+) -> None:
+    engine = build()
+    sound = engine.path.read_bytes()
+    flip(engine.path)
+
+    class Raced(EngineCache):
+        """Another process builds between the look and the lock."""
+
+        def stored(self, *, engines: bool = True) -> list[Stored]:
+            found = super().stored(engines=engines)
+            engine.path.write_bytes(sound)
+            return found
+
+    assert Raced(cache.root).prune(lambda stored: False) == ([], 0)
+    assert cache.load(engine.entry.parts.key)[1] == sound
+
+
+def test_a_lock_that_cannot_be_taken_is_named(cache: EngineCache) -> None:
+    (cache.folder("locks") / f"{'a' * 64}.lock").mkdir()
+    with pytest.raises(StillflowError, match="cannot lock the engine cache"), cache.lock("a" * 64):
+        pass
 
 
 SLOW = """
