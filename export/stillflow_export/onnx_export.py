@@ -8,7 +8,6 @@ import gc
 import io
 import json
 import logging
-import os
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from stillflow_export.light_model import is_large, with_weights_of, without_weig
 from stillflow_export.plain_layers import OPSET, check_plain
 from stillflow_export.plan import GraphPlan
 from stillflow_export.stored_weights import pack_weights
+from stillflow_export.whole_file import write_text, write_whole
 
 SMALLEST_EXAMPLE = 64
 """Sides traced with are at least this long, so that no inner size is 1, which tracing takes for a constant."""
@@ -156,16 +156,8 @@ def write_onnx(path: Path, data: bytes, receipt: Mapping[str, Any]) -> None:
     Raises:
         StillflowError: the folder does not exist, is full or may not be written to.
     """
-    text = json.dumps(receipt, indent=1, allow_nan=False).encode() + b"\n"
-    for target, content in ((path.with_suffix(".receipt.json"), text), (path, data)):
-        partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-        try:
-            partial.write_bytes(content)
-            os.replace(partial, target)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            fix = "choose a folder that exists, has room and may be written to"
-            raise StillflowError(f"cannot write {target}", str(error.strerror or error), fix) from error
+    write_text(path.with_suffix(".receipt.json"), json.dumps(receipt, indent=1, allow_nan=False) + "\n")
+    write_whole(path, data)
 
 
 @contextlib.contextmanager

@@ -56,7 +56,7 @@ def compare(
     from stillflow_export.compare import open_sides
     from stillflow_export.compare.side import check_pair
     from stillflow_export.plot import Curve, depth_plot
-    from stillflow_export.write_text import check_text_file, write_text
+    from stillflow_export.whole_file import check_text_file, write_text
 
     for out in outs:
         check_text_file(out, (".json", ".svg"))

@@ -27,7 +27,7 @@ def report(bundle: str, out: Path, engines: Path | None, as_json: bool) -> None:
     from stillflow_export.engine_layers import find_engines
     from stillflow_export.report import gather
     from stillflow_export.report_page import page
-    from stillflow_export.write_text import check_text_file, write_text
+    from stillflow_export.whole_file import check_text_file, write_text
 
     check_text_file(out, (".html", ".htm"))
     with Bundle.open(bundle) as opened:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from stillflow.errors import StillflowError
 from stillflow_export.cli.inputs import FILE
 
 
@@ -16,8 +15,6 @@ from stillflow_export.cli.inputs import FILE
 def schema(out: Path) -> None:
     """Write the JSON Schema of a bundle's manifest."""
     from stillflow.bundle import json_schema
+    from stillflow_export.whole_file import write_whole
 
-    try:
-        out.write_bytes(json_schema())
-    except OSError as error:
-        raise StillflowError(f"cannot write {out}", str(error), "choose a folder you may write to") from error
+    write_whole(out, json_schema())

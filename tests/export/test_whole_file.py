@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stillflow.errors import StillflowError
-from stillflow_export.write_text import check_text_file, write_text
+from stillflow_export.whole_file import check_text_file, write_text, write_whole
 
 
 def test_written_whole_and_replaced(tmp_path: Path) -> None:
@@ -32,3 +32,15 @@ def test_refused_before_any_work(tmp_path: Path) -> None:
 def test_a_folder_that_went_away(tmp_path: Path) -> None:
     with pytest.raises(StillflowError, match="no such file or directory"):
         write_text(tmp_path / "none" / "a.html", "x")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here that is always full")
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.json"
+    write_whole(path, b"before")
+    monkeypatch.setattr("os.getpid", lambda: 7)
+    (tmp_path / ".a.json.7.part").symlink_to("/dev/full")
+    with pytest.raises(StillflowError, match="no space left"):
+        write_whole(path, b"after")
+    assert path.read_bytes() == b"before"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports on disk: refused early where they cannot be written, and there whole or not at all."""
+"""Files on disk: there whole or not at all, and reports refused early where they cannot be written."""
 
 from __future__ import annotations
 
@@ -31,14 +31,19 @@ def check_text_file(path: Path, suffixes: Sequence[str]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8, lone surrogates replaced; see `write_whole`."""
+    write_whole(path, text.encode("utf-8", "replace"))
+
+
+def write_whole(path: Path, data: bytes) -> None:
     """Write a file; it appears whole or not at all.
 
     Raises:
-        StillflowError: the disk does not take it.
+        StillflowError: the folder does not exist, is full or may not be written to.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        partial.write_bytes(text.encode("utf-8", "replace"))
+        partial.write_bytes(data)
         os.replace(partial, path)
     except OSError as error:
         why = str(error.strerror or error).lower()
