@@ -126,10 +126,7 @@ def _judged(code: int, out: bytes, graph: str, lines: deque[str], phase: str) ->
         raise BuildError(what, why, "report this with the output of the command below", log) from None
     if result.error is not None:
         error = result.error
-        # A full disk is not in the request: running it again elsewhere would show nothing.
-        raise BuildError(
-            error.what, error.why, error.fix, log, kept=not error.what.startswith("cannot write")
-        )
+        raise BuildError(error.what, error.why, error.fix, log, kept=not error.here)
     return result
 
 
@@ -147,7 +144,10 @@ def _follow(pipe: IO[bytes], lines: deque[str], phases: deque[str], progress: Pr
         if line.startswith("@"):
             with suppress(ValueError, KeyError, TypeError):
                 step = json.loads(line[1:])
-                phases.append(str(step["phase"]).lower())
-                progress(str(step["phase"]), int(step["done"]), int(step["of"]))
+                phase, done, of = str(step["phase"]), int(step["done"]), int(step["of"])
+                phases.append(phase.lower())
+                # Whatever it raises, reading goes on: a full pipe would stop the child.
+                with suppress(Exception):
+                    progress(phase, done, of)
                 continue
         lines.append(line)

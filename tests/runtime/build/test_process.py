@@ -34,6 +34,11 @@ class Builder(real.Builder):
     def build_serialized_network(self, network, config):
         raise KeyError("a bug")
 """
+HUNGRY = """
+class Builder(real.Builder):
+    def build_serialized_network(self, network, config):
+        raise MemoryError
+"""
 NOISY = """
 class Builder(real.Builder):
     def build_serialized_network(self, network, config):
@@ -104,6 +109,26 @@ def test_a_bug_in_the_child_says_where_to_look(
     assert "KeyError: 'a bug'" in again.stderr
     (folder,) = (cache.root / "failed").iterdir()
     assert "KeyError" in (folder / "log.txt").read_text()
+
+
+def test_a_lack_of_memory_is_not_kept_to_be_run_again(
+    build: Callable[..., Engine], in_place_of_rtx: Callable[[str], Path], cache: EngineCache
+) -> None:
+    in_place_of_rtx(HUNGRY)
+    with pytest.raises(StillflowError, match="not enough memory"):
+        build()
+    assert not (cache.root / "failed").exists()
+
+
+def test_a_caller_whose_progress_fails_gets_the_engine(
+    build: Callable[..., Engine], in_place_of_rtx: Callable[[str], Path]
+) -> None:
+    in_place_of_rtx(NOISY)
+
+    def fails(phase: str, done: int, of: int) -> None:
+        raise RuntimeError(phase)
+
+    assert build(progress=fails).entry.layers > 100
 
 
 def test_what_the_library_prints_is_not_the_result(
