@@ -57,10 +57,12 @@ def load_velocity(path: str | os.PathLike[str]) -> VelocityField:
     name = f"the velocity {Path(path).name}"
     what = f"cannot read {name}"
     try:
+        status = os.stat(path)
+        # Before it is opened: that would wait for somebody to write to a pipe.
+        if not stat.S_ISREG(status.st_mode):
+            why = "it is a folder" if stat.S_ISDIR(status.st_mode) else "it is not a plain file"
+            raise StillflowError(what, why, _FIX)
         with Path(path).open("rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise StillflowError(what, "it is not a plain file", _FIX)
             head = file.read(6)
             file.seek(0)
             if head.startswith(FLO_MAGIC):
@@ -71,8 +73,6 @@ def load_velocity(path: str | os.PathLike[str]) -> VelocityField:
         raise
     except FileNotFoundError as error:
         raise StillflowError(what, "there is no such file", _FIX) from error
-    except IsADirectoryError as error:
-        raise StillflowError(what, "it is a folder", _FIX) from error
     except UNREADABLE as error:
         raise StillflowError(what, f"it cannot be read ({str(error)[:200]})", _FIX) from error
     raise StillflowError(what, "it is neither a .npy nor a .flo file", _FIX)

@@ -131,6 +131,9 @@ def test_no_file_a_folder_and_a_pipe_are_refused(tmp_path: Path) -> None:
         load_velocity(tmp_path)
     with pytest.raises(StillflowError, match="plain file"):
         load_velocity(os.devnull)
+    os.mkfifo(tmp_path / "pipe.npy")
+    with pytest.raises(StillflowError, match="plain file"):
+        load_velocity(tmp_path / "pipe.npy")
 
 
 @settings(max_examples=60, deadline=None)
