@@ -13,7 +13,7 @@ from torch import nn
 
 from stillflow.errors import StillflowError
 from stillflow_export.checkpoints.families import FAMILIES
-from stillflow_export.checkpoints.receipt import ImportReceipt, encode_receipt
+from stillflow_export.checkpoints.receipt import AGAIN, ImportReceipt, encode_receipt
 from stillflow_export.checkpoints.weights_file import read_weights, weights_path
 from stillflow_export.graphs import own_trained
 from stillflow_export.networks.flow import build_flow_network
@@ -29,8 +29,6 @@ from stillflow_export.published_graphs import (
 )
 
 Weights = Mapping[str, torch.Tensor]
-
-_FIX = "import the checkpoint again with `stillflow-export import`"
 
 
 def load_trained(path: Path) -> Trained:
@@ -48,9 +46,9 @@ def load_trained(path: Path) -> Trained:
     what = f"cannot use the weights {file}"
     if receipt.family not in _FAMILIES:
         known = ", ".join(_FAMILIES)
-        raise StillflowError(what, f"their family is '{receipt.family[:100]}', known are {known}", _FIX)
+        raise StillflowError(what, f"their family is '{receipt.family[:100]}', known are {known}", AGAIN)
     if receipt.width % FAMILIES[receipt.family].multiple:
-        raise StillflowError(what, f"their receipt says a width of {receipt.width}", _FIX)
+        raise StillflowError(what, f"their receipt says a width of {receipt.width}", AGAIN)
     made = _FAMILIES[receipt.family](weights, receipt, what)
     told = f"{receipt.source_name}, {receipt.checkpoint.name}, sha256 {receipt.sha256}"
     where = f", {receipt.source_url}" if receipt.source_url else ""
@@ -119,10 +117,10 @@ def _filled(build: Callable[[], nn.Module], weights: Weights, what: str) -> nn.M
         either = sorted(expected.keys() | found.keys())
         wrong = [name for name in either if expected.get(name) != found.get(name)]
         why = f"{len(wrong)} tensors are missing, misshapen or too many, such as {', '.join(wrong[:4])}"
-        raise StillflowError(what, why, _FIX)
+        raise StillflowError(what, why, AGAIN)
     for name, value in weights.items():
         if not bool(torch.isfinite(value).all()):
-            raise StillflowError(what, f"{name} holds NaN or infinite values", _FIX)
+            raise StillflowError(what, f"{name} holds NaN or infinite values", AGAIN)
     network.load_state_dict(dict(weights), assign=True)
     return network.eval()
 
@@ -130,7 +128,7 @@ def _filled(build: Callable[[], nn.Module], weights: Weights, what: str) -> nn.M
 def _number(receipt: ImportReceipt, key: str, what: str) -> float:
     value = receipt.options.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 1e-3 <= value <= 1e3:
-        raise StillflowError(what, f"their receipt's option {key} is {str(value)[:80]}", _FIX)
+        raise StillflowError(what, f"their receipt's option {key} is {str(value)[:80]}", AGAIN)
     return float(value)
 
 

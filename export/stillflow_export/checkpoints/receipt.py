@@ -14,6 +14,9 @@ VERSION = 1
 MAX_BYTES = 16 << 20
 """An honest receipt takes some kilobytes, a little more with many names left over."""
 
+AGAIN = "import the checkpoint again with `stillflow-export import`"
+"""What puts right whatever is wrong with imported weights."""
+
 MAX_WIDTH = 4096
 """The widest published network has 320."""
 
@@ -99,15 +102,14 @@ def parse_receipt(data: bytes, where: str) -> ImportReceipt:
         StillflowError: no receipt, or one of another version.
     """
     what = f"cannot use the weights {where}"
-    fix = "import the checkpoint again with `stillflow-export import`"
     if len(data) > MAX_BYTES:
-        raise StillflowError(what, f"their receipt is larger than {MAX_BYTES} bytes", fix)
+        raise StillflowError(what, f"their receipt is larger than {MAX_BYTES} bytes", AGAIN)
     try:
         receipt = msgspec.json.decode(data, type=ImportReceipt)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise StillflowError(what, f"their receipt is not valid: {str(error)[:300]}", fix) from error
+        raise StillflowError(what, f"their receipt is not valid: {str(error)[:300]}", AGAIN) from error
     if receipt.version != VERSION:
         raise StillflowError(
-            what, f"their receipt has version {receipt.version}, this stillflow reads {VERSION}", fix
+            what, f"their receipt has version {receipt.version}, this stillflow reads {VERSION}", AGAIN
         )
     return receipt

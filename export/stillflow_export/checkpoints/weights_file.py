@@ -15,9 +15,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from stillflow.errors import StillflowError
-from stillflow_export.checkpoints.receipt import MAX_BYTES, ImportReceipt, encode_receipt, parse_receipt
-
-_AGAIN = "import the checkpoint again with `stillflow-export import`"
+from stillflow_export.checkpoints.receipt import (
+    AGAIN,
+    MAX_BYTES,
+    ImportReceipt,
+    encode_receipt,
+    parse_receipt,
+)
 
 
 def write_weights(
@@ -91,21 +95,21 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], ImportReceipt]:
     what = f"cannot use the weights {file}"
     try:
         if beside.stat().st_size > MAX_BYTES:
-            raise StillflowError(what, f"{beside.name} is larger than {MAX_BYTES} bytes", _AGAIN)
+            raise StillflowError(what, f"{beside.name} is larger than {MAX_BYTES} bytes", AGAIN)
         receipt = parse_receipt(beside.read_bytes(), str(file))
         found = _sha256(file)
     except OSError as error:
         missing = Path(error.filename).name if error.filename else "a file"
-        raise StillflowError(what, f"{missing}: {error.strerror or error}", _AGAIN) from error
+        raise StillflowError(what, f"{missing}: {error.strerror or error}", AGAIN) from error
     if found != receipt.weights_sha256:
-        raise StillflowError(what, f"it is not the file that {beside.name} speaks of", _AGAIN)
+        raise StillflowError(what, f"it is not the file that {beside.name} speaks of", AGAIN)
     weights = {}
     try:
         with safe_open(file, framework="pt") as stored:
             for name in stored.keys():  # noqa: SIM118, not a dictionary
                 weights[name] = stored.get_tensor(name)
     except (SafetensorError, OSError, ValueError, RuntimeError, TypeError) as error:
-        raise StillflowError(what, f"it is no sound safetensors file ({str(error)[:160]})", _AGAIN) from error
+        raise StillflowError(what, f"it is no sound safetensors file ({str(error)[:160]})", AGAIN) from error
     return weights, receipt
 
 
