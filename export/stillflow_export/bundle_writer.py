@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -29,9 +28,10 @@ from stillflow.generator import LONG_SIDE as GENERATOR_SIDE
 from stillflow_export.bundle_copy import Copied, copy_graphs
 from stillflow_export.bundle_licences import CREATOR, licences_of
 from stillflow_export.bundle_parts import Parts, as_npz, parts_for, publish
+from stillflow_export.checkpoints.weights_file import file_sha256
 from stillflow_export.gates import Judged, gate_a, require_passed, run_network
 from stillflow_export.graphs import MULTIPLE, is_own
-from stillflow_export.onnx_export import export_onnx
+from stillflow_export.onnx_export import export_onnx, metadata_of
 from stillflow_export.outputs import decide_outputs
 from stillflow_export.plain_layers import OPSET
 from stillflow_export.plan import GraphPlan, Trained
@@ -259,18 +259,3 @@ def _sizes(networks: Sequence[Trained], copied: Copied | None) -> Sizes:
         sides = {"flow": copied.sizes.flow_long_side, "generator": copied.sizes.generator_long_side}
     sides |= {p.name: p.long_side for t in networks for p in t.plans if p.name in sides and p.long_side}
     return Sizes(flow_long_side=sides["flow"], generator_long_side=sides["generator"], multiple=MULTIPLE)
-
-
-def metadata_of(trained: Trained, digest: str | None) -> dict[str, str]:
-    """What an ONNX file says of its weights."""
-    found = {"licence": trained.licence, "source": trained.source}
-    return found | ({"weights_sha256": digest} if digest else {})
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, which may be large."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -24,7 +24,7 @@ from stillflow.bundle.manifest import MAX_FILE_BYTES
 from stillflow.errors import StillflowError
 from stillflow_export.light_model import is_large, with_weights_of, without_weights
 from stillflow_export.plain_layers import OPSET, check_plain
-from stillflow_export.plan import GraphPlan
+from stillflow_export.plan import GraphPlan, Trained
 from stillflow_export.stored_weights import pack_weights
 from stillflow_export.whole_file import write_text, write_whole
 
@@ -127,6 +127,17 @@ def export_onnx(plan: GraphPlan, *, metadata: Mapping[str, str] | None = None) -
             what, f"it takes {len(data)} bytes", "an ONNX file ends at 2 GiB: use a smaller network"
         )
     return ExportedGraph(data, operators, sum(p.numel() for p in network.parameters()))
+
+
+def metadata_of(trained: Trained, digest: str | None) -> dict[str, str]:
+    """What an ONNX file says of its weights.
+
+    Args:
+        trained: the weights.
+        digest: SHA-256 of their file; None where there is none.
+    """
+    found = {"licence": trained.licence, "source": trained.source}
+    return found | ({"weights_sha256": digest} if digest else {})
 
 
 def _example(plan: GraphPlan) -> tuple[tuple[torch.Tensor, ...], tuple[dict[int, Any], ...]]:

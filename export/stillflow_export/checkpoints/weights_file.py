@@ -52,7 +52,7 @@ def write_weights(
         mode = partial.stat().st_mode
         save_file({key: _as_written(value) for key, value in weights.items()}, partial)
         partial.chmod(mode)  # safetensors writes files that only their owner may read
-        receipt = msgspec.structs.replace(receipt, weights_sha256=_sha256(partial))
+        receipt = msgspec.structs.replace(receipt, weights_sha256=file_sha256(partial))
         note.write_bytes(encode_receipt(receipt))
         os.replace(partial, target)
         os.replace(note, beside)
@@ -97,7 +97,7 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], ImportReceipt]:
         if beside.stat().st_size > MAX_BYTES:
             raise StillflowError(what, f"{beside.name} is larger than {MAX_BYTES} bytes", AGAIN)
         receipt = parse_receipt(beside.read_bytes(), str(file))
-        found = _sha256(file)
+        found = file_sha256(file)
     except OSError as error:
         missing = Path(error.filename).name if error.filename else "a file"
         raise StillflowError(what, f"{missing}: {error.strerror or error}", AGAIN) from error
@@ -113,6 +113,15 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], ImportReceipt]:
     return weights, receipt
 
 
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, which may be large."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def weights_path(path: Path) -> Path:
     """The safetensors file of either file, or of their common name."""
     return (
@@ -124,11 +133,3 @@ def weights_path(path: Path) -> Path:
 
 def _as_written(value: torch.Tensor) -> torch.Tensor:
     return (value.float() if value.is_floating_point() else value).contiguous()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()

@@ -58,7 +58,7 @@ def onnx(
     GRAPH is one of the graphs that the weights hold, such as decoder; without it all of them are exported. A file
     of another precision is named NAME.fp16.onnx, and compared with the float32 one (gate B).
     """
-    from stillflow_export.bundle_writer import file_sha256
+    from stillflow_export.checkpoints.weights_file import file_sha256
     from stillflow_export.graphs import OWN_GRAPHS
 
     ours = graph if graph in OWN_GRAPHS else None
@@ -114,10 +114,9 @@ def _export(
     keep: bool,
 ) -> tuple[dict[str, Any], list[GateReceipt]]:
     """Export one graph, judge it, write it; then likewise at other precisions."""
-    from stillflow_export.bundle_writer import metadata_of
     from stillflow_export.failed_graph import keep_failed
     from stillflow_export.gates import gate_a, require_passed
-    from stillflow_export.onnx_export import export_onnx, write_onnx
+    from stillflow_export.onnx_export import export_onnx, metadata_of, write_onnx
     from stillflow_export.stored_weights import as_stored
     from stillflow_export.variants import convert
 
