@@ -78,6 +78,7 @@ class Thrower:
             native = NativeSplat(self.source, min(usable_cores(), MAX_LANES))
         native.aim([(forward, share), (backward, 1.0 - share)], window)
         yield native
+        native.rest()
         self._free.append(native)
 
 
