@@ -33,7 +33,6 @@ MATTE_RAMP = 6.0
 FEATHER = 12
 """Pixels over which what fills a hole passes into what the network painted around it."""
 
-
 BAND = 128
 """Rows of a frame that are put together at a time."""
 
@@ -75,9 +74,9 @@ class FeatureScene:
     sources: Mapping[str, str] = field(
         default_factory=lambda: {"plate": "decoder", "blend": "symmetric_splat"}
     )
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_turns", threading.BoundedSemaphore(IN_FLIGHT))
+    _turns: threading.BoundedSemaphore = field(
+        default_factory=lambda: threading.BoundedSemaphore(IN_FLIGHT), init=False, repr=False
+    )
 
     @property
     def height(self) -> int:
@@ -114,7 +113,7 @@ class FeatureScene:
         ]
         if not wanted:
             return
-        with self._turns:  # type: ignore[attr-defined]
+        with self._turns:
             self._draw(t, y0, wanted, out)
 
     def _draw(self, t: float, y0: int, wanted: list[Window], out: ByteArray) -> None:
