@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -38,6 +39,10 @@ LAYERS = ("background", "alpha_encoder", "alpha_decoder")
 
 SPATIAL = ("height", "width")
 
+MOST_MULTIPLE = 512
+"""What the sides of a photo may have to divide by, so that every graph of a feature scene takes it: tiles of 640 pixels
+hold one, and no photo is padded by more. The published generators have 4."""
+
 
 def interface_problems(manifest: Manifest) -> Iterator[str]:
     """Yield, as phrases, what keeps a manifest's feature scenes and scene flow from being played."""
@@ -54,6 +59,11 @@ def interface_problems(manifest: Manifest) -> Iterator[str]:
         if layers and len(layers) < len(LAYERS):
             missing = ", ".join(name for name in LAYERS if name not in layers)
             yield f"the graph {layers[0]} makes layers and needs {missing} beside it"
+        scenes = [graph for graph in manifest.graphs if graph.name in INTERFACES]
+        multiple = math.lcm(*(manifest.multiple(graph) for graph in scenes))
+        if multiple > MOST_MULTIPLE:
+            names = ", ".join(graph.name for graph in scenes)
+            yield f"sides must divide by {multiple} for the graphs {names}, and {MOST_MULTIPLE} is the most"
     counts: dict[str, int] = {}
     for graph in manifest.graphs:
         if graph.name in INTERFACES and splat:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ def feature_networks(
         graph = manifest.graph(name)
         assert graph is not None, "the manifest was checked for it"
         own = manifest.multiple(graph)
-        multiple = max(multiple, own)
+        multiple = math.lcm(multiple, own)
         loaded = run(name)
 
         def alone(inputs: Arrays) -> Arrays:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from stillflow.errors import StillflowError
 from stillflow.kernels.arrays import FloatArray
 from stillflow.kernels.splat_source import Window
 
@@ -60,10 +61,21 @@ class TiledGraph:
 
         Yields:
             Windows that cover the region once, and the outputs there, each (C, rows, columns).
+
+        Raises:
+            StillflowError: an output is of another size than what went in.
         """
         for core in self.cores(region, height, width):
             outer = self.outer(core, height, width)
             outputs = self.run(source(outer))
+            size = outer.y1 - outer.y0, outer.x1 - outer.x0
+            for name, array in outputs.items():
+                if array.shape[2:] != size:
+                    raise StillflowError(
+                        "cannot play this bundle",
+                        f"a graph answers a tile of {size[1]}x{size[0]} pixels with {name} of {array.shape}",
+                        "export the bundle again: its manifest and its graphs do not agree",
+                    )
             y, x = core.y0 - outer.y0, core.x0 - outer.x0
             rows, columns = core.y1 - core.y0, core.x1 - core.x0
             yield (

@@ -84,6 +84,10 @@ LIES: dict[str, tuple[Callable[[Content], None], str]] = {
         lambda c: graph(c, "encoder")["inputs"].append({"name": "z", "dtype": "float32", "shape": [1, 20]}),
         "photo, z",
     ),
+    "sides that hardly any number divides": (
+        lambda c: (graph(c, "encoder").update(multiple=125), graph(c, "decoder").update(multiple=128)),
+        "divide by 16000",
+    ),
     "half of the layers": (lambda c: layered(c, LAYERS[:1]), "alpha_encoder, alpha_decoder"),
     "hint of three": (shaped("scene_flow", "inputs", 2, [1, 3, "height", "width"]), "hint"),
     "hint and text": (

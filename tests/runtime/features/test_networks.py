@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from stillflow.build.plan import LARGEST_TILE
-from stillflow.bundle import Bundle
+from stillflow.bundle import Bundle, encode_manifest, parse_manifest
 from stillflow.features.networks import BYTES_A_PIXEL, LEAST_SIDE, MOST_SIDE, feature_networks
 
 
@@ -32,6 +32,15 @@ def test_graphs_are_cut_as_the_manifest_says(bundle: Bundle) -> None:
     features = np.ones((1, 8, 8, 12), np.float32)
     made = found.decoder.run({"features": features, "mask": np.ones((1, 1, 8, 12), np.float32)})
     assert made["frame"].shape == (1, 3, 8, 12)
+
+
+def test_a_picture_is_padded_to_what_every_graph_takes(bundle: Bundle) -> None:
+    data = json.loads(encode_manifest(bundle.manifest))
+    for graph, multiple in zip(data["graphs"], (32, 4, 6), strict=False):
+        graph["multiple"] = multiple
+    assert [graph["name"] for graph in data["graphs"][1:3]] == ["encoder", "decoder"]
+    found = feature_networks(parse_manifest(json.dumps(data).encode(), "odd"), lambda name: dict)
+    assert found.multiple == 12
 
 
 def test_one_graph_runs_at_a_time(bundle: Bundle) -> None:

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stillflow.errors import StillflowError
 from stillflow.features.tiles import LEAST_CORE, TiledGraph, moving_windows
 from stillflow.kernels.splat_source import Window
 
@@ -25,6 +27,12 @@ def strided(inputs):
 
 def graph(most_pixels: int, halo: int | None = HALO, run=strided) -> TiledGraph:
     return TiledGraph(run, 4, halo, most_pixels)
+
+
+def test_a_graph_of_another_size_than_its_manifest_says_is_refused() -> None:
+    halved = graph(1 << 20, run=lambda inputs: {"frame": inputs["photo"][..., ::2, ::2]})
+    with pytest.raises(StillflowError, match=r"12x8 pixels with frame of \(1, 3, 4, 6\)"):
+        halved.over(source(np.zeros((3, 8, 12), np.float32)), Window(0, 8, 0, 12), 8, 12)
 
 
 def source(picture):
