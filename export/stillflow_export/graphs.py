@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from stillflow.bundle.manifest import Tensor
+from stillflow.errors import StillflowError
 from stillflow.flow import LONG_SIDE as FLOW_SIDE
 from stillflow.generator import LONG_SIDE as GENERATOR_SIDE
 from stillflow.motion import CLASS_NAMES
@@ -138,3 +140,22 @@ def own_trained(
         source = f"trained from nothing by `{command}`, {receipt.get('step', '?')} steps"
     made = plan(name=graph, network=network, multiple=MULTIPLE, half_weights=True)
     return Trained(plans=(made,), source=source, licence=LICENCE, weights=weights, receipt=receipt)
+
+
+def training_receipt(weights: Path) -> dict[str, Any] | None:
+    """Read what a recipe wrote beside its weights, NAME.receipt.json; None where there is none.
+
+    Raises:
+        StillflowError: it cannot be read, or is no object.
+    """
+    path = weights.with_suffix(".receipt.json")
+    if not path.is_file():
+        return None
+    what, fix = f"cannot read the receipt {path}", "train again, or remove it"
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise StillflowError(what, str(error)[:200], fix) from error
+    if not isinstance(content, dict):
+        raise StillflowError(what, "it is not an object", fix)
+    return content

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Imported weights, read back: networks in eval mode, and the graphs they become."""
+"""Weights of ours and imported ones, read: networks in eval mode, and the graphs they become."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from pathlib import Path
 
 import msgspec
 import torch
+from safetensors import safe_open
 from torch import nn
 
 from stillflow.errors import StillflowError
 from stillflow_export.checkpoints.families import FAMILIES
 from stillflow_export.checkpoints.receipt import AGAIN, ImportReceipt, encode_receipt
 from stillflow_export.checkpoints.weights_file import read_weights, weights_path
-from stillflow_export.graphs import own_trained
-from stillflow_export.networks.flow import build_flow_network
-from stillflow_export.networks.generator import build_generator_network
+from stillflow_export.graphs import own_trained, training_receipt
+from stillflow_export.networks.flow import build_flow_network, load_flow_network
+from stillflow_export.networks.generator import build_generator_network, load_generator_network
 from stillflow_export.networks.published.hinted_flow import HintedFlow
 from stillflow_export.networks.published.text_flow import TextFlow
 from stillflow_export.plan import Trained
@@ -29,6 +30,37 @@ from stillflow_export.published_graphs import (
 )
 
 Weights = Mapping[str, torch.Tensor]
+
+
+def trained_weights(weights: Path, graph: str | None = None) -> Trained:
+    """Load weights with what is known of them.
+
+    Args:
+        weights: a safetensors file that a recipe or ``stillflow-export import`` wrote. Beside NAME.safetensors a
+            recipe leaves NAME.receipt.json, an import NAME.json.
+        graph: which of our own networks they are meant for; None: told by their tensors.
+
+    Raises:
+        StillflowError: no such file, or not the weights of a network that is known here.
+    """
+    what = f"cannot load the weights {weights}"
+    if not weights.is_file():
+        raise StillflowError(what, "there is no such file", "train with `make train`, or check the path")
+    if weights.with_suffix(".json").is_file():
+        return load_trained(weights)
+    # safetensors raises an exception type of its own; torch a RuntimeError that names the tensors.
+    try:
+        graph = graph or _own_graph(weights)
+        load = {"flow": load_flow_network, "generator": load_generator_network}[graph]
+        network = load(weights)
+    except Exception as error:
+        why = error.why if isinstance(error, StillflowError) else " ".join(str(error).split())[:400]
+        fix = (
+            "give a safetensors file that a recipe wrote, or make one of a published checkpoint with "
+            "`stillflow-export import`"
+        )
+        raise StillflowError(what, why, fix) from error
+    return own_trained(graph, network, weights, training_receipt(weights))
 
 
 def load_trained(path: Path) -> Trained:
@@ -85,6 +117,7 @@ def _text_flow(weights: Weights, receipt: ImportReceipt, what: str) -> Trained:
 
 
 def _edge_flow(weights: Weights, receipt: ImportReceipt, what: str) -> Trained:
+    # Its filters of edges are no weights and so not in the file: a network built without memory lacks them.
     network = build_flow_network()
     network.load_state_dict(_filled(build_flow_network, weights, what).state_dict())
     return own_trained("flow", network.eval(), receipt=receipt.training)
@@ -135,3 +168,14 @@ def _number(receipt: ImportReceipt, key: str, what: str) -> float:
 def _plain(receipt: ImportReceipt) -> dict[str, object]:
     made: dict[str, object] = msgspec.json.decode(encode_receipt(receipt))
     return made
+
+
+def _own_graph(weights: Path) -> str:
+    """Tell our networks' weights apart by the names of their tensors."""
+    with safe_open(weights, "pt") as file:
+        roots = {name.partition(".")[0] for name in file.keys()}  # noqa: SIM118 - not a dict
+    if {"classes", "velocity"} <= roots:
+        return "flow"
+    if {"stem", "context"} <= roots:
+        return "generator"
+    raise ValueError(f"its tensors belong to no network of ours: {', '.join(sorted(roots)[:6])}")

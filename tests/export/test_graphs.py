@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from stillflow import flow, generator
-from stillflow_export.graphs import MULTIPLE, own_trained
+from stillflow.errors import StillflowError
+from stillflow_export.graphs import MULTIPLE, own_trained, training_receipt
 from stillflow_export.networks.flow import build_flow_network
 from stillflow_export.networks.generator import build_generator_network
 
@@ -52,3 +53,14 @@ def test_a_receipt_says_where_the_weights_came_from_and_at_what_size(sample_phot
 def test_only_our_own_graphs_are_known() -> None:
     with pytest.raises(KeyError):
         own_trained("decoder", nn.Identity())
+
+
+def test_the_receipt_beside_weights_is_read_or_refused(tmp_path: Path) -> None:
+    assert training_receipt(tmp_path / "flow.safetensors") is None
+    beside = tmp_path / "flow.receipt.json"
+    beside.write_text('{"step": 5}')
+    assert training_receipt(tmp_path / "flow.safetensors") == {"step": 5}
+    for content in ("[1", "[1]", "[" * 100_000):
+        beside.write_text(content)
+        with pytest.raises(StillflowError, match="receipt"):
+            training_receipt(tmp_path / "flow.safetensors")

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from stillflow.errors import StillflowError
 from stillflow_export.checkpoints.importer import import_checkpoint
-from stillflow_export.load import load_trained
+from stillflow_export.load import load_trained, trained_weights
 from stillflow_export.networks.flow import build_flow_network
 from stillflow_export.networks.generator import build_generator_network
 from stillflow_export.plan import Trained
@@ -134,3 +134,37 @@ def test_receipts_that_tell_otherwise_are_refused(kind: str, tmp_path: Path) -> 
     told_otherwise(weights, **fields)
     with pytest.raises(StillflowError, match=why):
         load_trained(weights)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\x10\0\0\0\0\0\0\0{}              "])
+def test_files_that_are_no_weights(content: bytes, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.safetensors"
+    bad.write_bytes(content)
+    for graph in ("flow", None):
+        with pytest.raises(StillflowError, match="cannot load the weights"):
+            trained_weights(bad, graph)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    save_file(build_generator_network().state_dict(), tmp_path / "other.safetensors")
+    with pytest.raises(StillflowError, match="state_dict") as caught:
+        trained_weights(tmp_path / "other.safetensors", "flow")
+    assert "fix" not in caught.value.why
+
+
+@pytest.mark.parametrize("name", ["flow", "generator"])
+def test_our_networks_are_told_by_their_tensors(name: str, tmp_path: Path) -> None:
+    build = {"flow": build_flow_network, "generator": build_generator_network}[name]
+    save_file(build().state_dict(), tmp_path / "weights.safetensors")
+    (tmp_path / "weights.receipt.json").write_text(json.dumps({"step": 5, "command": "train"}))
+    trained = trained_weights(tmp_path / "weights.safetensors")
+    assert [plan.name for plan in trained.plans] == [name]
+    assert trained.source == "trained from nothing by `train`, 5 steps"
+    assert trained.weights == tmp_path / "weights.safetensors"
+
+
+def test_imported_weights_are_those_with_a_json_beside(tmp_path: Path) -> None:
+    trained = trained_weights(imported(tmp_path, "generator", 8))
+    assert names(trained) == ["encoder", "decoder"]
+    assert "none-granted" in trained.licence
+    assert not any(plan.half_weights for plan in trained.plans)

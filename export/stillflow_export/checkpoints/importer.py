@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -28,6 +26,7 @@ from stillflow_export.checkpoints.restricted import Checkpoint
 from stillflow_export.checkpoints.sources import SOURCES, Source
 from stillflow_export.checkpoints.taking import HasShape, Taking
 from stillflow_export.checkpoints.weights_file import refuse_existing, write_weights
+from stillflow_export.graphs import training_receipt
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}")
 
@@ -96,7 +95,7 @@ def import_checkpoint(
         takings = [Taking(part.tensors, checkpoint.read) for part in parts]
         weights = [_taken(part, taking) for part, taking in zip(parts, takings, strict=True)]
     _require_complete(what, takings, found.unknown)
-    training = _training(path) if origin.key == "stillflow" else None
+    training = training_receipt(path) if origin.key == "stillflow" else None
     imported = []
     for part, taking, values in zip(parts, takings, weights, strict=True):
         receipt = ImportReceipt(
@@ -240,19 +239,6 @@ def _require_complete(what: str, takings: Sequence[Taking], unknown: Sequence[st
 def _listed(items: Sequence[str], between: str = "; ") -> str:
     more = len(items) - _SHOWN
     return between.join(items[:_SHOWN]) + (f"{between}and {more} more" if more > 0 else "")
-
-
-def _training(path: Path) -> dict[str, Any] | None:
-    beside = path.with_suffix(".receipt.json")
-    if not beside.is_file():
-        return None
-    try:
-        content = json.loads(beside.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise StillflowError(
-            f"cannot read the receipt {beside}", str(error)[:200], "train again, or remove it"
-        ) from error
-    return content if isinstance(content, dict) else None
 
 
 def _known() -> str:

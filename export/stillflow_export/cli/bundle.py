@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stillflow.errors import StillflowError
-from stillflow_export.cli.inputs import FILE, photos_in, trained_weights, with_weights_stored
+from stillflow_export.cli.inputs import FILE, photos_in, with_weights_stored
 from stillflow_export.cli.options import (
     all_precisions,
     calibration_option,
@@ -101,6 +101,8 @@ def bundle(
 
 def _networks(flow: Path | None, generator: Path | None) -> list[Trained]:
     """Load what was named, and of our own networks what lies in the usual places."""
+    from stillflow_export.load import trained_weights
+
     networks = []
     if generator is not None:
         networks.append(_part(trained_weights(generator, "generator"), generator, False))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stillflow.errors import StillflowError
-from stillflow_export.cli.inputs import FILE, photos_in, trained_weights, with_weights_stored
+from stillflow_export.cli.inputs import FILE, photos_in, with_weights_stored
 from stillflow_export.cli.options import (
     all_precisions,
     calibration_option,
@@ -60,6 +60,7 @@ def onnx(
     """
     from stillflow_export.checkpoints.weights_file import file_sha256
     from stillflow_export.graphs import OWN_GRAPHS
+    from stillflow_export.load import trained_weights
 
     ours = graph if graph in OWN_GRAPHS else None
     trained = with_weights_stored(trained_weights(weights, ours), half_weights)
