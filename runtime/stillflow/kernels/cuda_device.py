@@ -84,13 +84,17 @@ class CudaDevice:
         self._context = self._open(index)
         self._kernels: dict[str, ctypes.c_void_p] = {}
         self._module = ctypes.c_void_p()
-        with self._current():
-            number = ctypes.c_int()
-            self._call("cuCtxGetDevice", ctypes.byref(number))
-            major, minor = (self._attribute(which, number.value) for which in _CAPABILITY)
-            self.architecture = f"sm_{major}{minor}"
-            code = compile_kernels(self.architecture) if code is None else code
-            self._call("cuModuleLoadData", ctypes.byref(self._module), code)
+        try:
+            with self._current():
+                number = ctypes.c_int()
+                self._call("cuCtxGetDevice", ctypes.byref(number))
+                major, minor = (self._attribute(which, number.value) for which in _CAPABILITY)
+                self.architecture = f"sm_{major}{minor}"
+                code = compile_kernels(self.architecture) if code is None else code
+                self._call("cuModuleLoadData", ctypes.byref(self._module), code)
+        except BaseException:
+            self.close()
+            raise
 
     def _open(self, index: int) -> ctypes.c_void_p:
         self._call("cuInit", 0)

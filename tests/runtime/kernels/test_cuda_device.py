@@ -67,6 +67,12 @@ def test_a_kernel_that_writes_too_far_is_found(device):
         device.free(address)
 
 
+def test_a_device_whose_kernels_do_not_load_is_let_go(host_driver):
+    with pytest.raises(ctypes.ArgumentError):
+        CudaDevice(driver=host_driver, code=object())
+    assert ctypes.CDLL(host_driver).host_held() == 0
+
+
 def test_a_device_that_is_not_there_is_refused(host_driver):
     with pytest.raises(StillflowError, match="cuDeviceGet"):
         CudaDevice(index=3, driver=host_driver, code=b"")
