@@ -25,7 +25,15 @@ from stillflow.errors import StillflowError
 from stillflow.sessions.session import Arithmetic, Array, Device, TensorSpec, checked_inputs
 
 _log = logging.getLogger(__name__)
-_BUILD = "build it: stillflow build BUNDLE --for auto"
+
+
+def _build_line(library: str, *, again: bool = False) -> str:
+    """The line that builds what is looked for. A profile may wish another precision and another library."""
+    force = " --force" if again else ""
+    return (
+        f"build it: stillflow build BUNDLE --for auto --library {library}{force}, "
+        "with the --precision that is run here (without one, the bundle's own)"
+    )
 
 
 def open_session(
@@ -58,7 +66,9 @@ def open_session(
     why = opened.invalid(engine)
     if why is not None:
         raise StillflowError(
-            what, f"{library} {opened.version} calls its engine invalid: {why}", _BUILD + " --force"
+            what,
+            f"{library} {opened.version} calls its engine invalid: {why}",
+            _build_line(library, again=True),
         )
     return TensorRTSession(opened, engine, f"{name} ({entry.precision})", gpu)
 
@@ -83,7 +93,7 @@ def find_engine(
             failed gate C.
     """
     what, digest = f"cannot run the graph {name} on {library.name}", hashlib.sha256(data).hexdigest()
-    reasons = []
+    reasons, again = [], False
     for stored in cache.stored(engines=False):
         entry = stored.entry
         if entry is None:
@@ -98,6 +108,7 @@ def find_engine(
             here = f"{gpu.name} (compute capability {gpu.compute_capability}, driver {gpu.driver})"
             reasons.append(f"one is for {parts.target}, here is {here}")
         elif (cache.gate(stored.key) or {}).get("state") == "failed":
+            again = True  # or the build would find it in the cache
             reasons.append("one failed gate C: its results are not those of the ONNX file")
         else:
             try:
@@ -105,7 +116,7 @@ def find_engine(
             except (DamagedError, FileNotFoundError) as error:
                 reasons.append(f"one is damaged: {error}")
     why = "; ".join(dict.fromkeys(reasons)) or "no engine of it is in the cache"
-    raise StillflowError(what, why, _BUILD)
+    raise StillflowError(what, why, _build_line(library.name, again=again))
 
 
 class TensorRTSession:
@@ -132,7 +143,9 @@ class TensorRTSession:
         self._engine = self._runtime.deserialize_cuda_engine(engine)
         if self._engine is None:
             raise StillflowError(
-                f"cannot load the engine of {name}", library.log.why(None), _BUILD + " --force"
+                f"cannot load the engine of {name}",
+                library.log.why(None),
+                _build_line(library.name, again=True),
             )
         self._context = self._engine.create_execution_context()
         if self._context is None:

@@ -61,7 +61,8 @@ def test_finds_the_engine_of_a_graph_and_refuses_all_others(
     def refused(says: str, *, data: bytes = data, gpu: Gpu = L4, library: Library = library) -> None:
         with pytest.raises(StillflowError, match=says) as caught:
             tensorrt.find_engine(data, "flow", library, gpu, cache)
-        assert "stillflow build" in caught.value.fix
+        assert "--library tensorrt_rtx" in caught.value.fix
+        assert ("--force" in caught.value.fix) == ("failed gate C" in says)
 
     refused("no engine of it is in the cache", data=data + b"x")
     refused(r"one is for compute capability 8\.9, here is NVIDIA A10", gpu=_like("NVIDIA A10", "8.6"))
