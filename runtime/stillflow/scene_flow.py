@@ -92,7 +92,7 @@ def scene_velocity(photo: Photo, motion: Motion, hints: Hints, run: Run, graph: 
         (h, w, 2) float32 at the motion's size, picture widths a second, strength included; 0 where nothing moves.
 
     Raises:
-        StillflowError: a network that reads a text got none.
+        StillflowError: a network that reads a text got none, or what it answers is no velocity.
     """
     h, w = motion.matte.shape
     reads_text = any(tensor.name == "context" for tensor in graph.inputs)
@@ -118,7 +118,14 @@ def scene_velocity(photo: Photo, motion: Motion, hints: Hints, run: Run, graph: 
     else:
         hint = _hint(motion, hints, mask) * hint_unit(graph)
         inputs["hint"] = np.ascontiguousarray(hint.transpose(2, 0, 1)[None])
-    said = run(inputs)["velocity"][0].transpose(1, 2, 0) * mask[..., None]
+    velocity = run(inputs)["velocity"]
+    if velocity.shape != (1, 2, height, width):
+        raise StillflowError(
+            f"cannot use the network {graph.name}",
+            f"it answers a photo of {width}x{height} with a velocity of {velocity.shape}",
+            "export the bundle again: its manifest and its graphs do not agree",
+        )
+    said = velocity[0].transpose(1, 2, 0) * mask[..., None]
     field = VelocityField.from_array(said, f"what the network {graph.name} says")
     velocity, _ = field.smooth(h, w, photo.height / photo.width)
     return np.asarray(velocity * np.float32(hints.strength), np.float32)

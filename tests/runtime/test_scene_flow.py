@@ -143,6 +143,14 @@ def test_nothing_that_moves_asks_nobody() -> None:
     assert not scene_velocity(photo, still, Hints(), lambda _: {}, HINTED).any()
 
 
+def test_a_velocity_of_another_size_is_refused() -> None:
+    photo, motion = falling_photo(96, 128)
+    with pytest.raises(StillflowError, match=r"with a velocity of \(1, 2, 8, 8\)"):
+        scene_velocity(
+            photo, motion, Hints(), lambda _: {"velocity": np.ones((1, 2, 8, 8), np.float32)}, HINTED
+        )
+
+
 def test_a_text_goes_to_the_network_that_reads_one() -> None:
     photo, motion = falling_photo(96, 128)
     with pytest.raises(StillflowError, match=r"--context FILE\.npz"):
