@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from stillflow.kernels.arrays import FloatArray
 from stillflow.kernels.native_splat import euler_step
-from stillflow.kernels.splat_reference import grid
 
 BYTES = 9
 """Of a moving pixel in a state: x and y in float32, and whether it has left the picture."""
@@ -62,7 +61,8 @@ class _Course:
     def __init__(self, velocity: FloatArray, steps: int, slots: int) -> None:
         self._velocity = np.ascontiguousarray(velocity, np.float32)
         self._pixels = np.flatnonzero((velocity != 0).any(-1)).astype(np.uint32)
-        self._start = grid(*velocity.shape[:2]).reshape(-1, 2)[self._pixels]
+        rows, columns = np.divmod(self._pixels, np.uint32(velocity.shape[1]))
+        self._start = np.stack([columns, rows], -1).astype(np.float32)
         self.every, self._most_recent = spacing(steps, slots)
         self._checkpoints: list[State] = [(self._start, np.zeros(len(self._pixels), bool))]
         self._recent: dict[int, State] = {}
