@@ -19,14 +19,17 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 def photos_in(folder: Path | None) -> list[Path]:
-    """List the pictures of a folder; without one those of samples/, when it exists."""
-    if folder is None:
-        folder = Path("samples")
-    elif not folder.is_dir():
-        raise StillflowError(
-            f"cannot read photos from {folder}", "it is not a folder", "name a folder of photos"
-        )
-    return sorted(p for p in folder.glob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"))
+    """List the pictures of a folder; without one those of samples/, when it exists.
+
+    Raises:
+        StillflowError: the folder is none, or has no picture: nothing would be judged by photos then, unsaid.
+    """
+    place = folder or Path("samples")
+    found = sorted(p for p in place.glob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"))
+    if folder is not None and not found:
+        why = "there is no .jpg, .png or .webp in it" if folder.is_dir() else "it is not a folder"
+        raise StillflowError(f"cannot read photos from {folder}", why, "name a folder of photos")
+    return found
 
 
 def with_weights_stored(trained: Trained, half: bool | None) -> Trained:

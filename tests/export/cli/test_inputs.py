@@ -24,3 +24,6 @@ def test_photos_are_pictures_of_a_folder(tmp_path: Path) -> None:
     assert [p.name for p in photos_in(tmp_path)] == ["a.PNG", "b.jpg"]
     with pytest.raises(StillflowError, match="not a folder"):
         photos_in(tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StillflowError, match=r"no \.jpg"):
+        photos_in(tmp_path / "empty")

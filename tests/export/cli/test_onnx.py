@@ -42,12 +42,13 @@ def imported(tmp_path: Path, imported_generator: Trained, monkeypatch: pytest.Mo
     for ending in (".safetensors", ".json"):
         (tmp_path / f"theirs{ending}").write_bytes(b"")
     monkeypatch.setattr(load, "load_trained", lambda path: imported_generator)
+    monkeypatch.chdir(tmp_path)  # away from samples/
     return tmp_path / "theirs.safetensors"
 
 
 def test_all_graphs_of_imported_weights_go_into_a_folder(imported: Path, tmp_path: Path, capsys: Any) -> None:
     out = tmp_path / "graphs"
-    arguments = ["onnx", "--weights", str(imported), "-o", str(out), "--photos", str(tmp_path), "--json"]
+    arguments = ["onnx", "--weights", str(imported), "-o", str(out), "--json"]
     assert cli.main(arguments) == 0
     summary = json.loads(capsys.readouterr().out)
     assert [entry["graph"] for entry in summary["graphs"]] == ["encoder", "decoder"]
