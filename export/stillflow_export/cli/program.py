@@ -29,4 +29,4 @@ COMMANDS = {
 )
 @click.version_option(stillflow.__version__, prog_name="stillflow-export")
 def program() -> None:
-    """Turn trained networks into ONNX files and bundles; nothing is written that fails its gate."""
+    """Turn trained networks into ONNX files and bundles; nothing that fails its gate gets its name."""

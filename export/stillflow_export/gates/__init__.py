@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gates: a graph passes only when its outputs are those of what it was made from.
 
-A: PyTorch against ONNX in float32. B: float32 against another precision. C: an engine against ONNX, on the machine
-at hand. Tolerances are written down here and in every receipt; a graph that misses one is not written.
+A: PyTorch against ONNX in float32. B: float32 against another precision. C, an engine against ONNX on the machine at
+hand, is the runtime's (``stillflow.bundle.gate_c``). Tolerances are written down where they are used and in every
+receipt; a graph that misses one gets no file of its name.
 """
 
 from stillflow_export.gates.gate_a import GATE_A, gate_a, run_network

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gate A: PyTorch against ONNX, in float32. A graph that misses the tolerance is not written."""
+"""Gate A: PyTorch against ONNX, in float32. A graph that misses the tolerance gets no file of its name."""
 
 from __future__ import annotations
 
