@@ -102,7 +102,7 @@ def recognise(content: object) -> Recognised:
     found.options = dict(options) if isinstance(options, Options | dict) else None
     tensors: dict[str, HasShape] = {}
     for key, value in state.items():
-        if not isinstance(key, str):
+        if not isinstance(key, str) or not key.isprintable():  # names are shown to people, in terminals too
             raise NotRecognisedError("its tensors are named by something other than words")
         name = _plain_name(key, found.prefixes)
         if not _is_tensor(value):

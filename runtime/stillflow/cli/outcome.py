@@ -28,6 +28,8 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 TERMINATED = 143
 
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
 
 def run(program: click.Command, arguments: Sequence[str] | None = None, *, name: str = "stillflow") -> int:
     """Run a click program and turn whatever happens into an exit code and at most one message.
@@ -138,8 +140,9 @@ def _unwind_on_sigterm() -> None:
 
 
 def _say(text: str) -> None:
-    # A file name may hold bytes that are not UTF-8; stderr shows them escaped instead of failing.
-    data = (text + "\n").encode("utf-8", "backslashreplace")
+    # A file name may hold bytes that are not UTF-8; stderr shows them escaped instead of failing. A name in a file
+    # that is not trusted may hold codes that a terminal obeys; they are shown too.
+    data = (text.translate(_CONTROLS) + "\n").encode("utf-8", "backslashreplace")
     try:
         sys.stderr.write(data.decode("utf-8"))
         sys.stderr.flush()

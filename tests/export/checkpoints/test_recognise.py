@@ -111,6 +111,7 @@ STRANGE: dict[str, tuple[Any, str]] = {
     "another encoder": ({"encoder.conv_in.weight": torch.zeros(1)}, r"such as encoder\.conv_in\.weight"),
     "another ResNet": ({"conv1.weight": torch.zeros(1)}, r"such as conv1\.weight"),
     "numbered tensors": ({1: torch.zeros(1)}, "other than words"),
+    "names that a terminal obeys": ({"a\x1b[2J": torch.zeros(1)}, "other than words"),
     "names that meet": ({"module.a": torch.zeros(1), "a": torch.zeros(1)}, "two of its tensors are named a"),
     "points": ({"feature_net": {}, "img_decoder": {}}, "renderer of point clouds"),
 }

@@ -99,6 +99,11 @@ def test_file_name_that_is_not_utf8(capsys: pytest.CaptureFixture[str]) -> None:
     assert r"\udcff.jpg" in capsys.readouterr().err
 
 
+def test_codes_that_a_terminal_obeys_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(throwing(StillflowError("cannot read \x1b[2J\r\x9b1m", "b\n\tb", "c")), []) == 2
+    assert capsys.readouterr().err == "stillflow: cannot read \\x1b[2J\\x0d\\x9b1m: b\n\tb\n  fix: c\n"
+
+
 def test_exit_code_of_a_command_is_kept() -> None:
     assert run(command(lambda: click.get_current_context().exit(2)), []) == 2
 
