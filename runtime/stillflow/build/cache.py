@@ -148,8 +148,12 @@ class EngineCache:
 
         Args:
             engines: read the engines too and compare them with their sidecars; False: the sidecars alone.
+
+        Raises:
+            StillflowError: the system does not let it be read, such as a name that is too long.
         """
-        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        what = f"cannot read the engine cache {self.root}"
+        with refusals(what), suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             keys = [name for name in os.listdir(self.engines) if _KEY.match(name)]
             found = [self._stored(key, engines) for key in keys]
             return sorted(found, key=lambda s: (s.entry.created if s.entry else "", s.key), reverse=True)
@@ -329,6 +333,8 @@ class EngineCache:
 def folder_size(path: Path) -> int:
     """Bytes of all files under a folder; links count for nothing."""
     total = 0
+    if path.is_symlink():  # os.walk follows the link that it begins with
+        return total
     for here, _, names in os.walk(path):
         for name in names:
             with suppress(OSError):

@@ -8,6 +8,7 @@ from typing import Any
 
 from stillflow.build.adapter import Library, find_module
 from stillflow.build.cache import EngineCache, Stored, folder_size
+from stillflow.build.files import refusals
 from stillflow.errors import StillflowError
 
 
@@ -60,9 +61,13 @@ def prune_cache(
 
     Returns:
         The keys of the engines that were removed, and all bytes that became free.
+
+    Raises:
+        StillflowError: the system does not let it be read or cleared.
     """
-    if not cache.root.is_dir():
-        return [], 0
+    with refusals(f"cannot read the engine cache {cache.root}"):
+        if not cache.root.is_dir():
+            return [], 0
     versions = _installed()
     now = datetime.datetime.now(datetime.timezone.utc)
 

@@ -11,6 +11,7 @@ from stillflow.build.adapter import Library
 from stillflow.build.builder import Engine
 from stillflow.build.cache import EngineCache
 from stillflow.build.housekeeping import describe_stored, leftovers, prune_cache
+from stillflow.errors import StillflowError
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -32,6 +33,25 @@ def test_nothing_to_prune(tmp_path: Path) -> None:
     cache = EngineCache(tmp_path / "none")
     assert prune_cache(cache) == ([], 0)
     assert not cache.root.exists()
+
+
+def test_a_place_whose_name_is_too_long(tmp_path: Path) -> None:
+    cache = EngineCache(tmp_path / ("x" * 300))
+    for look in (cache.stored, lambda: prune_cache(cache)):
+        with pytest.raises(StillflowError, match="cannot read the engine cache"):
+            look()
+
+
+def test_a_link_to_elsewhere_is_not_counted(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "large").write_bytes(b"x" * 1000)
+    cache = EngineCache(tmp_path / "other")
+    cache.folder("engines")
+    (cache.root / "timing").symlink_to(tmp_path / "elsewhere")
+    assert leftovers(cache) == 0
+    (cache.root / "timing").unlink()
+    (tmp_path / "elsewhere").rename(cache.root / "timing")
+    assert leftovers(cache) == 1000
 
 
 def test_what_is_of_use_stays(build: Callable[..., Engine], cache: EngineCache) -> None:
