@@ -178,16 +178,34 @@ def _built(
     def waiting() -> None:
         orders.say(f"{label}: another process builds it; waiting")
 
+    ready = None if orders.force else _ready(cache, parts, gpu)
+    if ready is not None:
+        return Engine(plan, ready[0], cache.engines / parts.key, True, ready[1], plan.notes)
     with cache.lock(parts.key, waiting):
         entry = None if orders.force else _found(cache, parts, label, orders)
         cached = entry is not None
         if entry is None:
             entry = _build(bundle, profile, plan, parts, cache, orders, label)
         gate = cache.gate(parts.key)
-        if gate is None or (gate.get("state") == "not run" and gpu is not None):
+        if gate is None or _open(gate, gpu):
             gate = run_gate(bundle, plan, parts, gpu)
             cache.set_gate(parts.key, gate)
     return Engine(plan, entry, cache.engines / parts.key, cached, gate, plan.notes)
+
+
+def _ready(cache: EngineCache, parts: Parts, gpu: Gpu | None) -> tuple[Entry, dict[str, object]] | None:
+    """A sound entry and what gate C said of it, without a lock: a cache on a read-only disk is of use too."""
+    try:
+        entry = cache.read(parts.key)
+    except (FileNotFoundError, DamagedError):
+        return None
+    gate = cache.gate(parts.key)
+    return None if _open(gate, gpu) or gate is None else (entry, gate)
+
+
+def _open(gate: dict[str, object] | None, gpu: Gpu | None) -> bool:
+    """Whether gate C still has to run."""
+    return gate is None or (gate.get("state") == "not run" and gpu is not None)
 
 
 def _found(cache: EngineCache, parts: Parts, label: str, orders: Orders) -> Entry | None:

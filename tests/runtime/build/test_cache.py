@@ -114,6 +114,17 @@ def test_what_is_there_is_taken(build: Callable[..., Engine], cache: EngineCache
 
 
 @pytest.mark.usefixtures("seeded")
+def test_what_is_there_is_taken_without_a_lock(build: Callable[..., Engine], cache: EngineCache) -> None:
+    """Root may write anywhere, so a disk that is read-only is played by locks that cannot be taken."""
+    build()
+    shutil.rmtree(cache.root / "locks")
+    (cache.root / "locks").write_text("")
+    assert build().cached
+    with pytest.raises(StillflowError, match="it is not a folder"):
+        build(force=True)
+
+
+@pytest.mark.usefixtures("seeded")
 def test_force_replaces_and_what_was_open_stays_readable(
     build: Callable[..., Engine], cache: EngineCache
 ) -> None:
