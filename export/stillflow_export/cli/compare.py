@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stillflow.cli.options import Amount
 from stillflow_export.cli.inputs import FILE, photos_in
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--inputs", type=FILE, help="An .npz with an array for each input.")
 @click.option("--photos", type=click.Path(path_type=Path), help="Folder of photos to make inputs of.")
 @click.option("--count", type=click.IntRange(1, 100), default=3, show_default=True, help="Most inputs used.")
-@click.option("--threshold", type=click.FloatRange(0, min_open=True),
+@click.option("--threshold", type=Amount(0, min_open=True),
               help="Relative error that is too much.  [default: by the coarsest number format]")  # fmt: skip
 @click.option("--bisect", is_flag=True, help="Search with a few tensors at a time: for large graphs.")
 @click.option("--threads", type=click.IntRange(1, 1024), help="[default: all cores]")
@@ -96,9 +97,6 @@ def _samples(side: Side, inputs: Path | None, photos: Path | None) -> list[Sampl
     if photos is None:
         return vector_samples(side)
     found = list(photo_samples(side, photos_in(photos)))
-    if not found:
-        why = "there is no .jpg, .png or .webp in it"
-        raise StillflowError(f"cannot make inputs of {photos}", why, "name a folder of photos")
     # Photos in one format at a time: shapes inside the graphs are inferred once.
     shapes = [{name: x.shape for name, x in sample.inputs.items()} for sample in found]
     return [sample for sample, shape in zip(found, shapes, strict=True) if shape == shapes[0]]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stillflow.cli.options import overwrite_option
+from stillflow.cli.options import Amount, overwrite_option
 
 if TYPE_CHECKING:
     from stillflow.build.builder import Engine
@@ -38,7 +38,7 @@ Examples:
               help="Copy the engines with their sidecars into a folder, to ship them.")  # fmt: skip
 @overwrite_option
 @click.option("--force", is_flag=True, help="Build even what is in the cache.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+@click.option("--timeout", type=Amount(min=0, min_open=True), metavar="SECONDS",
               help="End a build that takes longer.  [default: none]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one summary object on stdout.")
 @click.pass_context

@@ -41,6 +41,7 @@ def test_prune(stillflow: Callable, filled: Path) -> None:
     assert stillflow("cache", "prune", "--json").summary["removed"] == []
     assert stillflow("cache", "prune", "--older-than", "1", "--json").summary["removed"] == []
     assert stillflow("cache", "prune", "--bundle", "other", "--json").summary["removed"] == []
+    assert stillflow("cache", "prune", "--older-than", "nan").code == 2
     assert filled.exists()
     ended = stillflow("cache", "prune", "--all")
     assert ended.code == 0

@@ -6,9 +6,10 @@ from __future__ import annotations
 import io
 import sys
 
+import click
 import pytest
 
-from stillflow.cli.options import progress_bar, to_guidance
+from stillflow.cli.options import Amount, progress_bar, to_guidance
 from stillflow.errors import StillflowError
 from stillflow.guidance import Arrow
 
@@ -30,6 +31,16 @@ def test_guidance_of_words() -> None:
 def test_bad_words_are_refused() -> None:
     with pytest.raises(StillflowError, match="arrow"):
         to_guidance(None, None, ("0,0,1",), 1, 0)
+
+
+@pytest.mark.parametrize("word", ["nan", "-nan", "-1", "x", ""])
+def test_amounts_that_are_none(word: str) -> None:
+    with pytest.raises(click.BadParameter):
+        Amount(min=0).convert(word, None, None)
+
+
+def test_amounts() -> None:
+    assert [Amount(min=0).convert(word, None, None) for word in ("0", "1.5", "inf")] == [0, 1.5, float("inf")]
 
 
 def test_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
