@@ -13,6 +13,9 @@ from stillflow_export.checkpoints.folding import scale_and_shift, spectral_weigh
 NOISE = 20
 """Length of the noise vector that published normalisations take; at inference it is all 0."""
 
+COUNTERS = ("num_batches_tracked", "accumulation_counter")
+"""Endings of the tensors that count steps of training; the others are weights, and no whole numbers."""
+
 
 class HasShape(Protocol):
     """A tensor that was not read yet."""
@@ -63,6 +66,9 @@ class Taking:
         if self._read is None:
             return nothing
         value = self._read(found)
+        if not value.dtype.is_floating_point and not name.endswith(COUNTERS):
+            self.problems.append(f"{name} holds whole numbers ({str(value.dtype).removeprefix('torch.')})")
+            return nothing
         if value.dtype not in (torch.float32, torch.float64):
             value = value.float()
         if not bool(torch.isfinite(value).all()):

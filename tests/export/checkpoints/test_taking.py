@@ -52,6 +52,17 @@ def test_every_problem_is_named() -> None:
     ]
 
 
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int64, torch.bool])
+def test_weights_are_no_whole_numbers(dtype: torch.dtype) -> None:
+    tensors = {
+        "plain.weight": torch.ones(4, 2, dtype=dtype),
+        "plain.bias": torch.ones(4, dtype=torch.bfloat16),
+    }
+    found = taking(tensors)
+    found.plain("plain", 4, 2)
+    assert found.problems == [f"plain.weight holds whole numbers ({str(dtype)[6:]})"]
+
+
 def test_names_and_shapes_are_compared_without_memory() -> None:
     tensors = layers()
     del tensors["conv.weight_u"]
