@@ -21,13 +21,16 @@ from onnx import helper, numpy_helper
 from stillflow.errors import StillflowError
 from stillflow_export.plain_layers import check_plain
 from stillflow_export.precision.calibration import activation_scales, quantized_weights
-from stillflow_export.precision.constants import constants_to_weights
+from stillflow_export.precision.constants import constants_to_weights, copy_of
 from stillflow_export.precision.half import check_typed
 from stillflow_export.precision.rules import LIGHT_CHANNELS, Wiring, name_of
 from stillflow_export.samples import Sample
 from stillflow_export.stored_weights import pack_weights
 
 PAIR = frozenset({"QuantizeLinear", "DequantizeLinear"})
+
+_ZERO = "int8/zero"
+"""The zero point of all activations: scales are symmetric."""
 
 BUDGET = 0.015
 """Share of an output's largest magnitude that the quantised layers together may move it by (rms): half of what gate B
@@ -185,18 +188,17 @@ def _quantised(model: onnx.ModelProto, layers: set[str], scales: dict[str, float
     made.CopyFrom(model)
     weights = {tensor.name: tensor for tensor in made.graph.initializer}
     nodes: list[onnx.NodeProto] = []
-    added: list[onnx.TensorProto] = [numpy_helper.from_array(np.zeros((), np.int8), "int8/zero")]
+    added: list[onnx.TensorProto] = [numpy_helper.from_array(np.zeros((), np.int8), _ZERO)]
     pairs: dict[str, str] = {}
     replaced: set[str] = set()
     for original in made.graph.node:
-        node = onnx.NodeProto()
-        node.CopyFrom(original)
+        node = copy_of(original)
         if name_of(node) in layers:
             read, kernel = node.input[0], node.input[1]
             if read not in pairs:
                 pairs[read] = f"{read}/int8"
                 added.append(numpy_helper.from_array(np.array(scales[read], np.float32), f"{read}/scale"))
-                nodes += _pair(read, pairs[read], f"{read}/scale", "int8/zero")
+                nodes += _pair(read, pairs[read], f"{read}/scale")
             if kernel not in replaced:
                 replaced.add(kernel)
                 values, steps = quantized_weights(numpy_helper.to_array(weights[kernel]))
@@ -221,8 +223,8 @@ def _quantised(model: onnx.ModelProto, layers: set[str], scales: dict[str, float
     return made
 
 
-def _pair(source: str, target: str, scale: str, zero: str) -> list[onnx.NodeProto]:
-    code = f"{target}/code"
+def _pair(source: str, target: str, scale: str) -> list[onnx.NodeProto]:
+    code, zero = f"{target}/code", _ZERO
     return [
         helper.make_node("QuantizeLinear", [source, scale, zero], [code], name=f"{target}/quantize"),
         helper.make_node("DequantizeLinear", [code, scale, zero], [target], name=f"{target}/dequantize"),

@@ -97,7 +97,6 @@ def measure_ranges(data: bytes, samples: Iterable[Sample]) -> dict[str, Range]:
         marks[_mark(model, "ReduceMax", f"{_MARK}{tensor}/sum", "Most")] = tensor
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    options.intra_op_num_threads = 0
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     ranges: dict[str, Range] = {}
     try:
