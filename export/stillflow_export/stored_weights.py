@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,9 @@ ROUNDING = 0.002
 """Share of an output's scale that no value of it may move by."""
 
 _SUFFIX = "_half"
+
+_MOVED = ("max_abs", "mean_abs", "scale", "worst_sample")
+"""What a receipt keeps of an `OutputReport`: there is no allowance for each value, and so no worst share of one."""
 
 
 def as_stored(plan: GraphPlan) -> GraphPlan:
@@ -108,23 +111,6 @@ def unpack_weights(model: onnx.ModelProto) -> None:
     model.graph.node.extend(kept)
 
 
-@dataclass(frozen=True)
-class Moved:
-    """How far rounding moved one output over all samples.
-
-    Attributes:
-        max_abs: largest deviation.
-        mean_abs: mean deviation.
-        scale: largest magnitude of the output as trained.
-        worst_sample: where the largest is.
-    """
-
-    max_abs: float
-    mean_abs: float
-    scale: float
-    worst_sample: str
-
-
 def measure_rounding(trained: GraphPlan, stored: GraphPlan, samples: Iterable[Sample]) -> dict[str, Any]:
     """Compare the network as trained with the network as stored.
 
@@ -150,7 +136,7 @@ def measure_rounding(trained: GraphPlan, stored: GraphPlan, samples: Iterable[Sa
     moved = {}
     for output, tally in tallies.items():
         report = tally.report()
-        moved[output] = Moved(report.max_abs, report.mean_abs, report.scale, report.worst_sample)
+        moved[output] = {key: getattr(report, key) for key in _MOVED}
         if not report.max_abs <= ROUNDING * max(report.scale, 1e-6):
             raise StillflowError(
                 f"the graph {trained.name} cannot store its weights as float16",
@@ -160,6 +146,6 @@ def measure_rounding(trained: GraphPlan, stored: GraphPlan, samples: Iterable[Sa
     return {
         "what": "the network as trained against the network with weights stored as float16, both in float32",
         "limit": {"share_of_scale": ROUNDING},
-        "outputs": {output: asdict(value) for output, value in moved.items()},
+        "outputs": moved,
         "samples": names,
     }
