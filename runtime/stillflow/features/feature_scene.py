@@ -101,6 +101,8 @@ class FeatureScene:
     def frame_rows(self, t: float, y0: int, y1: int, out: ByteArray) -> None:
         """Render rows y0..y1-1 of the frame at time t; any number of threads may call this at once.
 
+        Only what these rows need is decoded, in tiles cut for them: a value may round to the next level in ``frame``.
+
         Args:
             t: time in frames.
             y0: first row.
