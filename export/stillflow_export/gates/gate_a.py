@@ -39,7 +39,6 @@ def gate_a(
     samples: Iterable[Sample],
     *,
     name: str,
-    tolerance: Tolerance = GATE_A,
 ) -> GateReceipt:
     """Compare a network with its ONNX file on every sample, in float32.
 
@@ -50,7 +49,6 @@ def gate_a(
         outputs: in the order of what it returns.
         samples: at least one.
         name: of the graph.
-        tolerance: allowance of every value of every output.
 
     Returns:
         The receipt, passed or not: see `require_passed`.
@@ -63,7 +61,7 @@ def gate_a(
     session = open_session(onnx_file, "onnxruntime", name=name)
     seen: list[str] = []
     tallies = {
-        output: Tally(Tolerance(absolute=size * tolerance.absolute, relative=tolerance.relative))
+        output: Tally(Tolerance(absolute=size * GATE_A.absolute, relative=GATE_A.relative))
         for output, size in units.items()
     }
     for sample in samples:
@@ -81,7 +79,7 @@ def gate_a(
         graph=name,
         onnx_sha256=hashlib.sha256(onnx_file).hexdigest(),
         passed=all(report.passed for report in reports.values()),
-        tolerance={"absolute": tolerance.absolute, "relative": tolerance.relative},
+        tolerance={"absolute": GATE_A.absolute, "relative": GATE_A.relative},
         outputs=reports,
         samples=tuple(seen),
         versions=versions(session),
