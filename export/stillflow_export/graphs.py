@@ -34,19 +34,23 @@ def is_own(trained: Trained) -> bool:
     return all(plan.name in OWN_GRAPHS for plan in trained.plans)
 
 
-def _image(name: str, meaning: str, channels: tuple[str, ...], **rest: object) -> Tensor:
-    shape = (1, len(channels), "height", "width")
-    return Tensor(name=name, dtype="float32", shape=shape, meaning=meaning, channels=channels, **rest)  # type: ignore[arg-type]
-
-
-def _half(name: str, meaning: str, channels: tuple[str, ...], **rest: object) -> Tensor:
-    shape = (1, len(channels), "height/2", "width/2")
-    return Tensor(name=name, dtype="float32", shape=shape, meaning=meaning, channels=channels, **rest)  # type: ignore[arg-type]
+def image(
+    name: str,
+    meaning: str,
+    channels: tuple[str, ...],
+    bounds: tuple[float, float] | None = None,
+    *,
+    halved: bool = False,
+) -> Tensor:
+    """Describe an input or an output of the picture's size, or of half of it: float32, NCHW."""
+    share = "/2" if halved else ""
+    shape = (1, len(channels), f"height{share}", f"width{share}")
+    return Tensor(name=name, dtype="float32", shape=shape, meaning=meaning, channels=channels, range=bounds)
 
 
 FLOW_INPUTS = (
-    _image("photo", "the photo, sRGB", ("red", "green", "blue"), range=(0.0, 1.0)),
-    _image(
+    image("photo", "the photo, sRGB", ("red", "green", "blue"), (0.0, 1.0)),
+    image(
         "hints",
         "what the user asked for; all zero but the last channel when nothing was",
         (
@@ -60,11 +64,16 @@ FLOW_INPUTS = (
     ),
 )
 FLOW_OUTPUTS = (
-    _half("classes", "logits of what each place is", CLASS_NAMES),
-    _half("moves", "logit of whether it moves", ("moves",)),
-    _half("velocity", "picture widths a second, times 10; x right, y down", ("x", "y")),
-    _half("spread", "natural logarithm of the expected error of the velocity, in its unit", ("spread",)),
-    _half("either", "logit of whether the opposite direction would be as true", ("either",)),
+    image("classes", "logits of what each place is", CLASS_NAMES, halved=True),
+    image("moves", "logit of whether it moves", ("moves",), halved=True),
+    image("velocity", "picture widths a second, times 10; x right, y down", ("x", "y"), halved=True),
+    image(
+        "spread",
+        "natural logarithm of the expected error of the velocity, in its unit",
+        ("spread",),
+        halved=True,
+    ),
+    image("either", "logit of whether the opposite direction would be as true", ("either",), halved=True),
     Tensor(
         name="suited",
         dtype="float32",
@@ -74,7 +83,7 @@ FLOW_OUTPUTS = (
     ),
 )
 GENERATOR_INPUTS = (
-    _image(
+    image(
         "field",
         "the moving layer at a quarter of the picture's size",
         (
@@ -91,8 +100,8 @@ GENERATOR_INPUTS = (
     ),
 )
 GENERATOR_OUTPUTS = (
-    _image("plate", "local mean of the layer's colours, sRGB", ("red", "green", "blue"), range=(0.0, 1.0)),
-    _image(
+    image("plate", "local mean of the layer's colours, sRGB", ("red", "green", "blue"), (0.0, 1.0)),
+    image(
         "trust",
         "how to paint what lies beyond the layer's edge, and how far to trust each place as a source",
         ("share of the texture to keep, 0 to 1", "what to add to the confidence"),

@@ -9,6 +9,7 @@ from functools import partial
 from torch import nn
 
 from stillflow.bundle.manifest import Tensor
+from stillflow_export.graphs import image
 from stillflow_export.networks.published import hinted_flow, text_flow
 from stillflow_export.networks.published.generator import (
     DECODER_HALO,
@@ -51,9 +52,9 @@ def generator_plans(parts: Mapping[str, nn.Module], width: int) -> tuple[GraphPl
         width: of them.
     """
     features = tuple(f"feature {i}" for i in range(2 * width))
-    photo = _image("photo", "the photo, sRGB, -1 for black to 1", COLOURS, (-1.0, 1.0))
-    mask = _image("mask", "1 where anything landed, 0 in holes", ("mask",), (0.0, 1.0))
-    closed = _image("closed", "1 where a hole was closed, 0 where it was too wide", ("closed",), (0.0, 1.0))
+    photo = image("photo", "the photo, sRGB, -1 for black to 1", COLOURS, (-1.0, 1.0))
+    mask = image("mask", "1 where anything landed, 0 in holes", ("mask",), (0.0, 1.0))
+    closed = image("closed", "1 where a hole was closed, 0 where it was too wide", ("closed",), (0.0, 1.0))
     encoder = parts["encoder"]
     plans = [
         GraphPlan(
@@ -62,8 +63,8 @@ def generator_plans(parts: Mapping[str, nn.Module], width: int) -> tuple[GraphPl
             network=encoder,
             inputs=(photo,),
             outputs=(
-                _image("features", "what the decoder paints frames of", features),
-                _image("weight", "natural logarithm of the splat weight", ("weight",)),
+                image("features", "what the decoder paints frames of", features),
+                image("weight", "natural logarithm of the splat weight", ("weight",)),
             ),
             multiple=MULTIPLE,
             samples=photo_samples,
@@ -73,8 +74,8 @@ def generator_plans(parts: Mapping[str, nn.Module], width: int) -> tuple[GraphPl
             name="decoder",
             what="splatted features to a frame",
             network=parts["decoder"],
-            inputs=(_image("features", "splatted features, 0 in holes", features), mask),
-            outputs=(_image("frame", "the frame, sRGB, -1 for black to 1", COLOURS, (-1.0, 1.0)), closed),
+            inputs=(image("features", "splatted features, 0 in holes", features), mask),
+            outputs=(image("frame", "the frame, sRGB, -1 for black to 1", COLOURS, (-1.0, 1.0)), closed),
             multiple=MULTIPLE,
             samples=partial(splatted_samples, encoders=(encoder,)),
             halo=DECODER_HALO,
@@ -83,14 +84,14 @@ def generator_plans(parts: Mapping[str, nn.Module], width: int) -> tuple[GraphPl
     if "background" not in parts:
         return tuple(plans)
     both = partial(splatted_samples, encoders=(encoder, parts["alpha_encoder"]))
-    splatted = _image("features", "splatted features and fluid logit, 0 in holes", (*features, "fluid logit"))
+    splatted = image("features", "splatted features and fluid logit, 0 in holes", (*features, "fluid logit"))
     plans += [
         GraphPlan(
             name="background",
             what="photo to what lies behind the fluid, once a photo",
             network=parts["background"],
             inputs=(photo,),
-            outputs=(_image("background", "the background, sRGB, -1 for black to 1", COLOURS, (-1.0, 1.0)),),
+            outputs=(image("background", "the background, sRGB, -1 for black to 1", COLOURS, (-1.0, 1.0)),),
             multiple=MULTIPLE,
             samples=photo_samples,
             halo=DECODER_HALO,
@@ -101,8 +102,8 @@ def generator_plans(parts: Mapping[str, nn.Module], width: int) -> tuple[GraphPl
             network=parts["alpha_encoder"],
             inputs=(photo,),
             outputs=(
-                _image("alpha_background", "logit of how opaque the background is", ("alpha",)),
-                _image("alpha_fluid", "logit of how opaque the fluid is", ("alpha",)),
+                image("alpha_background", "logit of how opaque the background is", ("alpha",)),
+                image("alpha_fluid", "logit of how opaque the fluid is", ("alpha",)),
             ),
             multiple=MULTIPLE,
             samples=photo_samples,
@@ -113,7 +114,7 @@ def generator_plans(parts: Mapping[str, nn.Module], width: int) -> tuple[GraphPl
             what="splatted features and fluid logit to how opaque the fluid is in a frame",
             network=parts["alpha_decoder"],
             inputs=(splatted, mask),
-            outputs=(_image("alpha", "how opaque the fluid is", ("alpha",), (0.0, 1.0)), closed),
+            outputs=(image("alpha", "how opaque the fluid is", ("alpha",), (0.0, 1.0)), closed),
             multiple=MULTIPLE,
             samples=both,
             halo=DECODER_HALO,
@@ -133,7 +134,7 @@ def hinted_flow_plan(network: nn.Module, *, scale: float | None, hint_scale: flo
     """
     unit = "pixels a frame" if hint_scale == 1.0 else f"pixels a frame times {hint_scale:g}"
     bound = None if scale is None else (-scale * hint_scale, scale * hint_scale)
-    hint = _image("hint", f"the arrows, spread over the mask and 0 outside, {unit}", ("x", "y"), bound)
+    hint = image("hint", f"the arrows, spread over the mask and 0 outside, {unit}", ("x", "y"), bound)
     return _scene_flow(
         "photo, mask and hint to velocity",
         network,
@@ -185,19 +186,12 @@ def _scene_flow(
         what=what,
         network=network,
         inputs=(
-            _image("photo", "the photo, sRGB, -1 for black to 1", COLOURS, (-1.0, 1.0)),
-            _image("mask", "1 where it moves, 0 elsewhere", ("mask",), (0.0, 1.0)),
+            image("photo", "the photo, sRGB, -1 for black to 1", COLOURS, (-1.0, 1.0)),
+            image("mask", "1 where it moves, 0 elsewhere", ("mask",), (0.0, 1.0)),
             told,
         ),
-        outputs=(_image("velocity", "pixels a frame at this size; x right, y down", ("x", "y"), bound),),
+        outputs=(image("velocity", "pixels a frame at this size; x right, y down", ("x", "y"), bound),),
         multiple=multiple,
         samples=samples,
         long_side=long_side,
     )
-
-
-def _image(
-    name: str, meaning: str, channels: tuple[str, ...], bounds: tuple[float, float] | None = None
-) -> Tensor:
-    shape = (1, len(channels), "height", "width")
-    return Tensor(name=name, dtype="float32", shape=shape, meaning=meaning, channels=channels, range=bounds)
