@@ -183,7 +183,7 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True):
     field_scale: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
     trace_doublings: Annotated[int, msgspec.Meta(ge=0, le=16)] = 4
     blend_basis: Annotated[tuple[Text, ...], msgspec.Meta(max_length=16)] = ("sin(pi*u)", "sin(2*pi*u)")
-    weight_floor: float | None = None
+    weight_floor: Annotated[float, msgspec.Meta(le=0.0)] | None = None
     edge_share: Annotated[float, msgspec.Meta(ge=0.0, lt=0.5)] = 0.0
     alpha_weight: Literal["share", "features"] = "share"
 

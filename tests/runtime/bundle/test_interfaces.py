@@ -88,6 +88,7 @@ LIES: dict[str, tuple[Callable[[Content], None], str]] = {
         lambda c: (graph(c, "encoder").update(multiple=125), graph(c, "decoder").update(multiple=128)),
         "divide by 16000",
     ),
+    "weights without end": (lambda c: c["loop"].update(weight_floor=100.0), "weight_floor"),
     "half of the layers": (lambda c: layered(c, LAYERS[:1]), "alpha_encoder, alpha_decoder"),
     "hint of three": (shaped("scene_flow", "inputs", 2, [1, 3, "height", "width"]), "hint"),
     "hint and text": (
