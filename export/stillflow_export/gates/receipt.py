@@ -121,8 +121,8 @@ def require_passed(receipt: Judged) -> None:
         raise StillflowError(
             f"the graph {receipt.graph} fails gate {receipt.gate} ({receipt.what})",
             failure,
-            "do not ship it; find the layer that differs with `stillflow-export onnx --keep-failed` and "
-            "`stillflow-export compare` (docs/when-a-gate-fails.md). The tolerance stays as it is",
+            "do not ship it, and leave the tolerance as it is; docs/when-a-gate-fails.md leads to the layer or the "
+            "decision to blame (`stillflow-export onnx --keep-failed`, then `stillflow-export compare`)",
         )
 
 
