@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import ctypes
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -138,6 +140,35 @@ def test_one_object_serves_frame_after_frame():
         f, b = random_displacement(rng, 17, 23, 2 * k), random_displacement(rng, 17, 23, 8 - 2 * k)
         splat.aim([(f, 1 - k / 4), (b, k / 4)])
         assert same(splat.land(), ref.symmetric_splat(source, f, b, 1 - k / 4))
+
+
+def test_what_bands_write_to_lives_as_long_as_they_do():
+    bands = []
+
+    class Interrupted(native.NativeSplat):
+        """Ctrl-C while bands are under way."""
+
+        def _run(self, work, parts):
+            super()._run(work, parts)
+            if self._aimed is not None:
+                bands.append(work)
+                raise KeyboardInterrupt
+
+    rng = np.random.default_rng(3)
+    splat = Interrupted(random_source(rng, 17, 23), threads=2)
+    splat.aim([(random_displacement(rng, 17, 23, 2), 1.0)])
+    try:
+        splat.land()
+    except KeyboardInterrupt as error:
+        frame = error.__traceback__.tb_next.tb_frame
+        written = weakref.ref(frame.f_locals["warped"])
+        del frame
+    del splat
+    gc.collect()
+    assert written() is not None
+    bands.clear()
+    gc.collect()
+    assert written() is None
 
 
 @settings(max_examples=40, deadline=None)
