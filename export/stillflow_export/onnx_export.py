@@ -165,10 +165,16 @@ def write_onnx(path: Path, data: bytes, receipt: Mapping[str, Any]) -> None:
     """Write an ONNX file and, beside it, NAME.receipt.json; each appears whole or not at all.
 
     Raises:
-        StillflowError: the folder does not exist, is full or may not be written to.
+        StillflowError: the folder does not exist, is full or may not be written to; then no receipt is left, which
+            would speak of a file that is not there.
     """
-    write_text(path.with_suffix(".receipt.json"), json.dumps(receipt, indent=1, allow_nan=False) + "\n")
-    write_whole(path, data)
+    beside = path.with_suffix(".receipt.json")
+    write_text(beside, json.dumps(receipt, indent=1, allow_nan=False) + "\n")
+    try:
+        write_whole(path, data)
+    except StillflowError:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 @contextlib.contextmanager

@@ -39,8 +39,13 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write a file; it appears whole or not at all.
 
     Raises:
-        StillflowError: the folder does not exist, is full or may not be written to.
+        StillflowError: the folder does not exist, is full or may not be written to, or what is there is a device, a
+            pipe or a folder, which a file must not take the place of.
     """
+    if path.exists() and not path.is_file():
+        raise StillflowError(
+            f"cannot write {path}", "what is there is not a plain file", "choose another name"
+        )
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         partial.write_bytes(data)

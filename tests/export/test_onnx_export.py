@@ -204,3 +204,7 @@ def test_write_leaves_both_files_or_none(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.onnx", "a.receipt.json"]
     with pytest.raises(StillflowError, match="cannot write"):
         write_onnx(tmp_path / "none" / "a.onnx", b"graph", {})
+    (tmp_path / "b.onnx").mkdir()
+    with pytest.raises(StillflowError, match="not a plain file"):
+        write_onnx(tmp_path / "b.onnx", b"graph", {"passed": True})
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.onnx", "a.receipt.json", "b.onnx"]

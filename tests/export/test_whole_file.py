@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,13 @@ def test_refused_before_any_work(tmp_path: Path) -> None:
     ):
         with pytest.raises(StillflowError, match=why):
             check_text_file(tmp_path / name, (".html", ".htm"))
+
+
+def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(StillflowError, match="not a plain file"):
+        write_whole(tmp_path / "pipe.json", b"x")
+    assert (tmp_path / "pipe.json").is_fifo()
 
 
 def test_a_folder_that_went_away(tmp_path: Path) -> None:

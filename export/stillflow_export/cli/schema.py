@@ -15,6 +15,7 @@ from stillflow_export.cli.inputs import FILE
 def schema(out: Path) -> None:
     """Write the JSON Schema of a bundle's manifest."""
     from stillflow.bundle import json_schema
-    from stillflow_export.whole_file import write_whole
+    from stillflow_export.whole_file import check_text_file, write_whole
 
+    check_text_file(out, (".json",))
     write_whole(out, json_schema())
