@@ -13,6 +13,7 @@ Names are imported when first used, so that ``import stillflow`` itself costs no
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from stillflow.photo import load_photo as load_photo
     from stillflow.scene import Scene as Scene
     from stillflow.velocity_field import VelocityField as VelocityField
+
+# ONNX Runtime 1.32 makes an identifier of the device and reports to its maker unless this is set before it is loaded.
+# Nothing leaves the machine; whoever wants those reports sets it to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 

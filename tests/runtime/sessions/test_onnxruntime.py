@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +28,15 @@ def test_reads_back_engine_provider_names_and_shapes(graph_path: Path) -> None:
     ]
     assert [s.name for s in session.outputs] == ["classes", "moves", "velocity", "spread"]
     assert session.outputs[0].shape == (1, 10, "height/2", "width/2")
+
+
+def test_nothing_is_kept_for_or_told_to_anybody(graph_path: Path, tmp_path: Path) -> None:
+    """ONNX Runtime 1.32 makes an identifier of the device in the user's cache, to report under."""
+    ours = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "ONNX_GRAPH": str(graph_path)}
+    others = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    program = "import os, stillflow.sessions as s; s.open_session(os.environ['ONNX_GRAPH'], 'onnxruntime')"
+    subprocess.run([sys.executable, "-c", program], env=others | ours, check=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_gives_the_expected_values(graph_path: Path, inputs: Arrays, vector: Arrays) -> None:
