@@ -74,9 +74,17 @@ class Stored:
 
 
 def cache_root() -> Path:
-    """Folder of the cache: STILLFLOW_CACHE, else the system's place for caches of this user."""
+    """Folder of the cache: STILLFLOW_CACHE, else the system's place for caches of this user.
+
+    Raises:
+        StillflowError: no folder can have that name.
+    """
     named = os.environ.get("STILLFLOW_CACHE")
-    return Path(named).absolute() if named else Path(platformdirs.user_cache_path("stillflow"))
+    root = Path(named).absolute() if named else Path(platformdirs.user_cache_path("stillflow"))
+    absent = (FileNotFoundError, NotADirectoryError, PermissionError)
+    with refusals(f"cannot use the engine cache {root}"), suppress(*absent):
+        os.stat(root)
+    return root
 
 
 class EngineCache:

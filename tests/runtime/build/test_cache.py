@@ -349,6 +349,9 @@ def test_gate_receipts(build: Callable[..., Engine], cache: EngineCache) -> None
 def test_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("STILLFLOW_CACHE", str(tmp_path / "here"))
     assert cache_root() == tmp_path / "here"
+    monkeypatch.setenv("STILLFLOW_CACHE", str(tmp_path / ("x" * 300)))
+    with pytest.raises(StillflowError, match="cannot use the engine cache"):
+        cache_root()
     monkeypatch.delenv("STILLFLOW_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "there"))
     assert cache_root().name == "stillflow"
