@@ -80,13 +80,14 @@ def bundle(
         why = "imported networks make no default bundle"
         raise StillflowError("cannot tell where to write the bundle", why, "say it with -o FOLDER")
     out = out or DEFAULT_TARGET
+    title = _checked(name or out.stem)
     outputs = dict(_pair(text) for text in said)
     usual = ("fp32", "fp16") if own else ("fp32",)
     wanted, scales_from = all_precisions(precisions or usual, int8, calibration)
     made, receipts = write_bundle(
         out,
         networks,
-        name=name or out.stem,
+        name=title,
         what=what or (EDGE if own else "; ".join(plan.what for t in networks for plan in t.plans)),
         photos=photos_in(photos),
         outputs=outputs,
@@ -145,3 +146,19 @@ def _pair(text: str) -> tuple[str, str]:
             "write it as OUTPUT=CHOICE or OUTPUT=CHOICE:REASON",
         )
     return output, choice
+
+
+def _checked(name: str) -> str:
+    """The name of a bundle, refused before an export that takes minutes goes into one that cannot be opened."""
+    import msgspec
+
+    from stillflow.bundle.manifest import Name
+
+    try:
+        return msgspec.convert(name, Name)
+    except msgspec.ValidationError as error:
+        raise StillflowError(
+            f"cannot call the bundle {name!r}",
+            "a name holds letters, digits, dots, dashes, plus signs and underscores",
+            "say another with --name",
+        ) from error

@@ -32,6 +32,17 @@ def test_float32_alone_can_be_asked_for(folder: Path, capsys: Any) -> None:
     assert manifest.graphs[0].variants == ()
 
 
+@pytest.mark.parametrize("words", [["-o", "ours", "--name", "../x"], ["-o", "two words"]])
+def test_a_name_that_cannot_be_is_refused_before_the_work(
+    words: list[str], folder: Path, capsys: Any
+) -> None:
+    assert cli.main(["bundle", *words]) == 2
+    said = capsys.readouterr().err
+    assert "cannot call the bundle" in said
+    assert "exporting" not in said
+    assert [p.name for p in folder.iterdir()] == ["runs"]
+
+
 @pytest.mark.usefixtures("folder")
 def test_without_any_weights(folder: Path, capsys: Any) -> None:
     (folder / "runs/flow/flow.safetensors").unlink()
