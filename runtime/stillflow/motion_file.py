@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stillflow.errors import StillflowError
-from stillflow.output import check_file
+from stillflow.output import NOTHING, Reads, check_file
 
 if TYPE_CHECKING:
     from stillflow.motion import Motion
@@ -18,13 +18,18 @@ SUFFIXES = (".npz", ".png")
 
 
 def check_motion_target(
-    path: str | os.PathLike[str], source: str | os.PathLike[str] | None = None, *, overwrite: bool = False
+    path: str | os.PathLike[str],
+    source: str | os.PathLike[str] | None = None,
+    *,
+    reads: Reads = NOTHING,
+    overwrite: bool = False,
 ) -> Path:
     """Refuse an output name before the network runs for it.
 
     Args:
         path: motion.npz or motion.png.
         source: the photo, which is never overwritten.
+        reads: other files that are read, by what they are; likewise.
         overwrite: whether an existing file may be replaced.
 
     Returns:
@@ -40,7 +45,7 @@ def check_motion_target(
             f"its extension is {target.suffix or 'missing'}, which says neither arrays nor picture",
             "name it .npz for arrays, or .png for a picture",
         )
-    check_file(target, source=source, overwrite=overwrite)
+    check_file(target, source=source, reads=reads, overwrite=overwrite)
     return target
 
 

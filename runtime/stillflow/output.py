@@ -6,9 +6,17 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
 
 from stillflow.errors import StillflowError
+
+Reads: TypeAlias = "Mapping[str, str | os.PathLike[str] | None]"
+"""Files by what they are, such as "mask"; None where there is none."""
+
+NOTHING: Reads = MappingProxyType({})
 
 PLACE = re.compile(r"%0?\d*d")
 """Where a number goes in a pattern."""
@@ -20,6 +28,7 @@ def check_loop_targets(
     *,
     format: str | None = None,
     source: str | os.PathLike[str] | None = None,
+    reads: Reads = NOTHING,
     overwrite: bool = False,
 ) -> list[str]:
     """Name the outputs of so many loops, and refuse them all if one cannot be written.
@@ -29,6 +38,7 @@ def check_loop_targets(
         count: how many loops.
         format: a name that overrules the output's ending.
         source: the photo, which is never overwritten.
+        reads: other files that are read, by what they are; likewise.
         overwrite: whether existing files may be replaced.
 
     Returns:
@@ -39,7 +49,7 @@ def check_loop_targets(
     """
     names = future_names(output, count, format=format)
     for name in names:
-        check_loop_target(name, format=format, source=source, overwrite=overwrite)
+        check_loop_target(name, format=format, source=source, reads=reads, overwrite=overwrite)
     return names
 
 
@@ -48,6 +58,7 @@ def check_loop_target(
     *,
     format: str | None = None,
     source: str | os.PathLike[str] | None = None,
+    reads: Reads = NOTHING,
     overwrite: bool = False,
 ) -> None:
     """Refuse the output of a loop before the photo is read.
@@ -56,6 +67,7 @@ def check_loop_target(
         output: a file, a folder, a pattern like frames/%04d.png, or "-" for standard output.
         format: a name that overrules the output's ending.
         source: the photo, which is never overwritten.
+        reads: other files that are read, by what they are; likewise.
         overwrite: whether existing files may be replaced.
 
     Raises:
@@ -82,13 +94,13 @@ def check_loop_target(
         return
     path = Path(output)
     if kind != "png":
-        check_file(path, source=source, overwrite=overwrite)
+        check_file(path, source=source, reads=reads, overwrite=overwrite)
     elif "%" not in output:
         check_folder(path.parent, f"cannot write {output}")
     elif path.parent.exists():
         # The pattern itself is judged by the sink; here only the first of the numbered names matters.
         first = PLACE.sub(lambda place: place[0] % 0, path.name)
-        check_file(path.with_name(first), source=source, overwrite=overwrite)
+        check_file(path.with_name(first), source=source, reads=reads, overwrite=overwrite)
     else:
         check_folder(path.parent.parent, f"cannot write {output}")
 
@@ -158,17 +170,24 @@ def _check_name_and_format(output: str, kind: str, format: str | None) -> None:
         )
 
 
-def check_file(path: Path, *, source: str | os.PathLike[str] | None = None, overwrite: bool = False) -> None:
+def check_file(
+    path: Path,
+    *,
+    source: str | os.PathLike[str] | None = None,
+    reads: Reads = NOTHING,
+    overwrite: bool = False,
+) -> None:
     """Refuse a file that cannot be written, or must not be replaced.
 
     Args:
         path: the file to be written.
         source: the photo, which is never overwritten.
+        reads: other files that are read, by what they are; likewise.
         overwrite: whether an existing file may be replaced.
 
     Raises:
         StillflowError: the folder is missing, is a file or may not be written to; the name is a folder;
-            the file exists and overwrite is False; or it is the photo itself.
+            the file exists and overwrite is False; or it is one of the files that are read.
     """
     what = f"cannot write {path}"
     check_folder(path.parent, what)
@@ -179,8 +198,9 @@ def check_file(path: Path, *, source: str | os.PathLike[str] | None = None, over
             )
         if not path.exists():
             return
-        if source is not None and os.path.exists(source) and path.samefile(source):
-            raise StillflowError(what, "it is the photo itself", "choose another name")
+        for name, file in {"photo": source, **reads}.items():
+            if file is not None and os.path.exists(file) and path.samefile(file):
+                raise StillflowError(what, f"it is the {name} itself", "choose another name")
     except (OSError, ValueError) as error:
         raise StillflowError(what, _reason(error), "choose another name") from error
     if not overwrite:

@@ -44,6 +44,15 @@ def test_photo_is_never_overwritten(photo_file: Path, tmp_path: Path) -> None:
         assert "the photo itself" in refusal(target, source=photo_file, overwrite=True).why
 
 
+def test_nothing_that_is_read_is_overwritten(tmp_path: Path, photo_file: Path) -> None:
+    field = tmp_path / "field.npy"
+    field.write_bytes(b"x")
+    reads = {"mask": None, "velocity": field}
+    assert "the velocity itself" in refusal(field, source=photo_file, reads=reads, overwrite=True).why
+    with pytest.raises(StillflowError, match="the velocity itself"):
+        check_loop_targets(str(field), format="gif", source=photo_file, reads=reads, overwrite=True)
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write to a read-only folder")
 def test_read_only_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)

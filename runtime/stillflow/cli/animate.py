@@ -107,7 +107,14 @@ def animate(
     from stillflow.output import check_loop_targets
 
     check_timing(seconds, fps)
-    names = check_loop_targets(output, futures, format=format_, source=photo, overwrite=overwrite or force)
+    names = check_loop_targets(
+        output,
+        futures,
+        format=format_,
+        source=photo,
+        reads={"mask": mask, "still map": still, "velocity": velocity, "context": context},
+        overwrite=overwrite or force,
+    )
     found = Animator(bundle, engine, precision).futures(
         photo, guidance, futures, seconds=seconds, fps=fps, size=size, strict=not force
     )

@@ -53,7 +53,8 @@ def motion(
     from stillflow.motion_file import check_motion_target, write_motion
     from stillflow.photo import load_photo
 
-    path = check_motion_target(output, photo, overwrite=overwrite)
+    reads = {"mask": mask, "still map": still, "velocity": velocity, "context": context}
+    path = check_motion_target(output, photo, reads=reads, overwrite=overwrite)
     picture = load_photo(photo).fitted(size)
     found = Animator(bundle, engine, precision).motion(picture, guidance)
     write_motion(path, picture, found)
