@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from stillflow.build.layers import Layer, list_layers
@@ -25,6 +25,8 @@ INSTALL = {
     "tensorrt": "pip install tensorrt   (on a Jetson, JetPack brings it: sudo apt install tensorrt python3-libnvinfer)",
     "tensorrt_rtx": "pip install 'stillflow[rtx]'",
 }
+
+DISAGREE = "export the bundle again: its manifest and its graph do not agree"
 
 OLDEST_TENSORRT = 10
 """The first major version whose parser and builder keep a strongly typed network's types."""
@@ -81,7 +83,13 @@ class Library:
         return library
 
     def build(
-        self, graph: str, data: bytes, settings: Settings, timing: bytes | None, progress: Progress
+        self,
+        graph: str,
+        data: bytes,
+        settings: Settings,
+        timing: bytes | None,
+        progress: Progress,
+        outputs: Mapping[str, int] | None = None,
     ) -> Built:
         """Parse a graph and build an engine of it, strongly typed.
 
@@ -91,9 +99,10 @@ class Library:
             settings: see there.
             timing: of a former build, b"" to start one; None: none.
             progress: called from threads of the library.
+            outputs: number of dimensions by name, as the manifest has them; None: not asked.
 
         Raises:
-            StillflowError: the graph does not parse (with the node), or does not build.
+            StillflowError: the graph has other outputs, does not parse (with the node), or does not build.
         """
         trt, what = self.module, f"cannot build the graph {graph} with {self.name} {self.version}"
         try:
@@ -112,6 +121,11 @@ class Library:
                 "; ".join(_parser_error(e) for e in errors[:3]) or self.log.why(None),
                 "export the graph again with plain layers only, or use the engine onnxruntime",
             )
+        found = (network.get_output(i) for i in range(network.num_outputs))
+        given = {tensor.name: len(tensor.shape) for tensor in found}
+        if outputs is not None and given != dict(outputs):
+            why = f"the file gives {_named(given)}, the manifest says {_named(outputs)}"
+            raise StillflowError(what, why, DISAGREE)
         layers = list_layers(network)
         config, notes = self._configure(builder, settings)
         self._set_shapes(builder, network, config, settings, what)
@@ -178,7 +192,7 @@ class Library:
     def _set_shapes(self, builder: Any, network: Any, config: Any, settings: Settings, what: str) -> None:
         inputs = [network.get_input(i) for i in range(network.num_inputs)]
         names = {tensor.name for tensor in inputs}
-        fix = "export the bundle again: its manifest and its graph do not agree"
+        fix = DISAGREE
         if names != set(settings.shapes):
             said = ", ".join(sorted(settings.shapes))
             why = f"the file has the inputs {', '.join(sorted(names))}, the manifest {said}"
@@ -262,6 +276,10 @@ class Built:
         self.timing = timing
         self.notes = notes
         self._keep = keep
+
+
+def _named(ranks: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} of {rank} dimensions" for name, rank in sorted(ranks.items()))
 
 
 def _parser_error(error: Any) -> str:

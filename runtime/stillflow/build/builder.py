@@ -253,6 +253,7 @@ def _build(
             timing="timing.cache" if parts.library == "tensorrt" else None,
             engine=name,
             layers=LAYERS_FILE,
+            outputs={tensor.name: len(tensor.shape) for tensor in bundle.graph(plan.graph).outputs},
         )
         with refusals(f"cannot write the engine of {plan.graph} into the cache"):
             write_private(part / request.onnx, bundle.graph_bytes(plan.graph, plan.precision))

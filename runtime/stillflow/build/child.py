@@ -48,7 +48,7 @@ def build(request: Request, folder: Path) -> Result:
         path = folder / request.timing
         timing = path.read_bytes() if path.exists() else b""
     begun = time.monotonic()
-    built = library.build(request.graph, data, request.settings, timing, _Progress())
+    built = library.build(request.graph, data, request.settings, timing, _Progress(), request.outputs)
     seconds = time.monotonic() - begun
     check_precision(request.graph, request.precision, built.layers)
     invalid = library.invalid(built.engine)

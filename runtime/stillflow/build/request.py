@@ -46,6 +46,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         timing: timing cache to read and to write anew; None: none.
         engine: file to write.
         layers: file to write: what the engine holds.
+        outputs: number of dimensions of each output, as the manifest has them; None: not asked.
     """
 
     library: Literal["tensorrt", "tensorrt_rtx"]
@@ -56,6 +57,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     timing: str | None
     engine: str
     layers: str
+    outputs: dict[str, int] | None = None
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

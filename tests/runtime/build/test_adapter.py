@@ -99,6 +99,14 @@ def test_shapes_that_are_not_the_graphs(library: Library, shapes: dict, why: str
         library.build("tiny", TINY_NETWORK, msgspec.structs.replace(TINY, shapes=shapes), None, silent)
 
 
+@pytest.mark.parametrize("outputs", [{}, {"y": 3}, {"z": 1}, {"y": 1, "z": 4}])
+def test_outputs_that_are_not_the_manifests(library: Library, outputs: dict[str, int]) -> None:
+    with pytest.raises(StillflowError, match="the file gives y of 1 dimensions, the manifest says") as caught:
+        library.build("tiny", TINY_NETWORK, TINY, None, silent, outputs)
+    assert "do not agree" in caught.value.fix
+    library.build("tiny", TINY_NETWORK, TINY, None, silent, {"y": 1})
+
+
 def test_a_setting_that_the_library_cannot_keep_is_an_error_with_its_words(library: Library) -> None:
     # RTX takes the flag and then finds no lean runtime: the plan never asks it to.
     with pytest.raises(StillflowError, match="lean"):
