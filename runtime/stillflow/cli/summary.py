@@ -94,6 +94,9 @@ def warnings(loop: Loop) -> list[str]:
         found.append(
             f"slowed down to a strength of {loop.strength:g}: {loop.strength_why}; --strength 1 overrules it"
         )
+    if loop.runs.get("velocity") == "file" and loop.scene.speed_scale < 1:
+        share = f"{loop.scene.speed_scale:.2g} of its speed where it is fastest"
+        found.append(f"the velocity field is played at {share}: a cross-fade carries no further")
     return found
 
 

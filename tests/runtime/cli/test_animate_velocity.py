@@ -43,3 +43,29 @@ def test_the_program_plays_a_velocity(
     assert ended.summary["moving_share"] == pytest.approx(0.25, abs=0.03)
     assert stillflow("assess", *common).code == 0
     assert stillflow("motion", *common, "-o", tmp_path / "motion.npz").code == 0
+
+
+def test_a_field_too_fast_for_a_cross_fade_is_slowed_with_a_warning(
+    photo_file: Path, stillflow: Callable, tmp_path: Path
+) -> None:
+    for speed, warned in ((0.2, 0), (40.0, 1)):
+        field, out = tmp_path / "field.npy", tmp_path / f"{warned}.gif"
+        np.save(field, np.full((36, 64, 2), (0, speed), np.float32))
+        common = (
+            "--velocity",
+            field,
+            "-o",
+            out,
+            "--seconds",
+            1,
+            "--fps",
+            10,
+            "--size",
+            160,
+            "--force",
+            "--json",
+        )
+        ended = stillflow("animate", photo_file, *common)
+        assert ended.code == 0, ended.err
+        said = [line for line in ended.summary["warnings"] if "velocity field is played at" in line]
+        assert len(said) == warned and (ended.summary["speed_scale"] < 1) == bool(warned)
