@@ -61,7 +61,7 @@ class EngineReport:
             "graph": entry.graph,
             "precision": entry.precision,
             "profile": entry.profile,
-            "library": f"{entry.parts.library} {entry.parts.library_version}",
+            "library": f"{entry.parts.builder} {entry.parts.builder_version}",
             "target": str(entry.parts.target),
             "bytes": entry.bytes,
             "seconds": entry.seconds,

@@ -303,7 +303,7 @@ def _engines(engines: Sequence[EngineReport]) -> Iterator[str]:
         entry = engine.entry
         yield f"<h3>{safe(entry.graph)} {safe(entry.precision)}, profile {safe(entry.profile)}</h3>"
         yield (
-            f"<p>{safe(entry.parts.library)} {safe(entry.parts.library_version)} for {safe(str(entry.parts.target))}: "
+            f"<p>{safe(entry.parts.builder)} {safe(entry.parts.builder_version)} for {safe(str(entry.parts.target))}: "
             f"{size_words(entry.bytes)}, built in {entry.seconds:.1f} s on {safe(cut(entry.created, 40))}; layers read "
             f"from the {safe(cut(entry.inspected, 40))}; gate C: {safe(engine.gate or 'nothing known')}</p>"
         )

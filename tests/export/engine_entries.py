@@ -22,8 +22,8 @@ def entry_of(sha256: str, created: str = "2026-01-01T00:00:00Z") -> Entry:
     )
     parts = Parts(
         onnx_sha256=sha256,
-        library="tensorrt_rtx",
-        library_version="1.7.1",
+        builder="tensorrt_rtx",
+        builder_version="1.7.1",
         settings=settings,
         target=Target(compute_capability="8.9"),
     )

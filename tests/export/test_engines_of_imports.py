@@ -61,7 +61,7 @@ def build(tmp_path: Path) -> Callable[[GraphPlan, bytes], Result]:
         settings, notes = settings_for(manifest, graph, load_profile("rtx-4090"), "tensorrt_rtx")
         assert not notes
         request = Request(
-            library="tensorrt_rtx",
+            builder="tensorrt_rtx",
             graph=plan.name,
             precision="fp32",
             onnx=graph.file,

@@ -168,8 +168,8 @@ def _built(
 ) -> Engine:
     parts = Parts(
         onnx_sha256=plan.onnx_sha256,
-        library=cast("Literal['tensorrt', 'tensorrt_rtx']", library.name),
-        library_version=library.version,
+        builder=cast("Literal['tensorrt', 'tensorrt_rtx']", library.name),
+        builder_version=library.version,
         settings=plan.settings,
         target=target,
     )
@@ -245,12 +245,12 @@ def _build(
     shared = cache.folder("timing") / f"{_timing_key(parts)}.cache"
     with cache.part(parts.key) as part:
         request = Request(
-            library=parts.library,
+            builder=parts.builder,
             graph=plan.graph,
             precision=plan.precision,
             onnx="graph.onnx",
             settings=plan.settings,
-            timing="timing.cache" if parts.library == "tensorrt" else None,
+            timing="timing.cache" if parts.builder == "tensorrt" else None,
             engine=name,
             layers=LAYERS_FILE,
             outputs={tensor.name: len(tensor.shape) for tensor in bundle.graph(plan.graph).outputs},
@@ -301,7 +301,7 @@ def _build(
 
 def _timing_key(parts: Parts) -> str:
     """Timings hold for a library, its version and a device, whatever the graph."""
-    same = [parts.library, parts.library_version, parts.target]
+    same = [parts.builder, parts.builder_version, parts.target]
     return hashlib.sha256(msgspec.json.encode(same, order="sorted")).hexdigest()[:32]
 
 
@@ -326,7 +326,7 @@ def run_gate(bundle: Bundle, plan: EnginePlan, parts: Parts, gpu: Gpu | None) ->
         return {"state": "not run", "why": why}
     from stillflow.bundle.gate_c import gate_c
 
-    receipt = gate_c(bundle, plan.graph, parts.library, plan.precision, tf32=plan.settings.tf32)
+    receipt = gate_c(bundle, plan.graph, parts.builder, plan.precision, tf32=plan.settings.tf32)
     return {"state": "passed" if receipt["passed"] else "failed", "why": receipt["why"], "receipt": receipt}
 
 

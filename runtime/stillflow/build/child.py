@@ -41,7 +41,7 @@ def build(request: Request, folder: Path) -> Result:
     Raises:
         StillflowError: the library, the graph, the settings, or the disk.
     """
-    library = Library.open(request.library)
+    library = Library.open(request.builder)
     data = (folder / request.onnx).read_bytes()
     timing = None
     if request.timing is not None:

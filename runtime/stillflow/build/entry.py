@@ -71,8 +71,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that decides what an engine is. A change of any of it makes another engine."""
 
     onnx_sha256: Sha256
-    library: Literal["tensorrt", "tensorrt_rtx"]
-    library_version: str
+    builder: Literal["tensorrt", "tensorrt_rtx"]
+    builder_version: str
     settings: Settings
     target: Target
 
@@ -121,9 +121,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 def differences(wanted: Parts, found: Parts) -> list[str]:
     """In which parts two engines differ, as phrases such as "tensorrt 10.9.0 instead of 11.4.0"."""
     said = []
-    if wanted.library != found.library or wanted.library_version != found.library_version:
+    if wanted.builder != found.builder or wanted.builder_version != found.builder_version:
         said.append(
-            f"{found.library} {found.library_version} instead of {wanted.library} {wanted.library_version}"
+            f"{found.builder} {found.builder_version} instead of {wanted.builder} {wanted.builder_version}"
         )
     if wanted.target != found.target:
         ours: dict[str, Any] = msgspec.to_builtins(wanted.target)

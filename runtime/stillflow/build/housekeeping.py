@@ -28,8 +28,8 @@ def describe_stored(cache: EngineCache, stored: Stored) -> dict[str, Any]:
             "graph": entry.graph,
             "precision": entry.precision,
             "profile": entry.profile,
-            "library": entry.parts.library,
-            "library_version": entry.parts.library_version,
+            "library": entry.parts.builder,
+            "library_version": entry.parts.builder_version,
             "target": str(entry.parts.target),
             "created": entry.created,
             "gate_c": (cache.gate(stored.key) or {"state": "no receipt"}).get("state"),
@@ -74,8 +74,8 @@ def prune_cache(
     def unwanted(stored: Stored) -> bool:
         entry = stored.entry
         assert entry is not None
-        version = versions.get(entry.parts.library)
-        if everything or entry.bundle == bundle or version not in (None, entry.parts.library_version):
+        version = versions.get(entry.parts.builder)
+        if everything or entry.bundle == bundle or version not in (None, entry.parts.builder_version):
             return True
         return older_than is not None and _age(entry.created, now) > older_than
 

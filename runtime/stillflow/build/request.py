@@ -38,7 +38,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One engine to be built. File names are relative to the folder of the request.
 
     Attributes:
-        library: "tensorrt" or "tensorrt_rtx".
+        builder: the library that builds, "tensorrt" or "tensorrt_rtx".
         graph: name, for messages.
         precision: that the layers must have: "fp16" without one float16 layer is a failure, not a surprise.
         onnx: file to read.
@@ -49,7 +49,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         outputs: number of dimensions of each output, as the manifest has them; None: not asked.
     """
 
-    library: Literal["tensorrt", "tensorrt_rtx"]
+    builder: Literal["tensorrt", "tensorrt_rtx"]
     graph: str
     precision: str
     onnx: str

@@ -127,8 +127,8 @@ def _summary(engine: Engine) -> dict[str, Any]:
         "key": entry.parts.key,
         "bytes": entry.bytes,
         "sha256": entry.sha256,
-        "library": entry.parts.library,
-        "library_version": entry.parts.library_version,
+        "library": entry.parts.builder,
+        "library_version": entry.parts.builder_version,
         "target": str(entry.parts.target),
         "seconds": entry.seconds,
         "cached": engine.cached,
@@ -145,7 +145,7 @@ def _lines(engine: Engine) -> list[str]:
     state = engine.gate.get("state")
     why = f" ({engine.gate['why']})" if engine.gate.get("why") else ""
     mark = "FAIL" if state == "failed" else "ok  "
-    made = f"{entry.layers} layers, {entry.bytes / 1e6:.1f} MB, {entry.parts.library} {entry.parts.library_version}"
+    made = f"{entry.layers} layers, {entry.bytes / 1e6:.1f} MB, {entry.parts.builder} {entry.parts.builder_version}"
     return [
         f"{mark}  {entry.graph} {entry.precision}: {how}, {made}",
         f"      {engine.path}",

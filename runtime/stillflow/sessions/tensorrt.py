@@ -100,10 +100,10 @@ def find_engine(
             reasons.append(f"one entry is damaged: {stored.why}")
             continue
         parts = entry.parts
-        if parts.onnx_sha256 != digest or parts.library != library.name:
+        if parts.onnx_sha256 != digest or parts.builder != library.name:
             continue
-        if parts.library_version != library.version:
-            reasons.append(f"one is for version {parts.library_version}, here is {library.version}")
+        if parts.builder_version != library.version:
+            reasons.append(f"one is for version {parts.builder_version}, here is {library.version}")
         elif not parts.target.runs_on(gpu):
             here = f"{gpu.name} (compute capability {gpu.compute_capability}, driver {gpu.driver})"
             reasons.append(f"one is for {parts.target}, here is {here}")

@@ -165,7 +165,7 @@ def test_the_same_code_serves_tensorrt(
     asked = msgspec.structs.replace(l4, hardware_compatibility="ampere_plus", tf32=True, aux_streams=2)
     (plan,) = plan_engines(golden, asked, "tensorrt")
     request = {
-        "library": "tensorrt",
+        "builder": "tensorrt",
         "graph": "flow",
         "precision": "fp32",
         "onnx": "graph.onnx",

@@ -69,7 +69,7 @@ def test_an_upgrade_of_the_library_is_told(
 
     monkeypatch.setattr(Library, "open", upgraded)
     assert not build(say=said.append).cached
-    assert f"tensorrt_rtx {first.entry.parts.library_version} instead of tensorrt_rtx 9.9.9.9" in said[0]
+    assert f"tensorrt_rtx {first.entry.parts.builder_version} instead of tensorrt_rtx 9.9.9.9" in said[0]
 
 
 def test_tensorrt_is_tied_to_the_gpu_and_its_driver(
@@ -94,7 +94,7 @@ def test_tensorrt_is_tied_to_the_gpu_and_its_driver(
 
     try:
         first = build()
-        assert first.entry.parts.library == "tensorrt"
+        assert first.entry.parts.builder == "tensorrt"
         assert first.entry.parts.target == Target.of(other_gpu)
         assert first.entry.parts.settings.compute_capability is None
         (timing,) = (cache.root / "timing").iterdir()

@@ -43,7 +43,7 @@ def link_out(path: Path) -> None:
 def other_version(folder: Path) -> None:
     """Somebody says that an old engine is for the version of today."""
     parts = json.loads((folder / ENTRY_FILE).read_text())["parts"]
-    change_entry(folder, parts=parts | {"library_version": "1.0.0.0"})
+    change_entry(folder, parts=parts | {"builder_version": "1.0.0.0"})
 
 
 SPOILT: dict[str, tuple[Spoil, str]] = {
@@ -362,6 +362,6 @@ def test_an_entry_is_plain_json_with_everything_in_it(build: Callable[..., Engin
     engine = build()
     found = json.loads((engine.folder / ENTRY_FILE).read_text())
     assert found == msgspec.to_builtins(engine.entry) | {"parts": found["parts"]}
-    assert found["parts"]["library_version"]
+    assert found["parts"]["builder_version"]
     assert found["parts"]["target"]["compute_capability"] == "8.9"
     assert engine.path.read_bytes()[:4] != b"{\n  ", "the engine is plain: no prefix of ours"

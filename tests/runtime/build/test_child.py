@@ -31,7 +31,7 @@ def asked(golden: Bundle, l4: Profile, rtx: str, tmp_path: Path) -> dict[str, An
     (plan,) = plan_engines(golden, l4, "tensorrt_rtx")
     (tmp_path / "graph.onnx").write_bytes(golden.graph_bytes("flow", "fp32"))
     request = Request(
-        library="tensorrt_rtx",
+        builder="tensorrt_rtx",
         graph="flow",
         precision="fp32",
         onnx="graph.onnx",
@@ -87,7 +87,7 @@ def test_what_is_there_is_not_overwritten(run: Run, asked: dict[str, Any], tmp_p
     assert (tmp_path / "flow.engine").read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize("request_", ["", "{", "{}", "[]", '{"library": "abacus"}'])
+@pytest.mark.parametrize("request_", ["", "{", "{}", "[]", '{"builder": "abacus"}'])
 def test_a_request_that_is_none(run: Run, request_: str) -> None:
     done = run(request_)
     assert done.returncode == 2

@@ -27,8 +27,8 @@ SETTINGS = Settings(
 def parts(other_gpu: Gpu) -> Parts:
     return Parts(
         onnx_sha256="ab" * 32,
-        library="tensorrt",
-        library_version="10.9.0.34",
+        builder="tensorrt",
+        builder_version="10.9.0.34",
         settings=SETTINGS,
         target=Target.of(other_gpu),
     )
@@ -52,8 +52,8 @@ def test_the_order_of_fields_does_not_matter(parts: Parts) -> None:
 
 CHANGES: dict[str, Any] = {
     "onnx_sha256": "cd" * 32,
-    "library": "tensorrt_rtx",
-    "library_version": "10.9.0.35",
+    "builder": "tensorrt_rtx",
+    "builder_version": "10.9.0.35",
 }
 SETTING_CHANGES: dict[str, Any] = {
     "shapes": {"a": ((1,), (2,), (4,)), "b": ((1,), (1,), (1,))},
@@ -101,7 +101,7 @@ def test_every_part_is_in_the_key(parts: Parts) -> None:
 
 
 def test_differences_read_well(parts: Parts) -> None:
-    newer = msgspec.structs.replace(parts, library_version="11.4.0")
+    newer = msgspec.structs.replace(parts, builder_version="11.4.0")
     assert differences(newer, parts) == ["tensorrt 10.9.0.34 instead of tensorrt 11.4.0"]
     driver = msgspec.structs.replace(parts, target=msgspec.structs.replace(parts.target, driver="590.1"))
     assert differences(driver, parts) == ["driver 580.65.06 instead of 590.1"]

@@ -113,7 +113,7 @@ def test_an_fp32_file_sold_as_fp16_is_not_built(
 
     engine = build()
     request = {
-        "library": rtx, "graph": "flow", "precision": "fp16", "onnx": "graph.onnx", "timing": None,
+        "builder": rtx, "graph": "flow", "precision": "fp16", "onnx": "graph.onnx", "timing": None,
         "settings": json.loads((engine.folder / "entry.json").read_text())["parts"]["settings"],
         "engine": "flow.engine", "layers": "layers.json",
     }  # fmt: skip
