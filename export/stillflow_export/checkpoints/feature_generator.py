@@ -62,14 +62,11 @@ def _pre_activation(
     weights: Weights = {}
     for i, ((inputs, outputs), how) in enumerate(zip(channels, resamplings, strict=True)):
         name, own = f"{stored}.{i}", f"{ours}.{i}"
-        scale, shift = taking.noise_norm(f"{name}.ch_a.0", inputs, "bn")
-        first = taking.spectral(f"{name}.ch_a.2", outputs, inputs, 3, 3)
-        norm = taking.noise_norm(f"{name}.ch_a.3", outputs, "bn")
-        second = taking.spectral(f"{name}.ch_a.5", outputs, outputs, 3, 3)
-        weight, bias = after_convolution(first["weight"], first["bias"], *norm)
-        weights |= _norm(own, scale, shift)
-        weights |= {f"{own}.first.weight": weight, f"{own}.first.bias": bias}
-        weights |= {f"{own}.second.{key}": value for key, value in second.items()}
+        parts = [f"{name}.ch_a.{place}" for place in (0, 2, 3, 5)]
+        norm, *layers = _main_path(taking, parts, "bn", inputs, outputs)
+        weights |= {f"{own}.norm.{key}": value for key, value in norm.items()}
+        for part, layer in zip(("first", "second"), layers, strict=True):
+            weights |= {f"{own}.{part}.{key}": value for key, value in layer.items()}
         if has_shortcut(inputs, outputs, how):
             shortcut = taking.spectral(f"{name}.ch_b.0", outputs, inputs, 1, 1)
             weights |= {f"{own}.shortcut.{key}": value for key, value in shortcut.items()}
@@ -80,13 +77,10 @@ def _partial(taking: Taking, stored: str, ours: str, channels: tuple[tuple[int, 
     weights: Weights = {}
     for i, ((inputs, outputs), how) in enumerate(zip(channels, DECODER_RESAMPLINGS, strict=True)):
         name, own = f"{stored}.{i}", f"{ours}.{i}"
-        scale, shift = taking.noise_norm(f"{name}.bn_noise1", inputs, "pbn")
-        first = taking.spectral(f"{name}.conv_aa", outputs, inputs, 3, 3)
-        norm = taking.noise_norm(f"{name}.bn_noise2", outputs, "pbn")
-        second = taking.spectral(f"{name}.conv_ab", outputs, outputs, 3, 3)
-        weight, bias = after_convolution(first["weight"], first["bias"], *norm)
-        weights |= _norm(own, scale, shift)
-        for part, layer in (("first", {"weight": weight, "bias": bias}), ("second", second)):
+        parts = [f"{name}.{part}" for part in ("bn_noise1", "conv_aa", "bn_noise2", "conv_ab")]
+        norm, *layers = _main_path(taking, parts, "pbn", inputs, outputs)
+        weights |= {f"{own}.norm.{key}": value for key, value in norm.items()}
+        for part, layer in zip(("first", "second"), layers, strict=True):
             weights[f"{own}.{part}.conv.weight"] = layer["weight"]
             weights[f"{own}.{part}.bias"] = layer["bias"][:, None, None]
         # Always stored, used only where the shortcut is no identity.
@@ -96,5 +90,22 @@ def _partial(taking: Taking, stored: str, ours: str, channels: tuple[tuple[int, 
     return weights
 
 
-def _norm(own: str, scale: torch.Tensor, shift: torch.Tensor) -> Weights:
-    return {f"{own}.norm.scale": scale[:, None, None], f"{own}.norm.shift": shift[:, None, None]}
+def _main_path(
+    taking: Taking, parts: list[str], statistics: str, inputs: int, outputs: int
+) -> tuple[Weights, Weights, Weights]:
+    """The norm and the two convolutions of a block, the second norm folded into the first convolution.
+
+    Args:
+        taking: of the checkpoint.
+        parts: names of norm, convolution, norm and convolution.
+        statistics: name of what holds a norm's mean and variance.
+        inputs: channels that go in.
+        outputs: channels that come out.
+    """
+    scale, shift = taking.noise_norm(parts[0], inputs, statistics)
+    first = taking.spectral(parts[1], outputs, inputs, 3, 3)
+    norm = taking.noise_norm(parts[2], outputs, statistics)
+    second = taking.spectral(parts[3], outputs, outputs, 3, 3)
+    weight, bias = after_convolution(first["weight"], first["bias"], *norm)
+    before = {"scale": scale[:, None, None], "shift": shift[:, None, None]}
+    return before, {"weight": weight, "bias": bias}, second

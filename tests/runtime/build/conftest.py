@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,14 @@ def l4() -> Profile:
 def golden(source_tree: Path) -> Bundle:
     """The smallest bundle: one graph, whose engine takes 0.2 s."""
     return Bundle.open(source_tree / "tests" / "data" / "bundles" / "golden-1.0")
+
+
+@pytest.fixture
+def command(source_tree: Path) -> list[str]:
+    """The same bundle built from the command line, in a process of its own."""
+    bundle = source_tree / "tests" / "data" / "bundles" / "golden-1.0"
+    program = [sys.executable, "-m", "stillflow"]
+    return [*program, "build", str(bundle), "--for", "l4", "--library", "tensorrt_rtx"]
 
 
 @pytest.fixture

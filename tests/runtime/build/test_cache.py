@@ -193,21 +193,9 @@ class Builder(real.Builder):
 
 
 def test_two_processes_build_once(
-    in_place_of_rtx: Callable[[str], Path], source_tree: Path, cache: EngineCache
+    in_place_of_rtx: Callable[[str], Path], command: list[str], cache: EngineCache
 ) -> None:
     in_place_of_rtx(SLOW)
-    bundle = source_tree / "tests" / "data" / "bundles" / "golden-1.0"
-    command = [
-        sys.executable,
-        "-m",
-        "stillflow",
-        "build",
-        str(bundle),
-        "--for",
-        "l4",
-        "--library",
-        "tensorrt_rtx",
-    ]
     both = [
         subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)

@@ -139,21 +139,9 @@ def test_what_the_library_prints_is_not_the_result(
 
 
 def test_the_child_ends_with_whoever_waits_for_it(
-    in_place_of_rtx: Callable[[str], Path], golden: object, source_tree: Path, cache: EngineCache
+    in_place_of_rtx: Callable[[str], Path], golden: object, command: list[str], cache: EngineCache
 ) -> None:
     in_place_of_rtx(HANG)
-    bundle = source_tree / "tests" / "data" / "bundles" / "golden-1.0"
-    command = [
-        sys.executable,
-        "-m",
-        "stillflow",
-        "build",
-        str(bundle),
-        "--for",
-        "l4",
-        "--library",
-        "tensorrt_rtx",
-    ]
     waiting = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         child = _only_child(waiting.pid)
@@ -171,21 +159,9 @@ def test_the_child_ends_with_whoever_waits_for_it(
 
 
 def test_ctrl_c_ends_the_child_and_leaves_nothing(
-    in_place_of_rtx: Callable[[str], Path], source_tree: Path, cache: EngineCache
+    in_place_of_rtx: Callable[[str], Path], command: list[str], cache: EngineCache
 ) -> None:
     in_place_of_rtx(HANG)
-    bundle = source_tree / "tests" / "data" / "bundles" / "golden-1.0"
-    command = [
-        sys.executable,
-        "-m",
-        "stillflow",
-        "build",
-        str(bundle),
-        "--for",
-        "l4",
-        "--library",
-        "tensorrt_rtx",
-    ]
     heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     program = f"{heed}; import sys; from stillflow.cli import main; sys.exit(main({command[3:]!r}))"
     waiting = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
