@@ -18,7 +18,7 @@ from stillflow.build.adapter import Library, Progress, find_module
 from stillflow.build.cache import DamagedError, EngineCache
 from stillflow.build.entry import LAYERS_FILE, MAX_ENGINE_BYTES, Entry, Parts, Target, differences
 from stillflow.build.files import read_trusted, refusals, replace_private, write_private
-from stillflow.build.gpu import Gpu, find_gpu
+from stillflow.gpu.description import Gpu, find_gpu
 from stillflow.build.plan import EnginePlan, choose_library, plan_engines
 from stillflow.build.process import BuildError, run_child, shown
 from stillflow.build.profile import Profile

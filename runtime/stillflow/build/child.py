@@ -22,7 +22,7 @@ import msgspec
 
 from stillflow.build.adapter import Library
 from stillflow.build.files import refusals, write_private
-from stillflow.build.gpu import find_gpu
+from stillflow.gpu.description import find_gpu
 from stillflow.build.layers import check_precision, describe
 from stillflow.build.request import Failure, Request, Result
 from stillflow.errors import StillflowError

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from stillflow.build.gpu import Gpu
+from stillflow.gpu.description import Gpu
 from stillflow.build.request import Settings
 from stillflow.bundle.manifest import END, Name, Sha256
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from stillflow.build.gpu import Gpu
+from stillflow.gpu.description import Gpu
 from stillflow.bundle.manifest import END, Name, Precision, Side, Text
 from stillflow.errors import StillflowError
 

@@ -216,7 +216,7 @@ def _version(engine: str) -> str:
 
 def _machine(engine: str) -> dict[str, Any]:
     """What the engine ran on: the GPU and its driver where there is one, and the processor."""
-    from stillflow.build.gpu import find_gpu
+    from stillflow.gpu.description import find_gpu
 
     gpu = find_gpu() if engine in ("tensorrt", "tensorrt_rtx", "onnxruntime") else None
     found: dict[str, Any] = {

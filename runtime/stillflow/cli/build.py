@@ -61,7 +61,7 @@ def build(
     by the bundle's test vectors, fails on the GPU at hand; the engine is then not used.
     """
     from stillflow.build.builder import Orders, build_engines, load_on_cpu
-    from stillflow.build.gpu import find_gpu
+    from stillflow.gpu.description import find_gpu
     from stillflow.build.profile import load_profile, profile_for
     from stillflow.build.shipping import check_folder, ship
     from stillflow.bundle import Bundle

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from stillflow.build.adapter import INSTALL, MODULES
-from stillflow.build.gpu import find_gpu
+from stillflow.gpu.description import find_gpu
 from stillflow.errors import StillflowError
 from stillflow.sessions.session import Arithmetic, Device, Session
 

@@ -19,7 +19,7 @@ import numpy as np
 from stillflow.build.adapter import Library
 from stillflow.build.cache import DamagedError, EngineCache
 from stillflow.build.entry import Entry
-from stillflow.build.gpu import Gpu, find_gpu
+from stillflow.gpu.description import Gpu, find_gpu
 from stillflow.build.layers import dtype_name
 from stillflow.errors import StillflowError
 from stillflow.sessions.session import Arithmetic, Array, Device, TensorSpec, checked_inputs

@@ -14,7 +14,7 @@ import pytest
 from stillflow.build.adapter import find_module
 from stillflow.build.builder import Engine, Orders, build_engines
 from stillflow.build.cache import EngineCache
-from stillflow.build.gpu import Gpu
+from stillflow.gpu.description import Gpu
 from stillflow.build.profile import Profile, load_profile
 from stillflow.bundle import Bundle
 

@@ -17,7 +17,7 @@ from stillflow.build.adapter import Library, find_module
 from stillflow.build.builder import Engine, Orders, build_engines, load_on_cpu, target_for
 from stillflow.build.cache import EngineCache
 from stillflow.build.entry import Target
-from stillflow.build.gpu import Gpu, find_gpu
+from stillflow.gpu.description import Gpu, find_gpu
 from stillflow.build.profile import Profile, load_profile
 from stillflow.bundle import Bundle
 from stillflow.errors import StillflowError

@@ -16,7 +16,7 @@ import pytest
 
 from stillflow.build.adapter import Library
 from stillflow.build.child import build
-from stillflow.build.gpu import Gpu, find_gpu
+from stillflow.gpu.description import Gpu, find_gpu
 from stillflow.build.plan import plan_engines
 from stillflow.build.profile import Profile
 from stillflow.build.request import Request, Result

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from stillflow.build.entry import Entry, Parts, Target, differences
-from stillflow.build.gpu import Gpu
+from stillflow.gpu.description import Gpu
 from stillflow.build.request import Settings
 
 SETTINGS = Settings(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stillflow.build.gpu import Gpu
+from stillflow.gpu.description import Gpu
 from stillflow.build.profile import MAX_PROFILE_BYTES, load_profile, parse_profile, profile_for, profile_names
 from stillflow.errors import StillflowError
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stillflow.build.adapter import find_module
-from stillflow.build.gpu import Gpu, find_gpu
+from stillflow.gpu.description import Gpu, find_gpu
 from stillflow.build.profile import profile_names
 
 needs_rtx = pytest.mark.skipif(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stillflow.build.adapter import find_module
-from stillflow.build.gpu import find_gpu
+from stillflow.gpu.description import find_gpu
 from stillflow.errors import StillflowError
 from stillflow.sessions import engine_statuses, open_session, registry
 

@@ -20,7 +20,7 @@ import pytest
 from stillflow.build.adapter import Library, find_module
 from stillflow.build.builder import build_engines
 from stillflow.build.cache import EngineCache
-from stillflow.build.gpu import Gpu, find_gpu
+from stillflow.gpu.description import Gpu, find_gpu
 from stillflow.build.profile import load_profile, profile_for
 from stillflow.bundle import Bundle
 from stillflow.errors import StillflowError

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stillflow.build.gpu import find_gpu
+from stillflow.gpu.description import find_gpu
 
 DRIVER = """
 #include <stddef.h>
@@ -43,7 +43,7 @@ def asked(tmp_path: Path, init: int) -> str:
     command = [compiler, "-shared", "-fPIC", f"-DINIT={init}", "-o", str(library), str(tmp_path / "driver.c")]
     subprocess.run(command, check=True)
     done = subprocess.run(
-        [sys.executable, "-c", "from stillflow.build.gpu import find_gpu; print(find_gpu())"],
+        [sys.executable, "-c", "from stillflow.gpu.description import find_gpu; print(find_gpu())"],
         env=os.environ | {"LD_LIBRARY_PATH": str(tmp_path)},
         capture_output=True,
         text=True,
