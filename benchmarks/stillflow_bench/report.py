@@ -3,7 +3,8 @@
 
 Nothing is trimmed: a row keeps every sample in the order it was taken, and the summary (the median where nothing else
 is said) stands with the smallest and the largest. Rows from an earlier run of another suite, or of another part of the
-same suite, on the same day stay in the file.
+same suite, on the same day stay in the file. What a run shares, its machine, versions, commit and command, stands once
+in the file's ``runs``; a row's ``run`` counts them from 0.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ import math
 import os
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from stillflow_bench.machine import Provenance
 from stillflow_bench.tables import markdown
 
-SCHEMA = "1.1"
-"""Of the JSON file: a reader of 1.x may meet new fields, never a changed meaning of an old one."""
+SCHEMA = "2.0"
+"""Of the JSON file: a reader of 2.x may meet new fields, never a changed meaning of an old one. In 1.x every row held
+what ``runs`` holds now."""
 
 
 Summary = Literal["median", "mean", "smallest", "largest"]
@@ -113,16 +115,51 @@ def write_report(folder: Path, rows: Sequence[Row], provenance: Provenance) -> t
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{provenance.machine}-{provenance.date[:10]}.json"
     measured = {(row.suite, row.part) for row in rows}
-    kept: list[dict[str, Any]] = []
-    if path.is_file():
-        old = json.loads(path.read_text(encoding="utf-8"))
-        kept = [row for row in old["rows"] if (row["suite"], row.get("part", "")) not in measured]
+    old = read_report(path) if path.is_file() else []
+    kept = [row for row in old if (row["suite"], row.get("part", "")) not in measured]
     every = kept + as_json(rows, provenance)
-    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in every)
-    _replace(path, f'{{"schema": "{SCHEMA}", "rows": [\n{lines}\n]}}\n')
+    _replace(path, file_text(every))
     table = path.with_suffix(".md")
     _replace(table, markdown(every))
     return path, table
+
+
+def read_report(path: Path) -> list[dict[str, Any]]:
+    """Read a report of this schema or of an older one: its rows as ``as_json`` makes them."""
+    told = json.loads(path.read_text(encoding="utf-8"))
+    runs = told.get("runs", [])
+    rows = []
+    for row in told["rows"]:
+        about = runs[row["run"]] if "run" in row else {}
+        rows.append({name: value for name, value in row.items() if name != "run"} | about)
+    return rows
+
+
+def file_text(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Write rows as the JSON file: a line a run, then a line a row.
+
+    Args:
+        rows: as ``as_json`` makes them.
+    """
+    shared = [entry.name for entry in fields(Provenance)]
+    runs: list[str] = []
+    lines = []
+    for row in rows:
+        about = _line({name: row[name] for name in shared})
+        if about not in runs:
+            runs.append(about)
+        own = {name: value for name, value in row.items() if name not in shared}
+        lines.append(_line({"run": runs.index(about), **own}))
+    told = (f'"{name}": [\n{_lines(entries)}\n]' for name, entries in (("runs", runs), ("rows", lines)))
+    return f'{{"schema": "{SCHEMA}", {", ".join(told)}}}\n'
+
+
+def _lines(entries: Iterable[str]) -> str:
+    return ",\n".join(entries)
+
+
+def _line(entry: Mapping[str, Any]) -> str:
+    return json.dumps(entry, ensure_ascii=False)
 
 
 def _replace(path: Path, text: str) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from stillflow_bench.machine import Provenance
-from stillflow_bench.report import Row, Summary, as_json, write_report
+from stillflow_bench.report import Row, Summary, as_json, file_text, read_report, write_report
+from stillflow_bench.tables import markdown
 
 
 def test_value_is_the_median_and_limits_have_a_side() -> None:
@@ -76,3 +77,31 @@ def test_a_second_suite_of_the_day_joins_the_report(tmp_path: Path, about: Prove
     assert path.name == "tin-can-2core-2026-01-02.json"
     assert "commit changed" in table.read_text()
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([path.name, table.name])
+
+
+def test_what_rows_of_a_run_share_is_written_once(tmp_path: Path, about: Provenance) -> None:
+    write_report(tmp_path, [Row("kernels", "a", "ms", (1.0,)), Row("kernels", "b", "ms", (2.0,))], about)
+    path, _ = write_report(tmp_path, [Row("startup", "c", "s", (3.0,))], replace(about, commit="changed"))
+    told = json.loads(path.read_text())
+    assert [run["commit"] for run in told["runs"]] == [about.commit, "changed"]
+    assert [(row["name"], row["run"]) for row in told["rows"]] == [("a", 0), ("b", 0), ("c", 1)]
+    assert not any("versions" in row for row in told["rows"])
+    assert [row["commit"] for row in read_report(path)] == [about.commit, about.commit, "changed"]
+
+
+def test_a_report_of_schema_1_is_read_and_joined(tmp_path: Path, about: Provenance) -> None:
+    old = as_json([Row("kernels", "a", "ms", (1.0, 3.0))], about)
+    path = tmp_path / f"{about.machine}-{about.date[:10]}.json"
+    path.write_text(json.dumps({"schema": "1.1", "rows": old}), encoding="utf-8")
+    assert read_report(path) == json.loads(json.dumps(old))
+    write_report(tmp_path, [Row("startup", "c", "s", (3.0,))], about)
+    rows = read_report(path)
+    assert [row["name"] for row in rows] == ["a", "c"]
+    assert rows[0] == json.loads(json.dumps(old))[0]
+
+
+def test_the_committed_report_is_the_table_beside_it(source_tree: Path) -> None:
+    for path in (source_tree / "benchmarks" / "results").glob("*core-*.json"):
+        rows = read_report(path)
+        assert path.read_text(encoding="utf-8") == file_text(rows)
+        assert path.with_suffix(".md").read_text(encoding="utf-8") == markdown(rows)
