@@ -12,8 +12,8 @@ from stillflow.errors import StillflowError
 SOURCE = Path(__file__).with_name("cuda") / "splat.cu"
 """The source; it lies in the package as data."""
 
-BLOCK_CHANNELS = 8
-"""Channels that one thread of sf_land adds up (BLOCK)."""
+BLOCK = 4
+"""Channels, and pixels of a row, of one thread of sf_land; sources lie a multiple of it apart."""
 
 
 def compile_kernels(architecture: str) -> bytes:

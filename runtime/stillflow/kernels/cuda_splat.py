@@ -17,7 +17,7 @@ import numpy.typing as npt
 from stillflow.errors import StillflowError
 from stillflow.kernels.arrays import FloatArray
 from stillflow.kernels.cuda_device import CudaDevice
-from stillflow.kernels.cuda_source import BLOCK_CHANNELS
+from stillflow.kernels.cuda_source import BLOCK
 from stillflow.kernels.splat_reference import grid
 from stillflow.kernels.splat_source import DENOMINATORS_MOST, SplatSource, Window, check_window
 
@@ -40,11 +40,18 @@ class _Picture(ctypes.Structure):
     )
 
 
+class _Tile(ctypes.Structure):
+    """Tile of splat.cu."""
+
+    _fields_ = tuple((name, ctypes.c_int) for name in Window._fields)
+
+
 class _Values(ctypes.Structure):
     """Values of splat.cu."""
 
     _fields_ = (
-        ("channels", ctypes.c_int),
+        ("stride", ctypes.c_int),
+        ("outputs", ctypes.c_int),
         ("denominators", ctypes.c_int),
         ("ends", ctypes.c_int * DENOMINATORS_MOST),
     )
@@ -103,8 +110,11 @@ class CudaSplat:
         self.source = source
         self._device = device
         self._memory = _Memory(device)
-        self._values = self._memory.put("values", source.values)
-        self._throws: list[tuple[ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, float]] = []
+        channels = source.values.shape[2]
+        self._stride = channels + -channels % BLOCK
+        padded = np.pad(source.values, ((0, 0), (0, 0), (0, self._stride - channels)))
+        self._values = self._memory.put("values", padded)
+        self._throws = 0
         self._kept: list[DeviceArray] = []
         self._window = source.whole
 
@@ -117,7 +127,7 @@ class CudaSplat:
             throws: one or two pairs of a displacement, (h, w, 2) float32, and the share of its terms.
             window: what ``land`` writes; the whole picture without.
         """
-        self._throws, self._kept = [], []
+        self._throws, self._kept = 0, []
         self._window = check_window(self.source, window)
         if not 1 <= len(throws) <= 2:
             raise StillflowError("cannot throw", f"there are {len(throws)} throws", "pass one or two")
@@ -127,21 +137,25 @@ class CudaSplat:
         aimed = []
         for k, (displacement, share) in enumerate(throws):
             where = self._placed(displacement, (rows, columns, 2), f"displacement {k}", read=True)
-            aimed.append((where, *self._lists(k, where), float(share)))
-        self._throws = aimed
+            aimed.append((where, float(share)))
+        self._list(aimed)
+        self._throws = len(aimed)
 
-    def _lists(self, k: int, displacement: ctypes.c_void_p) -> tuple[ctypes.c_void_p, ctypes.c_void_p]:
-        """Which sources reach each pixel of the window: where lists start, and the lists, by ascending source."""
+    def _list(self, throws: list[tuple[ctypes.c_void_p, float]]) -> None:
+        """Find which sources reach each pixel of the window, by ascending source, and the factors of their terms."""
         device, memory, picture = self._device, self._memory, self._picture()
-        sources, cells = self.source.values.shape[0] * self.source.values.shape[1], self._cells
-        count, start = memory.get("count", 4 * cells), memory.get(f"start {k}", 4 * (cells + 1))
-        entries = memory.get(f"entries {k}", 4 * CORNERS * sources)
-        device.launch("sf_clear", cells, count, ctypes.c_int(cells))
-        device.launch("sf_count", sources, picture, displacement, count)
-        self._scan(count, cells, start, 0)
-        device.launch("sf_fill", sources, picture, displacement, start, count, entries)
-        device.launch("sf_sort", cells, start, ctypes.c_int(cells), entries)
-        return start, entries
+        sources = len(throws) * self.source.values.shape[0] * self.source.values.shape[1]
+        lists = len(throws) * self._cells
+        count, start = memory.get("count", 4 * lists), memory.get("start", 4 * (lists + 1))
+        entries = memory.get("entries", 4 * CORNERS * sources)
+        factors = memory.get("factors", 4 * CORNERS * sources)
+        (first, share), (second, rest) = (*throws, (ctypes.c_void_p(), 0.0))[:2]
+        device.launch("sf_clear", lists, count, ctypes.c_int(lists))
+        device.launch("sf_count", sources, picture, first, second, count)
+        self._scan(count, lists, start, 0)
+        device.launch("sf_fill", sources, picture, first, second, start, count, entries)
+        shared = first, ctypes.c_float(share), second, ctypes.c_float(rest)
+        device.launch("sf_sort", lists, picture, *shared, start, entries, factors)
 
     def _scan(self, numbers: ctypes.c_void_p, count: int, start: ctypes.c_void_p, level: int) -> None:
         """Sums before each number: those of runs first, by the same way, then within them."""
@@ -174,17 +188,13 @@ class CudaSplat:
         out = self._placed(warped, (outputs, *shape), "warped")
         mask = self._placed(landed, shape, "landed")
         ends = self.source.ends
-        values = _Values(
-            outputs + len(ends),
-            len(ends),
-            (ctypes.c_int * DENOMINATORS_MOST)(*ends),
+        values = _Values(self._stride, outputs, len(ends), (ctypes.c_int * DENOMINATORS_MOST)(*ends))
+        lists = (self._memory.get(name, 0) for name in ("start", "entries", "factors"))
+        items = shape[0] * -(-shape[1] // BLOCK) * -(-outputs // BLOCK)
+        throws, tile = ctypes.c_int(self._throws), _Tile(*window)
+        self._device.launch(
+            "sf_land", items, self._picture(), tile, values, throws, self._values, *lists, out, mask
         )
-        nothing = (ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p(), 0.0)
-        arguments: list[ctypes.c_void_p | ctypes.c_float] = []
-        for displacement, start, entries, share in (*self._throws, nothing)[:2]:
-            arguments += [displacement, start, entries, ctypes.c_float(share)]
-        items = self._cells * -(-outputs // BLOCK_CHANNELS)
-        self._device.launch("sf_land", items, self._picture(), values, self._values, *arguments, out, mask)
         return (
             self._fetched(out, (outputs, *shape)) if warped is None else warped,
             self._fetched(mask, shape) if landed is None else landed,
@@ -226,7 +236,7 @@ class CudaSplat:
 
     def close(self) -> None:
         """Give the device's memory back."""
-        self._throws, self._kept = [], []
+        self._throws, self._kept = 0, []
         self._memory.close()
 
 

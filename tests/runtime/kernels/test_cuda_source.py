@@ -8,7 +8,7 @@ import re
 import pytest
 
 from stillflow.errors import StillflowError
-from stillflow.kernels.cuda_source import BLOCK_CHANNELS, SOURCE, compile_kernels
+from stillflow.kernels.cuda_source import BLOCK, SOURCE, compile_kernels
 from stillflow.kernels.cuda_splat import _Picture, _Values
 from stillflow.kernels.splat_source import DENOMINATORS_MOST, LEAST_WEIGHT
 
@@ -45,7 +45,7 @@ def test_names_that_are_no_architecture_are_refused(architecture):
 
 def test_constants_and_shapes_are_those_of_the_source():
     text = SOURCE.read_text(encoding="utf-8")
-    assert f"#define BLOCK {BLOCK_CHANNELS}\n" in text
+    assert f"#define BLOCK {BLOCK}\n" in text
     assert f"#define DENOMINATORS_MOST {DENOMINATORS_MOST}\n" in text
     assert f"> {LEAST_WEIGHT:.0e}f".replace("e-08", "e-8") in text
     for structure, name in ((_Picture, "Picture"), (_Values, "Values")):

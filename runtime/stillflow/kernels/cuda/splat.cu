@@ -74,11 +74,22 @@ extern "C" __global__ void sf_clear(unsigned *numbers, int count) {
     numbers[i] = 0;
 }
 
-// How many sources reach each cell. A thread for each source.
-extern "C" __global__ void sf_count(Picture p, const float *displacement, unsigned *count) {
-    ITEM(source, (long long)p.rows * p.columns);
+// Lists of both throws lie behind each other: the cells of the first, then those of the second.
+__device__ inline long long cells_of(const Picture &p) { return (long long)(p.y1 - p.y0) * (p.x1 - p.x0); }
+
+__device__ inline const float *displacement_of(const float *first, const float *second, bool which) {
+    return which ? second : first;
+}
+
+// How many sources reach each cell. A thread for each source of each throw; a second displacement of null is one throw.
+extern "C" __global__ void sf_count(Picture p, const float *displacement0, const float *displacement1,
+                                    unsigned *count) {
+    const long long sources = (long long)p.rows * p.columns;
+    ITEM(i, displacement1 ? 2 * sources : sources);
+    const bool second = i >= sources;
     Landing at;
-    if (!land(p, displacement, (unsigned)source, at)) return;
+    if (!land(p, displacement_of(displacement0, displacement1, second), (unsigned)(i - second * sources), at)) return;
+    count += second * cells_of(p);
     for (int corner = 0; corner < 4; corner++) {
         const long long cell = cell_of(p, at, corner);
         if (cell >= 0) atomicAdd(count + cell, 1u);
@@ -107,15 +118,20 @@ extern "C" __global__ void sf_starts(const unsigned *numbers, int count, int run
     if (end == count) start[count] = sum;
 }
 
-// Put each source into the lists of its cells, in any order. Counts go down to 0 again. A thread for each source.
-extern "C" __global__ void sf_fill(Picture p, const float *displacement, const unsigned *start, unsigned *count,
-                                   unsigned *entries) {
-    ITEM(source, (long long)p.rows * p.columns);
+// Put each source into the lists of its cells, in any order. Counts go down to 0 again. Threads as for sf_count.
+extern "C" __global__ void sf_fill(Picture p, const float *displacement0, const float *displacement1,
+                                   const unsigned *start, unsigned *count, unsigned *entries) {
+    const long long sources = (long long)p.rows * p.columns;
+    ITEM(i, displacement1 ? 2 * sources : sources);
+    const bool second = i >= sources;
+    const unsigned source = (unsigned)(i - second * sources);
     Landing at;
-    if (!land(p, displacement, (unsigned)source, at)) return;
+    if (!land(p, displacement_of(displacement0, displacement1, second), source, at)) return;
+    start += second * cells_of(p);
+    count += second * cells_of(p);
     for (int corner = 0; corner < 4; corner++) {
         const long long cell = cell_of(p, at, corner);
-        if (cell >= 0) entries[start[cell] + atomicSub(count + cell, 1u) - 1] = (unsigned)source;
+        if (cell >= 0) entries[start[cell] + atomicSub(count + cell, 1u) - 1] = source;
     }
 }
 
@@ -131,83 +147,143 @@ __device__ inline void sink(unsigned *list, unsigned k, unsigned n) {
     list[k] = entry;
 }
 
-// Sort each cell's list. A thread for each cell. Four or five are the rule; a whole picture thrown onto one pixel
-// must end all the same, so long lists are sorted in n log n.
-extern "C" __global__ void sf_sort(const unsigned *start, int cells, unsigned *entries) {
-    ITEM(cell, cells);
-    unsigned *list = entries + start[cell];
-    const unsigned n = start[cell + 1] - start[cell];
-    if (n <= 16) {
+__device__ inline void in_order(unsigned &a, unsigned &b) {
+    const unsigned least = a < b ? a : b;
+    b = a < b ? b : a;
+    a = least;
+}
+
+// Sort a list. Up to four, the rule, in registers; a whole picture thrown onto one pixel must end all the same, so
+// long lists take n log n.
+__device__ inline void sort(unsigned *list, unsigned n) {
+    if (n < 2) return;
+    if (n <= 4) {
+        unsigned a = list[0], b = list[1], c = n > 2 ? list[2] : ~0u, d = n > 3 ? list[3] : ~0u;
+        in_order(a, b);
+        in_order(c, d);
+        in_order(a, c);
+        in_order(b, d);
+        in_order(b, c);
+        list[0] = a;
+        list[1] = b;
+        if (n > 2) list[2] = c;
+        if (n > 3) list[3] = d;
+    } else if (n <= 16) {
         for (unsigned k = 1; k < n; k++) {
             const unsigned entry = list[k];
             unsigned at = k;
             for (; at > 0 && list[at - 1] > entry; at--) list[at] = list[at - 1];
             list[at] = entry;
         }
-        return;
-    }
-    for (unsigned k = n / 2; k-- > 0;) sink(list, k, n);
-    for (unsigned last = n - 1; last > 0; last--) {
-        const unsigned largest = list[0];
-        list[0] = list[last];
-        list[last] = largest;
-        sink(list, 0, last);
+    } else {
+        for (unsigned k = n / 2; k-- > 0;) sink(list, k, n);
+        for (unsigned last = n - 1; last > 0; last--) {
+            const unsigned largest = list[0];
+            list[0] = list[last];
+            list[last] = largest;
+            sink(list, 0, last);
+        }
     }
 }
 
-// Channels of one thread: 32 bytes, as much as memory is read by.
-#define BLOCK 8
+// Sort each cell's list, and write beside each source the factor of its term, so that sf_land, whose threads are 16
+// times as many, need not find it again. A thread for each cell of each throw.
+extern "C" __global__ void sf_sort(Picture p, const float *displacement0, float share0, const float *displacement1,
+                                   float share1, const unsigned *start, unsigned *entries, float *factors) {
+    const long long cells = cells_of(p);
+    ITEM(i, displacement1 ? 2 * cells : cells);
+    const bool second = i >= cells;
+    const unsigned begin = start[i], end = start[i + 1], width = (unsigned)(p.x1 - p.x0);
+    if (begin == end) return;
+    sort(entries + begin, end - begin);
+    const unsigned cell = (unsigned)(i - second * cells);
+    const int y = p.y0 + (int)(cell / width), x = p.x0 + (int)(cell % width);
+    const float *displacement = displacement_of(displacement0, displacement1, second);
+    const float share = second ? share1 : share0;
+    for (unsigned e = begin; e < end; e++) {
+        Landing at = {};
+        land(p, displacement, entries[e], at);
+        const float wx = at.x == x ? 1.0f - at.fx : at.fx, wy = at.y == y ? 1.0f - at.fy : at.fy;
+        factors[e] = wx * (wy * share);
+    }
+}
+
+// Channels of one thread, read and written 16 bytes at a time, and the pixels beside each other that it adds up.
+#define BLOCK 4
 #define DENOMINATORS_MOST 4
 
-// What is thrown, and by which weights it is divided: see sf_splat of stillflow.h.
+struct alignas(16) Block {
+    float at[BLOCK];
+};
+
+// What is thrown, and by which weights it is divided: see sf_splat of stillflow.h. Sources lie ``stride`` numbers
+// apart, a multiple of BLOCK.
 struct Values {
-    int channels, denominators, ends[DENOMINATORS_MOST];
+    int stride, outputs, denominators, ends[DENOMINATORS_MOST];
+};
+
+// The part of the window that is written.
+struct Tile {
+    int y0, y1, x0, x1;
 };
 
 struct Sums {
     float channel[BLOCK], weight[DENOMINATORS_MOST];
 };
 
-__device__ inline void add(const Picture &p, const Values &v, const float *values, const float *displacement,
-                           const unsigned *start, const unsigned *entries, float share, long long cell, int first,
-                           int outputs, Sums &sums) {
-    const int width = p.x1 - p.x0, y = p.y0 + (int)(cell / width), x = p.x0 + (int)(cell % width);
-    for (unsigned e = start[cell]; e < start[cell + 1]; e++) {
-        const unsigned source = entries[e];
-        Landing at;
-        if (!land(p, displacement, source, at)) continue;
-        const float wx = at.x == x ? 1.0f - at.fx : at.fx, wy = at.y == y ? 1.0f - at.fy : at.fy;
-        const float k = wx * (wy * share);
+__device__ inline void add(const Values &v, const float *__restrict__ values, const unsigned *__restrict__ entries,
+                           const float *__restrict__ factors, unsigned begin, unsigned end, int first, Sums &sums) {
+    for (unsigned e = begin; e < end; e++) {
+        const float k = factors[e];
+        const float *from = values + (size_t)entries[e] * (size_t)v.stride;
+        const Block block = *(const Block *)(from + first);
         if (k == 0) continue;
-        const float *from = values + (size_t)source * (size_t)v.channels;
-        for (int c = 0; c < BLOCK; c++)
-            if (first + c < outputs) sums.channel[c] += from[first + c] * k;
+        for (int c = 0; c < BLOCK; c++) sums.channel[c] += block.at[c] * k;
         for (int g = 0; g < DENOMINATORS_MOST; g++)
-            if (g < v.denominators) sums.weight[g] += from[outputs + g] * k;
+            if (g < v.denominators) sums.weight[g] += from[v.outputs + g] * k;
     }
 }
 
-// Add up both throws and divide. A thread for 8 channels of a pixel; pixels are next to each other, so that what is
-// written is too. out is (channels - denominators, cells), landed (cells); there is one denominator at least. A second
-// displacement of null is one throw.
-extern "C" __global__ void sf_land(Picture p, Values v, const float *values, const float *displacement0,
-                                   const unsigned *start0, const unsigned *entries0, float share0,
-                                   const float *displacement1, const unsigned *start1, const unsigned *entries1,
-                                   float share1, float *out, float *landed) {
-    const long long cells = (long long)(p.y1 - p.y0) * (p.x1 - p.x0);
-    const int outputs = v.channels - v.denominators, blocks = (outputs + BLOCK - 1) / BLOCK;
-    ITEM(i, cells * blocks);
-    const long long cell = i % cells;
-    const int first = (int)(i / cells) * BLOCK;
-    Sums sums = {};
-    if (share0 != 0) add(p, v, values, displacement0, start0, entries0, share0, cell, first, outputs, sums);
-    if (displacement1 && share1 != 0)
-        add(p, v, values, displacement1, start1, entries1, share1, cell, first, outputs, sums);
-    for (int c = 0; c < BLOCK && first + c < outputs; c++) {
-        float weight = 1;
-        for (int g = v.denominators - 1; g >= 0; g--)
-            if (first + c < v.ends[g]) weight = sums.weight[g] > 1e-8f ? sums.weight[g] : 1e-8f;
-        out[(long long)(first + c) * cells + cell] = sums.channel[c] / weight;
+// Add up both throws and divide. A thread for 4 channels of 4 pixels of a row; threads next to each other take the next
+// channels of the same pixels, so that a source is read as it lies, and write 16 bytes of each plane. out is (outputs,
+// rows, columns) of the tile, landed (rows, columns); there is one denominator at least.
+extern "C" __global__ void sf_land(Picture p, Tile t, Values v, int throws, const float *values,
+                                   const unsigned *start, const unsigned *entries, const float *factors, float *out,
+                                   float *landed) {
+    const int rows = t.y1 - t.y0, columns = t.x1 - t.x0;
+    const unsigned lanes = (unsigned)(v.outputs + BLOCK - 1) / BLOCK, groups = (unsigned)(columns + BLOCK - 1) / BLOCK;
+    ITEM(i, (long long)rows * groups * lanes);
+    // Below 2^32: the output of so many threads would take 256 GB.
+    const unsigned lane = (unsigned)i % lanes, group = (unsigned)i / lanes;
+    const int first = (int)lane * BLOCK, row = (int)(group / groups), column = (int)(group % groups) * BLOCK;
+    const int cells = (int)cells_of(p), at = row * columns + column;
+    const int cell = (t.y0 - p.y0 + row) * (p.x1 - p.x0) + (t.x0 - p.x0 + column);
+    const int count = columns - column < BLOCK ? columns - column : BLOCK;
+    Block results[BLOCK];
+    for (int n = 0; n < BLOCK; n++) {
+        Sums sums = {};
+        if (n < count) {
+            for (int k = 0; k < throws; k++) {
+                const unsigned *list = start + (size_t)k * cells + cell + n;
+                add(v, values, entries, factors, list[0], list[1], first, sums);
+            }
+            if (lane == 0) landed[at + n] = sums.weight[0] != 0 ? 1.0f : 0.0f;
+        }
+        for (int c = 0; c < BLOCK; c++) {
+            float weight = 1;
+            for (int g = DENOMINATORS_MOST - 1; g >= 0; g--)
+                if (g < v.denominators && first + c < v.ends[g]) weight = sums.weight[g] > 1e-8f ? sums.weight[g] : 1e-8f;
+            results[c].at[n] = sums.channel[c] / weight;
+        }
     }
-    if (first == 0) landed[cell] = sums.weight[0] != 0 ? 1.0f : 0.0f;
+    for (int c = 0; c < BLOCK; c++) {
+        if (first + c >= v.outputs) break;
+        float *to = out + (size_t)(first + c) * rows * columns + at;
+        if (count == BLOCK && ((size_t)to & (sizeof(Block) - 1)) == 0) {
+            *(Block *)to = results[c];
+        } else {
+            for (int n = 0; n < BLOCK; n++)
+                if (n < count) to[n] = results[c].at[n];
+        }
+    }
 }
