@@ -27,7 +27,7 @@ from stillflow.photo import Photo
 from stillflow.player import Player, usable_cores
 from stillflow.scene import Scene
 from stillflow.video import open_sink, record
-from stillflow.video.packets import X264_OPTIONS
+from stillflow.video.encoders import X264_OPTIONS
 from stillflow_bench.photos import SIZES, falling_column, of_size, sample_photos
 from stillflow_bench.report import Row
 

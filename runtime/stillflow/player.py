@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Generator
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,30 @@ class PlayableScene(Protocol):
         """Render rows y0..y1-1 of the frame at time t (in frames) into out, (y1 - y0, W, 3) uint8."""
 
 
+@runtime_checkable
+class BufferedScene(PlayableScene, Protocol):
+    """A scene that brings the arrays for its frames, because it fills some faster than others."""
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Shape of a frame, uint8; not (H, W, 3) where frames are NV12."""
+
+    @property
+    def threads(self) -> int:
+        """Threads that keep it busy. They wait most of the time, so the cores do not bound them."""
+
+    def frame_buffer(self) -> ByteArray:
+        """A new array of ``frame_shape`` that frames arrive in without a detour; whoever holds it owns it."""
+
+
+@runtime_checkable
+class Nv12Scene(PlayableScene, Protocol):
+    """A scene that also gives its frames as NV12, in less time than they would take to convert."""
+
+    def nv12(self) -> PlayableScene:
+        """The same loop with NV12 frames."""
+
+
 def usable_cores() -> int:
     """Return how many cores this process may run on (a container or taskset may allow fewer than exist)."""
     if hasattr(os, "sched_getaffinity"):
@@ -59,7 +83,8 @@ class Player:
 
     Args:
         scene: what renders the frames.
-        lanes: threads that render, each a frame of its own; None means one a usable core, at most 8.
+        lanes: threads that render, each a frame of its own; None means one a usable core, at most 8, and no
+            fewer than a ``BufferedScene`` asks for.
         queue: frames that may be computed and not yet consumed, at least as many as lanes; this
             bounds the memory to (queue + 1) frames.
 
@@ -71,7 +96,8 @@ class Player:
         if (lanes is not None and lanes < 1) or queue < 1:
             raise ValueError(f"lanes and queue must be at least 1, not {lanes} and {queue}")
         self.scene = scene
-        wanted = lanes if lanes is not None else min(usable_cores(), MAX_LANES)
+        busy = scene.threads if isinstance(scene, BufferedScene) else 1
+        wanted = lanes if lanes is not None else max(busy, min(usable_cores(), MAX_LANES))
         self.lanes = max(1, min(wanted, scene.frames))
         self.queue = max(queue, self.lanes)
 
@@ -83,13 +109,14 @@ class Player:
                 the next one is asked for. Saves the page faults of a fresh array a frame.
 
         Yields:
-            The frame's index 0..N-1 and the frame, (H, W, 3) uint8. Without ``reuse`` the consumer
-            owns the array.
+            The frame's index 0..N-1 and the frame, (H, W, 3) uint8 or as the scene's ``frame_shape`` says.
+            Without ``reuse`` the consumer owns the array.
 
         Raises:
             Exception: whatever a lane raised; frames before the failed one are delivered first.
         """
-        pool = _Pool((self.scene.height, self.scene.width, 3))
+        # A consumer may keep every frame it owns; what a scene brings is too dear for that.
+        pool = _Pool(self.scene, own=reuse)
         last: ByteArray | None = None
         for index, frame in _play(self, pool, lambda _, frame: frame):
             if reuse and last is not None:
@@ -106,7 +133,7 @@ class Player:
         Args:
             finish: called from several threads at once; must not keep the frame, its buffer is reused.
         """
-        pool = _Pool((self.scene.height, self.scene.width, 3))
+        pool = _Pool(self.scene, own=True)
 
         def finish_and_free(index: int, frame: ByteArray) -> T:
             try:
@@ -118,18 +145,30 @@ class Player:
 
 
 class _Pool:
-    """Frame buffers that nobody holds at the moment."""
+    """Frame buffers that nobody holds at the moment.
 
-    def __init__(self, shape: tuple[int, int, int]) -> None:
-        self._shape = shape
+    Args:
+        scene: whose frames they are for.
+        own: take new ones from the scene, where it brings some.
+    """
+
+    def __init__(self, scene: PlayableScene, *, own: bool) -> None:
         self._free: list[ByteArray] = []
+        self._shape: tuple[int, ...] = (scene.height, scene.width, 3)
+        self._make: Callable[[], ByteArray] = self._plain
+        if isinstance(scene, BufferedScene):
+            self._shape = scene.frame_shape
+            self._make = scene.frame_buffer if own else self._plain
+
+    def _plain(self) -> ByteArray:
+        return np.empty(self._shape, np.uint8)
 
     def take(self) -> ByteArray:
         # list.pop and list.append are atomic, so lanes need no lock of their own here.
         try:
             return self._free.pop()
         except IndexError:
-            return np.empty(self._shape, np.uint8)
+            return self._make()
 
     def give(self, buffer: ByteArray) -> None:
         self._free.append(buffer)

@@ -65,9 +65,74 @@ def video_frame(frame: ByteArray, matte: ByteArray | None = None) -> av.VideoFra
         A frame that owns its memory.
     """
     height, width = frame.shape[:2]
-    video = av.VideoFrame(width, height, "yuv420p" if matte is None else "yuva420p")
+    video = _tagged(width, height, "yuv420p" if matte is None else "yuva420p")
+    ycc, chroma = _converted(frame)
+    cv2.extractChannel(ycc[:height, :width], 0, _samples(video, 0))
+    cv2.extractChannel(chroma, 1, _samples(video, 1))
+    cv2.extractChannel(chroma, 2, _samples(video, 2))
+    if matte is not None:
+        _samples(video, 3)[:] = matte
+    return video
+
+
+def nv12(frame: ByteArray, out: ByteArray | None = None) -> ByteArray:
+    """Convert a picture to NV12, the layout of hardware encoders: all luma, then Cb and Cr side by side.
+
+    Args:
+        frame: (H, W, 3) uint8 RGB; an odd size is padded to the next even one.
+        out: array of the shape ``nv12_shape`` says, written to; None makes a new one.
+
+    Returns:
+        (3 H' / 2, W') uint8: H' rows of luma, then H' / 2 rows of Cb, Cr, Cb, Cr...
+    """
+    shape = nv12_shape(*frame.shape[:2])
+    out = np.empty(shape, np.uint8) if out is None else out
+    if out.shape != shape:
+        raise ValueError(f"an NV12 frame of this picture has the shape {shape}, not {out.shape}")
+    ycc, chroma = _converted(frame)
+    rows, columns = ycc.shape[:2]
+    cv2.extractChannel(ycc, 0, out[:rows])
+    cv2.mixChannels([chroma], [out[rows:].reshape(rows // 2, columns // 2, 2)], [1, 0, 2, 1])
+    return out
+
+
+def nv12_shape(height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of the NV12 frame of a picture, in bytes; odd sizes are padded to even ones."""
+    return (height + height % 2) * 3 // 2, width + width % 2
+
+
+def nv12_video_frame(frame: ByteArray) -> av.VideoFrame:
+    """Copy an NV12 frame into one of the encoder's, tagged BT.709 limited range.
+
+    Args:
+        frame: (3 H / 2, W) uint8, H and W even, as ``nv12`` makes it.
+
+    Returns:
+        A frame that owns its memory.
+    """
+    height, width = frame.shape[0] * 2 // 3, frame.shape[1]
+    video = _tagged(width, height, "nv12")
+    for plane, rows in enumerate((frame[:height], frame[height:])):
+        memory = video.planes[plane]
+        lines = np.frombuffer(memoryview(memory), np.uint8)[: len(rows) * memory.line_size]
+        lines.reshape(len(rows), memory.line_size)[:, :width] = rows
+    return video
+
+
+def _tagged(width: int, height: int, pixels: str) -> av.VideoFrame:
+    """A new video frame that says what its samples mean."""
+    video = av.VideoFrame(width, height, pixels)
     video.colorspace = Colorspace.ITU709
     video.color_range = ColorRange.MPEG
+    return video
+
+
+def _converted(frame: ByteArray) -> tuple[ByteArray, ByteArray]:
+    """Y'CbCr of a picture padded to even size, and its second and third channel at half size.
+
+    Returns:
+        (H', W', 3) and (H' / 2, W' / 2, 3) uint8; both are this thread's scratch.
+    """
     even = padded_to_even(frame)
     ycc, right, left = _SCRATCH.arrays(even.shape[0], even.shape[1])
     cv2.transform(even, RGB_TO_YCBCR, ycc)
@@ -78,13 +143,7 @@ def video_frame(frame: ByteArray, matte: ByteArray | None = None) -> av.VideoFra
         cv2.resize(ycc[:, 1:-1], (half_width - 1, half_height), left[:, 1:], interpolation=cv2.INTER_AREA)
     edge = ycc[:, 0].astype(np.uint16)  # beyond the left border its column is repeated
     left[:, 0] = (edge[0::2] + edge[1::2] + 1) >> 1
-    chroma = cv2.addWeighted(right, 0.5, left, 0.5, 0.0, right)
-    cv2.extractChannel(ycc[:height, :width], 0, _samples(video, 0))
-    cv2.extractChannel(chroma, 1, _samples(video, 1))
-    cv2.extractChannel(chroma, 2, _samples(video, 2))
-    if matte is not None:
-        _samples(video, 3)[:] = matte
-    return video
+    return ycc, np.asarray(cv2.addWeighted(right, 0.5, left, 0.5, 0.0, right), np.uint8)
 
 
 class _Scratch(threading.local):

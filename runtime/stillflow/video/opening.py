@@ -13,6 +13,7 @@ import numpy.typing as npt
 from stillflow.errors import StillflowError
 from stillflow.video.apng import ApngSink
 from stillflow.video.destination import open_destination
+from stillflow.video.encoders import Chosen, check_choice, choose_encoder
 from stillflow.video.gif import GifSink
 from stillflow.video.packets import MatteProvider, PacketSink
 from stillflow.video.raw import RawSink
@@ -103,6 +104,8 @@ def open_sink(
     format: str | None = None,
     loops: int = 1,
     matte: ByteArray | MatteProvider | None = None,
+    encoder: str = "software",
+    device: int = 0,
 ) -> Sink:
     """Open an output for the frames of one loop. It appears under its name when the sink is closed.
 
@@ -116,14 +119,19 @@ def open_sink(
             it once and is shown for ever with 1, and that many times with more.
         matte: (H, W) uint8 alpha of the moving layer, or a function that returns it for a frame's
             index (called from several threads); webm only.
+        encoder: who encodes mp4: "software", "nvenc", or "auto" for NVENC where it works; the sink's ``encoder``
+            says who does.
+        device: index of the GPU that encodes.
 
     Raises:
-        StillflowError: unknown format, impossible size or option, or a place that cannot be written.
+        StillflowError: unknown format, impossible size or option, NVENC was asked for and does not work, or a
+            place that cannot be written.
     """
     name = os.fspath(path)
     kind = format_of(name, format)
     rate = frame_rate(fps)
     _check(name, kind, (width, height), loops=loops, alpha=matte is not None)
+    chosen = _encoder(name, kind, encoder, (width, height), device)
     if kind == "png":
         place, pattern = sequence_destination(name)
         return SequenceSink(place, pattern, width=width, height=height, loops=loops)
@@ -146,6 +154,7 @@ def open_sink(
             rate=rate,
             loops=loops,
             matte=_provider(matte, height, width),
+            chosen=chosen,
         )
     except BaseException:
         destination.abort()
@@ -170,6 +179,20 @@ def _check(name: str, kind: str, size: tuple[int, int], *, loops: int, alpha: bo
             f"{kind} allows at most {limit} on a side",
             f"make it smaller with --size {limit}, or choose another format",
         )
+
+
+def _encoder(name: str, kind: str, asked: str, size: tuple[int, int], device: int) -> Chosen | None:
+    """Choose who encodes; None where the format leaves no choice."""
+    check_choice(asked)
+    if kind == "mp4":
+        return choose_encoder(asked, size[0] + size[0] % 2, size[1] + size[1] % 2, device=device)
+    if asked == "nvenc":
+        raise StillflowError(
+            f"cannot write {name} with NVENC",
+            f"it encodes mp4, not {kind}",
+            "leave --encoder out, or write a .mp4",
+        )
+    return None
 
 
 def _provider(matte: ByteArray | MatteProvider | None, height: int, width: int) -> MatteProvider | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 
-from stillflow.player import PlayableScene, Player
+from stillflow.player import Nv12Scene, PlayableScene, Player
 from stillflow.video.sink import Sink
 
 
@@ -22,7 +22,7 @@ def record(
 
     The player's lanes render and prepare (convert, compress) frames; this thread feeds the encoder,
     which has threads of its own. After any exception, Ctrl-C included, the sink is aborted: nothing
-    half-made stays behind.
+    half-made stays behind. A scene that makes NV12 frames by itself is asked for those where the sink takes them.
 
     Args:
         scene: what renders the frames, of the size the sink was opened for.
@@ -37,8 +37,9 @@ def record(
     Raises:
         StillflowError: the output cannot be written.
     """
+    played = scene.nv12() if sink.takes_nv12 and isinstance(scene, Nv12Scene) else scene
     with sink:
-        frames = Player(scene, lanes=lanes, queue=queue).each(sink.prepare)
+        frames = Player(played, lanes=lanes, queue=queue).each(sink.prepare)
         with closing(frames):
             for index, prepared in frames:
                 sink.put(prepared)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stillflow.video.colour import nv12_shape
 from stillflow.video.destination import Destination
 
 ByteArray = npt.NDArray[np.uint8]
@@ -29,6 +30,15 @@ class Sink(ABC):
         height: rows of a frame.
     """
 
+    takes_nv12 = False
+    """Whether frames may also come as NV12, (3 H' / 2, W') uint8 (``stillflow.video.colour.nv12``)."""
+
+    encoder = ""
+    """FFmpeg's name of what encodes; "" where that is no choice."""
+
+    encoder_why = ""
+    """Why it is not the one that ``auto`` tries first; "" where it is, or was asked for."""
+
     def __init__(self, destination: Destination, width: int, height: int) -> None:
         self.destination = destination
         self.width = width
@@ -42,7 +52,7 @@ class Sink(ABC):
         """Take the next frame. It may be overwritten as soon as this returns.
 
         Args:
-            frame: (height, width, 3) uint8 RGB.
+            frame: (height, width, 3) uint8 RGB, or NV12 where ``takes_nv12`` says so.
 
         Raises:
             StillflowError: the output cannot be written (disk full, reader gone).
@@ -55,12 +65,15 @@ class Sink(ABC):
         Args:
             index: the frame's number from 0. Frame 0 must be prepared before any other begins: a
                 palette and difference frames start from it.
-            frame: (height, width, 3) uint8 RGB; not kept.
+            frame: (height, width, 3) uint8 RGB, or NV12 where ``takes_nv12`` says so; not kept.
 
         Raises:
             ValueError: the frame has another size or type.
         """
-        if frame.shape != (self.height, self.width, 3) or frame.dtype != np.uint8:
+        fits = frame.shape == (self.height, self.width, 3) or (
+            self.takes_nv12 and frame.shape == nv12_shape(self.height, self.width)
+        )
+        if not fits or frame.dtype != np.uint8:
             raise ValueError(
                 f"a frame of shape {frame.shape} {frame.dtype} does not fit "
                 f"({self.height}, {self.width}, 3) uint8"

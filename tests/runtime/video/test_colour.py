@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stillflow.video.colour import padded_to_even, video_frame
+from stillflow.video.colour import nv12, nv12_shape, nv12_video_frame, padded_to_even, video_frame
 
 
 def exact(rgb: np.ndarray) -> np.ndarray:
@@ -70,3 +70,29 @@ def test_padding_repeats_the_edge() -> None:
     assert (padded[:3, 3] == picture[:, 2]).all() and (padded[3, :3] == picture[2]).all()
     even = np.zeros((2, 4, 3), np.uint8)
     assert padded_to_even(even) is even
+
+
+@pytest.mark.parametrize(("height", "width"), [(2, 2), (20, 34), (21, 33), (1, 1), (17, 16)])
+def test_nv12_holds_the_same_samples(height: int, width: int) -> None:
+    rgb = np.random.default_rng(height + width).integers(0, 256, (height, width, 3), np.uint8)
+    even = padded_to_even(rgb)
+    rows, columns = even.shape[:2]
+    luma, cb, cr = planes(video_frame(even), columns, rows)
+    found = nv12(rgb)
+    assert found.shape == nv12_shape(height, width) == (rows * 3 // 2, columns)
+    assert (found[:rows] == luma).all()
+    chroma = found[rows:].reshape(rows // 2, columns // 2, 2)
+    assert (chroma[..., 0] == cb).all() and (chroma[..., 1] == cr).all()
+    assert nv12(rgb, found) is found
+    with pytest.raises(ValueError, match="shape"):
+        nv12(rgb, np.empty((1, 1), np.uint8))
+
+
+@pytest.mark.parametrize(("height", "width"), [(2, 2), (20, 34), (64, 100)])
+def test_nv12_video_frame_is_a_copy(height: int, width: int) -> None:
+    made = nv12(np.random.default_rng(3).integers(0, 256, (height, width, 3), np.uint8))
+    frame = nv12_video_frame(made)
+    kept = made.copy()
+    made[:] = 0
+    assert (frame.format.name, frame.width, frame.height) == ("nv12", width, height)
+    assert (frame.to_ndarray() == kept).all()
