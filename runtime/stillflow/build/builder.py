@@ -18,13 +18,14 @@ from stillflow.build.adapter import Library, Progress, find_module
 from stillflow.build.cache import DamagedError, EngineCache
 from stillflow.build.entry import LAYERS_FILE, MAX_ENGINE_BYTES, Entry, Parts, Target, differences
 from stillflow.build.files import read_trusted, refusals, replace_private, write_private
-from stillflow.gpu.description import Gpu, find_gpu
 from stillflow.build.plan import EnginePlan, choose_library, plan_engines
 from stillflow.build.process import BuildError, run_child, shown
 from stillflow.build.profile import Profile
 from stillflow.build.request import Request
 from stillflow.bundle import Bundle
 from stillflow.errors import StillflowError
+from stillflow.gpu.description import Gpu, find_gpu
+from stillflow.gpu.trouble import LostDeviceError, OutOfMemoryError
 
 NOT_RUN = "no CUDA device"
 
@@ -81,6 +82,7 @@ def build_engines(
     graphs: Sequence[str] = (),
     cache: EngineCache | None = None,
     orders: Orders = Orders(),
+    device: int = 0,
 ) -> list[Engine]:
     """Make sure that the cache holds the engines of a bundle for a device.
 
@@ -92,6 +94,7 @@ def build_engines(
         graphs: names; none given: all.
         cache: None: the user's.
         orders: see there.
+        device: index of the GPU to build on, as CUDA counts them.
 
     Returns:
         One Engine a graph, in the order of the bundle.
@@ -109,7 +112,7 @@ def build_engines(
         )
     plans = plan_engines(bundle, profile, name, precision=precision, graphs=graphs)
     try:
-        opened, gpu = Library.open(name), find_gpu()
+        opened, gpu = Library.open(name), find_gpu(device)
     except StillflowError as error:
         others = [other for other in profile.libraries if other != name and find_module(other) is not None]
         if library is not None or not others:
@@ -118,7 +121,8 @@ def build_engines(
         raise StillflowError(error.what, error.why, fix) from error
     target = target_for(profile, opened, gpu)
     cache = cache or EngineCache()
-    return [_built(bundle, profile, plan, opened, target, gpu, cache, orders) for plan in plans]
+    place = _Place(opened, target, gpu, device)
+    return [_built(bundle, profile, plan, place, cache, orders) for plan in plans]
 
 
 def target_for(profile: Profile, library: Library, gpu: Gpu | None) -> Target:
@@ -156,22 +160,26 @@ def _elsewhere(profile: Profile) -> str:
     )
 
 
+@dataclass(frozen=True)
+class _Place:
+    """What builds, what for, and where: the GPU at hand, None where there is none, and its index."""
+
+    library: Library
+    target: Target
+    gpu: Gpu | None
+    device: int
+
+
 def _built(
-    bundle: Bundle,
-    profile: Profile,
-    plan: EnginePlan,
-    library: Library,
-    target: Target,
-    gpu: Gpu | None,
-    cache: EngineCache,
-    orders: Orders,
+    bundle: Bundle, profile: Profile, plan: EnginePlan, place: _Place, cache: EngineCache, orders: Orders
 ) -> Engine:
+    gpu = place.gpu
     parts = Parts(
         onnx_sha256=plan.onnx_sha256,
-        builder=cast("Literal['tensorrt', 'tensorrt_rtx']", library.name),
-        builder_version=library.version,
+        builder=cast("Literal['tensorrt', 'tensorrt_rtx']", place.library.name),
+        builder_version=place.library.version,
         settings=plan.settings,
-        target=target,
+        target=place.target,
     )
     label = f"{plan.graph} {plan.precision} for {profile.name}"
 
@@ -185,10 +193,10 @@ def _built(
         entry = None if orders.force else _found(cache, parts, label, orders)
         cached = entry is not None
         if entry is None:
-            entry = _build(bundle, profile, plan, parts, cache, orders, label)
+            entry = _build(bundle, profile, plan, parts, cache, orders, label, place.device)
         gate = cache.gate(parts.key)
         if gate is None or _open(gate, gpu):
-            gate = run_gate(bundle, plan, parts, gpu)
+            gate = run_gate(bundle, plan, parts, gpu, place.device)
             cache.set_gate(parts.key, gate)
     return Engine(plan, entry, cache.engines / parts.key, cached, gate, plan.notes)
 
@@ -240,6 +248,7 @@ def _build(
     cache: EngineCache,
     orders: Orders,
     label: str,
+    device: int,
 ) -> Entry:
     name = f"{plan.graph}-{plan.precision}.engine"
     shared = cache.folder("timing") / f"{_timing_key(parts)}.cache"
@@ -265,7 +274,11 @@ def _build(
         begun = time.monotonic()
         try:
             result = run_child(
-                part / "request.json", plan.graph, timeout=orders.timeout, progress=orders.progress
+                part / "request.json",
+                plan.graph,
+                timeout=orders.timeout,
+                progress=orders.progress,
+                device=device,
             )
         except BuildError as error:
             raise _with_command(error, cache, parts.key, part) from error
@@ -315,7 +328,9 @@ def _with_command(error: BuildError, cache: EngineCache, key: str, part: Path) -
     return StillflowError(error.what, error.why, fix)
 
 
-def run_gate(bundle: Bundle, plan: EnginePlan, parts: Parts, gpu: Gpu | None) -> dict[str, object]:
+def run_gate(
+    bundle: Bundle, plan: EnginePlan, parts: Parts, gpu: Gpu | None, device: int = 0
+) -> dict[str, object]:
     """Run gate C, engine against ONNX by the bundle's test vectors, where the engine's device is at hand.
 
     Returns:
@@ -326,7 +341,11 @@ def run_gate(bundle: Bundle, plan: EnginePlan, parts: Parts, gpu: Gpu | None) ->
         return {"state": "not run", "why": why}
     from stillflow.bundle.gate_c import gate_c
 
-    receipt = gate_c(bundle, plan.graph, parts.builder, plan.precision, tf32=plan.settings.tf32)
+    place, tf32 = f"cuda:{device}", plan.settings.tf32
+    try:
+        receipt = gate_c(bundle, plan.graph, parts.builder, plan.precision, device=place, tf32=tf32)
+    except (OutOfMemoryError, LostDeviceError) as error:
+        return {"state": "not run", "why": f"{error.what}: {error.why}"}
     return {"state": "passed" if receipt["passed"] else "failed", "why": receipt["why"], "receipt": receipt}
 
 

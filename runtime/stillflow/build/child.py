@@ -22,10 +22,10 @@ import msgspec
 
 from stillflow.build.adapter import Library
 from stillflow.build.files import refusals, write_private
-from stillflow.gpu.description import find_gpu
 from stillflow.build.layers import check_precision, describe
 from stillflow.build.request import Failure, Request, Result
 from stillflow.errors import StillflowError
+from stillflow.gpu.description import find_gpu
 
 _PR_SET_PDEATHSIG = 1  # sys/prctl.h
 _PROGRESS_SECONDS = 0.1

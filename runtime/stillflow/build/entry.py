@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from stillflow.gpu.description import Gpu
 from stillflow.build.request import Settings
 from stillflow.bundle.manifest import END, Name, Sha256
+from stillflow.gpu.description import Gpu
 
 ENTRY_FILE = "entry.json"
 LAYERS_FILE = "layers.json"

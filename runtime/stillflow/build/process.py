@@ -56,7 +56,23 @@ def shown(request: Path) -> str:
     return shlex.join(command_for(request))
 
 
-def run_child(request: Path, graph: str, *, timeout: float | None, progress: Progress) -> Result:
+def environment_for(device: int) -> dict[str, str]:
+    """The environment in which a child sees one GPU alone, as its first: builders take the first one they see.
+
+    Args:
+        device: its index, as CUDA counts the GPUs here.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if device == 0:  # it is the first already
+        return dict(os.environ)
+    names = [] if visible is None else [name.strip() for name in visible.split(",")]
+    chosen = names[device] if device < len(names) else str(device)
+    return {**os.environ, "CUDA_VISIBLE_DEVICES": chosen}
+
+
+def run_child(
+    request: Path, graph: str, *, timeout: float | None, progress: Progress, device: int = 0
+) -> Result:
     """Build what a request asks for, in a process of its own.
 
     Args:
@@ -64,6 +80,7 @@ def run_child(request: Path, graph: str, *, timeout: float | None, progress: Pro
         graph: name, for messages.
         timeout: seconds after which it is ended; None: as long as it takes.
         progress: called with (phase, done, of), from another thread.
+        device: index of the GPU that it builds on.
 
     Raises:
         BuildError: an error in the child, a crash, a signal, or the time is up.
@@ -75,6 +92,7 @@ def run_child(request: Path, graph: str, *, timeout: float | None, progress: Pro
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        env=environment_for(device),
     )
     lines: deque[str] = deque(maxlen=_LAST_LINES)
     phases: deque[str] = deque(["starting"], maxlen=1)

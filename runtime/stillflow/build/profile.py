@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from stillflow.gpu.description import Gpu
 from stillflow.bundle.manifest import END, Name, Precision, Side, Text
 from stillflow.errors import StillflowError
+from stillflow.gpu.description import Gpu
 
 MAX_PROFILE_BYTES = 64 << 10
 """The shipped ones take about 2 kB."""
@@ -157,19 +157,33 @@ def parse_profile(data: bytes, where: str) -> Profile:
 
 
 def profile_for(gpu: Gpu | None) -> Profile:
-    """The shipped profile that fits the GPU at hand.
+    """The shipped profile that fits the GPU at hand, or one made for it where none does.
 
     Raises:
-        StillflowError: there is no GPU, or none of the profiles is for it.
+        StillflowError: there is no GPU.
     """
     names = profile_names()
-    what, fix = "cannot choose a device profile", f"name one with --for: {', '.join(names)}"
     if gpu is None:
-        raise StillflowError(what, "no CUDA device is found here", fix)
+        fix = f"name one with --for: {', '.join(names)}"
+        raise StillflowError("cannot choose a device profile", "no CUDA device is found here", fix)
     called = f"{gpu.name} {gpu.board}".casefold()
     for profile in map(load_profile, names):
         fits = profile.compute_capability == gpu.compute_capability
         if fits and any(name.casefold() in called for name in profile.gpu_names):
             return profile
-    found = f"{gpu.name} (compute capability {gpu.compute_capability})"
-    raise StillflowError(what, f"none is for {found}", f"{fix}; or write your own and give its path")
+    return general_profile(gpu)
+
+
+def general_profile(gpu: Gpu) -> Profile:
+    """A profile for a GPU that nobody wrote one for: its own compute capability, the libraries' usual settings."""
+    return Profile(
+        name=f"sm{gpu.compute_capability.replace('.', '')}",
+        what=f"{gpu.name}, which has no profile of its own",
+        compute_capability=gpu.compute_capability,
+        gpu_names=(gpu.name,),
+        libraries=("tensorrt", "tensorrt_rtx"),
+        precision="fp16",
+        # What the shipped profiles give, but never more than a quarter of a small GPU's memory.
+        workspace_mib=max(16, min(4096, gpu.memory_mib // 4)),
+        sizes=ProfileSizes(whole=Range(min=32, opt=1280, max=1920), tile=Range(min=32, opt=512, max=640)),
+    )

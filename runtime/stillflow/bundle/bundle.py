@@ -8,12 +8,17 @@ import importlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stillflow.bundle.manifest import MAX_MANIFEST_BYTES, Graph, Manifest, parse_manifest
 from stillflow.bundle.store import Store, open_store
 from stillflow.bundle.verify import Check, run_checks
 from stillflow.errors import StillflowError
-from stillflow.sessions import Arithmetic, Device, Session, open_session
+from stillflow.sessions import Arithmetic, Device, NoEngineError, Session, cuda_index, open_session
+
+if TYPE_CHECKING:
+    from stillflow.build.builder import Orders
+    from stillflow.gpu.layer import CudaDevice
 
 DEFAULT_NAME = "edge"
 """The shipped bundle that is opened when none is named."""
@@ -131,8 +136,11 @@ class Bundle:
         *,
         precision: str | None = None,
         threads: int | None = None,
-        device: Device = "cpu",
+        device: Device = "auto",
         arithmetic: Arithmetic = "f32",
+        allow_fallback: bool = False,
+        cuda: CudaDevice | None = None,
+        build: Orders | None = None,
     ) -> Session:
         """Load a graph on an engine. Each call loads it anew (20 to 100 ms): keep what it returns.
 
@@ -142,7 +150,11 @@ class Bundle:
             precision: which of the graph's files; None: the manifest's default.
             threads: that one run uses; None: all cores.
             device: where it runs.
-            arithmetic: "bf16" lets openvino compute in bfloat16.
+            arithmetic: see there.
+            allow_fallback: see there.
+            cuda: see there.
+            build: how to build an engine of tensorrt or tensorrt_rtx where the cache has none that may be loaded
+                here; None: that is an error.
 
         Raises:
             StillflowError: as `graph_bytes` and `open_session`, or the graph's inputs and outputs are not
@@ -150,7 +162,29 @@ class Bundle:
         """
         data = self.graph_bytes(graph_name, precision)
         name = f"{graph_name} of {self.where}"
-        session = open_session(data, engine, threads=threads, device=device, arithmetic=arithmetic, name=name)
+
+        def load() -> Session:
+            return open_session(
+                data,
+                engine,
+                threads=threads,
+                device=device,
+                arithmetic=arithmetic,
+                name=name,
+                allow_fallback=allow_fallback,
+                cuda=cuda,
+            )
+
+        try:
+            session = load()
+        except NoEngineError as error:
+            if build is None or not error.worth_building:
+                raise
+            from stillflow.build.rebuild import build_missing
+
+            index = cuda.index if cuda is not None else 0 if device == "auto" else cuda_index(device) or 0
+            build_missing(self, graph_name, engine, precision, index, build)
+            session = load()
         graph = self.graph(graph_name)
         for side, tensors, specs in (
             ("inputs", graph.inputs, session.inputs),
@@ -172,7 +206,7 @@ class Bundle:
         *,
         precision: str | None = None,
         threads: int | None = None,
-        device: Device = "cpu",
+        device: Device = "auto",
     ) -> list[Check]:
         """Check every file's hash, load every graph, and run every test vector through a session.
 
@@ -197,7 +231,7 @@ class Bundle:
         *,
         precision: str | None = None,
         threads: int | None = None,
-        device: Device = "cpu",
+        device: Device = "auto",
     ) -> Iterator[Check]:
         """As `verify`, but each Check comes when it is done."""
         return run_checks(self, engine, precision, threads, device)

@@ -21,7 +21,8 @@ import numpy as np
 from stillflow.bundle.manifest import Graph, Tolerance
 from stillflow.bundle.verify import Check, compare, read_vector
 from stillflow.errors import StillflowError
-from stillflow.sessions import Arithmetic, Device, Session, open_session
+from stillflow.gpu.trouble import LostDeviceError, OutOfMemoryError
+from stillflow.sessions import Arithmetic, Device, Session, cuda_index, open_session
 from stillflow.sessions.session import Array
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def gate_c(
     *,
     inputs: Mapping[str, Mapping[str, Array]] | None = None,
     threads: int | None = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     arithmetic: Arithmetic = "f32",
     tf32: bool = False,
 ) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def gate_c(
         inputs: more of them, such as real photos: name -> arrays of the graph's inputs.
         threads: that one run uses; None: all cores.
         device: where it runs.
-        arithmetic: "bf16" lets openvino compute in bfloat16.
+        arithmetic: see `stillflow.sessions.open_session`; other than "f32", the float16 allowance counts.
         tf32: the engine was built to round what float32 layers multiply: the float16 allowance counts.
 
     Returns:
@@ -65,13 +66,14 @@ def gate_c(
         fails in a run, is a receipt that is not passed.
 
     Raises:
+        OutOfMemoryError, LostDeviceError: the GPU could not be used now, whatever the engine is worth.
         StillflowError: the bundle itself has no such graph or precision, or is damaged.
     """
     graph = bundle.graph(graph_name)
     precision = precision or bundle.manifest.default_precision
     data = bundle.graph_bytes(graph_name, precision)
     # Both keep 8 to 11 bits of what they multiply.
-    judged_as = "fp16" if tf32 or arithmetic == "bf16" else precision
+    judged_as = "fp16" if tf32 or arithmetic != "f32" else precision
     failures: list[str] = []
     seen: list[str] = []
     outputs: dict[str, dict[str, Any]] = {}
@@ -94,6 +96,8 @@ def gate_c(
             for output in graph.outputs:
                 check = compare(name, got[output.name], expected[output.name], allowed[output.name])
                 _note(outputs, output.name, check, got[output.name], expected[output.name])
+    except (OutOfMemoryError, LostDeviceError):  # says nothing of the engine
+        raise
     except StillflowError as error:
         failures.append(f"{error.what}: {error.why}")
     failures += [
@@ -116,7 +120,7 @@ def gate_c(
         "engine": engine,
         "engine_version": _version(engine),
         "provider": provider,
-        "machine": _machine(engine),
+        "machine": _machine(engine, device),
         "tolerance": {n: {"absolute": t.absolute, "relative": t.relative} for n, t in allowed.items()},
         "outputs": outputs,
         "cases": seen,
@@ -214,11 +218,14 @@ def _version(engine: str) -> str:
     return ""
 
 
-def _machine(engine: str) -> dict[str, Any]:
-    """What the engine ran on: the GPU and its driver where there is one, and the processor."""
+def _machine(engine: str, device: Device) -> dict[str, Any]:
+    """What the engine ran on: the GPU and its driver where it ran on one, and the processor."""
     from stillflow.gpu.description import find_gpu
 
-    gpu = find_gpu() if engine in ("tensorrt", "tensorrt_rtx", "onnxruntime") else None
+    index = 0 if device == "auto" and engine in ("tensorrt", "tensorrt_rtx") else None
+    if device != "auto":
+        index = cuda_index(device)
+    gpu = None if index is None else find_gpu(index)
     found: dict[str, Any] = {
         "system": platform.system(),
         "machine": platform.machine(),

@@ -107,7 +107,7 @@ def run_graph(
     engine: str = "onnxruntime",
     precision: str | None = None,
     threads: int | None = None,
-    device: Device = "cpu",
+    device: Device = "auto",
 ) -> GraphRun:
     """Run a graph once.
 

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnxruntime as ort
 
 from stillflow.errors import StillflowError
 from stillflow.sessions.session import Arithmetic, Array, Device, TensorSpec, checked_inputs
+
+if TYPE_CHECKING:
+    from stillflow.gpu.layer import CudaDevice
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _DTYPES = {
@@ -23,7 +26,14 @@ _FATAL_ONLY = 4  # its log severity; errors come as exceptions, a second line on
 
 
 def open_session(
-    data: bytes, name: str, *, threads: int | None, device: Device, arithmetic: Arithmetic
+    data: bytes,
+    name: str,
+    *,
+    threads: int | None,
+    device: Device,
+    arithmetic: Arithmetic,
+    allow_fallback: bool = False,
+    cuda: CudaDevice | None = None,
 ) -> OnnxRuntimeSession:
     """Load a graph; see `stillflow.sessions.open_session`."""
     if arithmetic != "f32":
@@ -32,7 +42,7 @@ def open_session(
             f"onnxruntime computes in the precision of the file and cannot be asked for {arithmetic}",
             "leave the arithmetic at f32, or use the engine openvino",
         )
-    provider = _PROVIDERS[device]
+    provider = _PROVIDERS[device.split(":")[0]]
     if provider not in ort.get_available_providers():
         raise StillflowError(
             f"cannot run the graph {name} on {device}",
@@ -76,6 +86,7 @@ class OnnxRuntimeSession:
     """One graph on ONNX Runtime."""
 
     engine = "onnxruntime"
+    fallback = ""
 
     def __init__(self, session: Any, name: str) -> None:
         self._session = session
@@ -97,6 +108,10 @@ class OnnxRuntimeSession:
                 "check that the sides are multiples of the manifest's sizes.multiple, and free some memory",
             ) from error
         return dict(zip(names, values, strict=True))
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        self._session = None
 
 
 def _specs(arguments: Any, name: str) -> tuple[TensorSpec, ...]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import openvino as ov
@@ -12,9 +12,19 @@ import openvino as ov
 from stillflow.errors import StillflowError
 from stillflow.sessions.session import Arithmetic, Array, Device, TensorSpec, checked_inputs
 
+if TYPE_CHECKING:
+    from stillflow.gpu.layer import CudaDevice
+
 
 def open_session(
-    data: bytes, name: str, *, threads: int | None, device: Device, arithmetic: Arithmetic
+    data: bytes,
+    name: str,
+    *,
+    threads: int | None,
+    device: Device,
+    arithmetic: Arithmetic,
+    allow_fallback: bool = False,
+    cuda: CudaDevice | None = None,
 ) -> OpenVinoSession:
     """Load a graph; see `stillflow.sessions.open_session`."""
     if device != "cpu":
@@ -22,6 +32,12 @@ def open_session(
             f"cannot run the graph {name} on {device}",
             "stillflow uses openvino on the CPU only",
             "use the device cpu, or the engine onnxruntime",
+        )
+    if arithmetic == "tf32":
+        raise StillflowError(
+            f"cannot run the graph {name} in tf32",
+            "CPUs have no such arithmetic",
+            "leave the arithmetic at f32",
         )
     core = ov.Core()
     if arithmetic == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
@@ -51,6 +67,7 @@ class OpenVinoSession:
     """One graph on OpenVINO."""
 
     engine = "openvino"
+    fallback = ""
 
     def __init__(self, compiled: Any, name: str) -> None:
         self._compiled = compiled
@@ -75,6 +92,10 @@ class OpenVinoSession:
                 f"openvino {ov.__version__} says: {str(error).strip()[-300:]}",
                 "check that the sides are multiples of the manifest's sizes.multiple, and free some memory",
             ) from error
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        self._compiled = None
 
 
 def _specs(ports: Any) -> tuple[TensorSpec, ...]:

@@ -8,12 +8,15 @@ import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from stillflow.build.adapter import INSTALL, MODULES
-from stillflow.gpu.description import find_gpu
 from stillflow.errors import StillflowError
-from stillflow.sessions.session import Arithmetic, Device, Session
+from stillflow.gpu.description import find_gpu
+from stillflow.sessions.session import AUTO, Arithmetic, Device, Session, cuda_index
+
+if TYPE_CHECKING:
+    from stillflow.gpu.layer import CudaDevice
 
 
 @dataclass(frozen=True)
@@ -127,32 +130,49 @@ def open_session(
     engine: str = "auto",
     *,
     threads: int | None = None,
-    device: Device = "cpu",
+    device: Device = AUTO,
     arithmetic: Arithmetic = "f32",
     name: str = "",
+    allow_fallback: bool = False,
+    cuda: CudaDevice | None = None,
 ) -> Session:
-    """Load a graph on an engine.
+    """Load a graph on an engine. On a GPU the result is a `DeviceSession`.
 
     Args:
         graph: an ONNX file, or its bytes. Weights must be inside.
         engine: "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx" (these two on an engine that `stillflow build`
-            made of this very graph), or "auto": the first of the first two that is installed.
-        threads: that one run uses; None lets the engine take every core.
-        device: where it runs. A device that is missing is an error, never another one silently.
-        arithmetic: "bf16" lets openvino compute in bfloat16 where the CPU can; others refuse it.
+            made of this very graph), or "auto": the first of the first two that is installed and runs on the device.
+        threads: that one run uses on the CPU; None lets the engine take every core.
+        device: "cpu", "cuda", "cuda:N", or "auto": the GPU for engines that run nowhere else, the CPU for all others.
+            A device that is missing is an error, never another one silently.
+        arithmetic: "bf16" lets openvino compute in bfloat16 where the CPU can; "tf32" lets onnxruntime round what
+            float32 layers multiply to 10 bits on a GPU; others refuse them.
         name: of the graph, for messages.
+        allow_fallback: what the GPU cannot do may run on the CPU; ``Session.fallback`` then says what did. Only
+            onnxruntime can.
+        cuda: the device, opened already; it must outlive the session. None: opened by its index, and closed with
+            the session.
 
     Raises:
+        NoEngineError: tensorrt or tensorrt_rtx, and there is no engine of this graph that may be loaded here.
         StillflowError: unknown or unusable engine, unsuitable option, or a graph that does not load.
     """
-    if engine == "auto":
+    index = None if device == AUTO else cuda_index(device)
+    if engine == "auto" and index is None:
         engine = next((n for n, e in _ENGINES.items() if not e.needs_cuda and e.package), "onnxruntime")
+    elif engine == "auto":
+        engine = "onnxruntime"
     if engine not in _ENGINES:
         raise StillflowError(
             f"cannot use the engine '{engine}'",
             "stillflow does not know it",
             f"use one of: auto, {', '.join(_ENGINES)}",
         )
+    if device == AUTO:
+        index = (0 if cuda is None else cuda.index) if _ENGINES[engine].needs_cuda else None
+    if index is None and _ENGINES[engine].needs_cuda:
+        why, fix = "it runs on NVIDIA GPUs only", "use the device cuda, or the engine onnxruntime"
+        raise StillflowError(f"cannot use the engine '{engine}' on the CPU", why, fix)
     if threads is not None and not 1 <= threads <= 1024:
         fix = "leave threads out for all cores"
         raise StillflowError(f"cannot use {threads} threads", "a session takes 1 to 1024", fix)
@@ -182,5 +202,14 @@ def open_session(
             f"install it again with: {_ENGINES[engine].install}",
         ) from error
     return cast(
-        "Session", adapter.open_session(data, label, threads=threads, device=device, arithmetic=arithmetic)
+        "Session",
+        adapter.open_session(
+            data,
+            label,
+            threads=threads,
+            device="cpu" if index is None else f"cuda:{index}",
+            arithmetic=arithmetic,
+            allow_fallback=allow_fallback,
+            cuda=cuda,
+        ),
     )

@@ -12,17 +12,20 @@ import logging
 import math
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stillflow.build.adapter import Library
 from stillflow.build.cache import DamagedError, EngineCache
 from stillflow.build.entry import Entry
-from stillflow.gpu.description import Gpu, find_gpu
 from stillflow.build.layers import dtype_name
 from stillflow.errors import StillflowError
+from stillflow.gpu.description import Gpu, find_gpu
 from stillflow.sessions.session import Arithmetic, Array, Device, TensorSpec, checked_inputs
+
+if TYPE_CHECKING:
+    from stillflow.gpu.layer import CudaDevice
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +46,8 @@ def open_session(
     threads: int | None,
     device: Device,
     arithmetic: Arithmetic,
+    allow_fallback: bool = False,
+    cuda: CudaDevice | None = None,
     library: str = "tensorrt",
 ) -> TensorRTSession:
     """Load the engine of a graph; see `stillflow.sessions.open_session`.

@@ -14,9 +14,9 @@ import pytest
 from stillflow.build.adapter import find_module
 from stillflow.build.builder import Engine, Orders, build_engines
 from stillflow.build.cache import EngineCache
-from stillflow.gpu.description import Gpu
 from stillflow.build.profile import Profile, load_profile
 from stillflow.bundle import Bundle
+from stillflow.gpu.description import Gpu
 
 NO_RTX = "TensorRT-RTX is not installed: pip install 'stillflow[rtx]'"
 

@@ -17,10 +17,10 @@ from stillflow.build.adapter import Library, find_module
 from stillflow.build.builder import Engine, Orders, build_engines, load_on_cpu, target_for
 from stillflow.build.cache import EngineCache
 from stillflow.build.entry import Target
-from stillflow.gpu.description import Gpu, find_gpu
 from stillflow.build.profile import Profile, load_profile
 from stillflow.bundle import Bundle
 from stillflow.errors import StillflowError
+from stillflow.gpu.description import Gpu, find_gpu
 
 
 def test_says_what_it_builds_and_how_long_it_took(build: Callable[..., Engine], said: list[str]) -> None:
@@ -85,7 +85,7 @@ def test_tensorrt_is_tied_to_the_gpu_and_its_driver(
     folder = in_place_of_tensorrt('__version__ = "10.9.0.34"\ndel ComputeCapability, EngineValidity\n')
     monkeypatch.syspath_prepend(folder)
     gpus = [other_gpu]
-    monkeypatch.setattr(builder, "find_gpu", lambda: gpus[-1])
+    monkeypatch.setattr(builder, "find_gpu", lambda index: gpus[-1])
     monkeypatch.setattr(builder, "run_gate", lambda *rest: {"state": "passed"})
 
     def build() -> Engine:

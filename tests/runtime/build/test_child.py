@@ -16,12 +16,12 @@ import pytest
 
 from stillflow.build.adapter import Library
 from stillflow.build.child import build
-from stillflow.gpu.description import Gpu, find_gpu
 from stillflow.build.plan import plan_engines
 from stillflow.build.profile import Profile
 from stillflow.build.request import Request, Result
 from stillflow.bundle import Bundle
 from stillflow.errors import StillflowError
+from stillflow.gpu.description import Gpu, find_gpu
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

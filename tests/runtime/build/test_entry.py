@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from stillflow.build.entry import Entry, Parts, Target, differences
-from stillflow.gpu.description import Gpu
 from stillflow.build.request import Settings
+from stillflow.gpu.description import Gpu
 
 SETTINGS = Settings(
     shapes={"a": ((1,), (2,), (3,)), "b": ((1,), (1,), (1,))},

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stillflow.gpu.description import Gpu
 from stillflow.build.profile import MAX_PROFILE_BYTES, load_profile, parse_profile, profile_for, profile_names
 from stillflow.errors import StillflowError
+from stillflow.gpu.description import Gpu
 
 
 def content() -> dict[str, Any]:
@@ -104,10 +105,14 @@ def test_the_profile_of_the_gpu_at_hand(name: str, board: str, capability: str, 
     assert profile_for(gpu).name == profile
 
 
-def test_a_gpu_without_a_profile_and_no_gpu(other_gpu: Gpu) -> None:
-    unknown = Gpu("NVIDIA L400", "", "13.0", 1, 1, 1, 1, 1, False, False, "1")
-    with pytest.raises(StillflowError, match=r"NVIDIA L400 \(compute capability 13\.0\)"):
-        profile_for(unknown)
+def test_a_gpu_without_a_profile_gets_a_general_one() -> None:
+    unknown = Gpu("NVIDIA L400", "", "13.0", 1, 6000, 1, 1, 1, False, False, "1")
+    made = profile_for(unknown)
+    assert (made.name, made.compute_capability, made.workspace_mib) == ("sm130", "13.0", 1500)
+    assert parse_profile(msgspec.json.encode(made), "made") == made, "it is a valid profile"
+
+
+def test_no_gpu() -> None:
     with pytest.raises(StillflowError, match="no CUDA device") as caught:
         profile_for(None)
     assert "--for" in caught.value.fix

@@ -79,7 +79,7 @@ def test_an_engine_that_fails_gate_c(
 ) -> None:
     """The gate believes that the device is here, and the engine then does not run: that is a failure, and it stays."""
     gpu = Gpu("NVIDIA L4", "", "8.9", 58, 22563, 49152, 192, 101376, False, True, "580.65.06")
-    monkeypatch.setattr("stillflow.build.builder.find_gpu", lambda: gpu)
+    monkeypatch.setattr("stillflow.build.builder.find_gpu", lambda index: gpu)
     words = ("build", golden, "--for", "l4", "--library", "tensorrt_rtx")
     for cached in (False, True):
         ended = stillflow(*words, "--json")
