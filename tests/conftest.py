@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from stillflow.gpu.description import find_gpu
+from stillflow.gpu.layer import CudaDevice
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -30,6 +34,25 @@ def shared_data() -> Path:
     if not (folder / "photos").is_dir():
         pytest.skip("the photos under ../shared/data are not here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def cuda_device() -> Iterator[CudaDevice]:
+    """The first GPU; tests that want it are marked ``device``."""
+    from stillflow.gpu.cuda_core import open_device
+
+    device = open_device(0)
+    yield device
+    device.close()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs a CUDA device where there is none: test_on_stand_in.py runs it."""
+    marked = [item for item in items if item.get_closest_marker("device")]
+    if not marked or find_gpu() is not None:
+        return
+    config.hook.pytest_deselected(items=marked)
+    items[:] = [item for item in items if not item.get_closest_marker("device")]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

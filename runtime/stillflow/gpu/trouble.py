@@ -5,6 +5,22 @@ from __future__ import annotations
 
 from stillflow.errors import StillflowError
 
+_LOST = {46, 214, 220, 226, 700, 702, *range(709, 712), *range(714, 722)}
+"""CUresult after which a context does nothing more: a device that is gone or taken, errors of memory and of links,
+and everything a kernel can die of."""
+
+_FIXES = {
+    3: "start the program again; see stillflow doctor",
+    100: "check that nvidia-smi lists a GPU and what CUDA_VISIBLE_DEVICES says; see stillflow doctor",
+    101: "name a device that nvidia-smi lists; see stillflow doctor",
+    200: "empty the cache of compiled kernels with `stillflow cache clear`, and try again",
+    209: "empty the cache of compiled kernels with `stillflow cache clear`, and try again",
+    222: "install a newer driver; see stillflow doctor",
+    803: "install the driver's two halves in one version, or start the machine again",
+    804: "install a newer driver; forward compatibility does not work on this GPU",
+}
+"""CUresult -> fix, where one is known."""
+
 
 class OutOfMemoryError(StillflowError):
     """The device has no memory left: fewer lanes, smaller tiles or a smaller size may do."""
@@ -12,3 +28,29 @@ class OutOfMemoryError(StillflowError):
 
 class LostDeviceError(StillflowError):
     """The device does nothing more in this process: an error that CUDA never recovers from, or it is gone."""
+
+
+def refusal(status: int, call: str, said: str, wanted: str = "") -> StillflowError:
+    """Return what to raise for a refusal of CUDA's driver.
+
+    Args:
+        status: CUresult, not 0.
+        call: the function that returned it.
+        said: the driver's words for it.
+        wanted: what was asked for, such as "512 MiB".
+    """
+    why = f"{call} says {status}: {said}" + (f" ({wanted})" if wanted else "")
+    if status == 2:
+        return OutOfMemoryError(
+            "the GPU has no memory left",
+            why,
+            "let other programs go that use it, or use fewer lanes or a smaller size",
+        )
+    if status in _LOST:
+        return LostDeviceError(
+            "the GPU does not answer this program any more",
+            why,
+            "start the program again; see stillflow doctor",
+        )
+    fix = _FIXES.get(status, "see stillflow doctor, or use the CPU (--device cpu)")
+    return StillflowError("the GPU does not do what it was asked for", why, fix)
