@@ -66,6 +66,7 @@ WITHOUT_TEST: dict[str, str] = {
     "export/stillflow_export/plan.py": "types: every test of the export builds some",
     "runtime/stillflow/kernels/arrays.py": "a type: every test of the kernels builds one",
     "runtime/stillflow/sessions/tensorrt_rtx.py": "tests/runtime/sessions/test_tensorrt.py opens both",
+    "runtime/stillflow/sessions/facts.py": "types: tests/runtime/sessions/test_choice.py tells some",
     "runtime/stillflow/sessions/session.py": "a protocol: tests/runtime/sessions/ holds every session to it",
     "runtime/stillflow/video/apng.py": "tests/runtime/video/test_pictures.py reads every animation back",
     "runtime/stillflow/video/gif.py": "tests/runtime/video/test_pictures.py",

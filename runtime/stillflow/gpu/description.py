@@ -106,3 +106,43 @@ def _driver() -> str:
         except OSError:
             return ""
     return text[:100]
+
+
+_NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE of cuda.h
+
+
+def why_no_gpu() -> tuple[str, str, bool]:
+    """Why `find_gpu` finds none: in plain words, the line that changes it, and whether an NVIDIA GPU lies idle."""
+    elsewhere = "run it on a machine with an NVIDIA GPU, or on the CPU: --device cpu"
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1" if os.name == "posix" else "nvcuda.dll")
+    except OSError:
+        if nvidia_present():
+            fix = "sudo ubuntu-drivers install   (or the driver from nvidia.com/drivers)"
+            return "there is an NVIDIA GPU, and no driver for it", fix, True
+        return "there is no NVIDIA driver here, and no NVIDIA GPU", elsewhere, False
+    status = cuda.cuInit(0)
+    if status == 0 or status == _NO_DEVICE:
+        hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if hidden is not None:
+            fix = "name a GPU in CUDA_VISIBLE_DEVICES, or unset it"
+            return f"the NVIDIA driver shows no GPU: CUDA_VISIBLE_DEVICES is '{hidden}'", fix, False
+        return "there is an NVIDIA driver, and it finds no GPU", elsewhere, nvidia_present()
+    return (
+        f"the NVIDIA driver does not start (cuInit returned {status})",
+        "nvidia-smi   (it says what is wrong)",
+        True,
+    )
+
+
+def nvidia_present() -> bool:
+    """Whether an NVIDIA GPU is in this machine, driver or not (PCI vendor 10de, or a Jetson)."""
+    if Path("/etc/nv_tegra_release").exists() or Path("/dev/nvidiactl").exists():
+        return True
+    for vendor in Path("/sys/bus/pci/devices").glob("*/vendor"):
+        try:
+            if vendor.read_text().strip() == "0x10de":
+                return True
+        except OSError:
+            continue
+    return False
