@@ -40,6 +40,12 @@ class _Picture(ctypes.Structure):
     )
 
 
+class _Field(ctypes.Structure):
+    """Field of splat.cu."""
+
+    _fields_ = (("height", ctypes.c_int), ("width", ctypes.c_int), ("sign", ctypes.c_float))
+
+
 class _Tile(ctypes.Structure):
     """Tile of splat.cu."""
 
@@ -154,8 +160,8 @@ class CudaSplat:
         device.launch("sf_count", sources, picture, first, second, count)
         self._scan(count, lists, start, 0)
         device.launch("sf_fill", sources, picture, first, second, start, count, entries)
-        shared = first, ctypes.c_float(share), second, ctypes.c_float(rest)
-        device.launch("sf_sort", lists, picture, *shared, start, entries, factors)
+        shares = memory.put("shares", np.array([share, rest], np.float32))
+        device.launch("sf_sort", lists, picture, first, second, shares, start, entries, factors)
 
     def _scan(self, numbers: ctypes.c_void_p, count: int, start: ctypes.c_void_p, level: int) -> None:
         """Sums before each number: those of runs first, by the same way, then within them."""
@@ -249,9 +255,11 @@ def euler(device: CudaDevice, velocity: FloatArray, steps: int) -> FloatArray:
         invalid = memory.put("invalid", np.zeros((height, width), np.uint8))
         displacement = memory.put("displacement", np.zeros((height, width, 2), np.float32))
         field = memory.put("velocity", np.asarray(velocity, np.float32))
-        sizes = ctypes.c_int(height), ctypes.c_int(width), ctypes.c_void_p(), ctypes.c_int(height * width)
+        of, all_of_it = _Field(height, width, 1), (ctypes.c_void_p(), ctypes.c_int(height * width))
         for _ in range(steps):
-            device.launch("sf_euler_step", height * width, field, *sizes, position, invalid, displacement)
+            device.launch(
+                "sf_euler_step", height * width, of, field, *all_of_it, position, invalid, displacement
+            )
         out = np.empty((height, width, 2), np.float32)
         device.download(displacement.value or 0, out)
         return out

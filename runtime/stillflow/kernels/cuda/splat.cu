@@ -46,27 +46,113 @@ __device__ inline long long cell_of(const Picture &p, const Landing &at, int cor
     return (long long)(y - p.y0) * (p.x1 - p.x0) + (x - p.x0);
 }
 
-extern "C" __global__ void sf_euler_step(const float *velocity, int height, int width, const unsigned *pixels,
-                                         int count, float *position, unsigned char *invalid, float *displacement) {
-    ITEM(i, count);
-    const unsigned pixel = pixels ? pixels[i] : (unsigned)i;
-    if (pixel >= (unsigned)height * (unsigned)width) return;
-    const float x = (float)(pixel % (unsigned)width), y = (float)(pixel / (unsigned)width);
-    const float last_x = (float)(width - 1), last_y = (float)(height - 1);
-    float px = position[2 * i], py = position[2 * i + 1];
+// A field of velocities, pixels a frame; sign is 1, or -1 for the way back.
+struct Field {
+    int height, width;
+    float sign;
+};
+
+// One step of a position that began at (x, y). Says false, and goes back there, when it leaves the picture.
+__device__ inline bool step(const Field &f, const float *velocity, float x, float y, float &px, float &py) {
+    const float last_x = (float)(f.width - 1), last_y = (float)(f.height - 1);
     if (!(px >= 0 && py >= 0 && px <= last_x && py <= last_y)) px = x, py = y;
     // To the nearest, halves to even.
-    const size_t nearest = (size_t)rintf(py) * (size_t)width + (size_t)rintf(px);
-    px += velocity[2 * nearest];
-    py += velocity[2 * nearest + 1];
-    const bool gone = invalid[i] || !(px >= 0 && py >= 0 && px <= last_x && py <= last_y);
+    const size_t nearest = (size_t)rintf(py) * (size_t)f.width + (size_t)rintf(px);
+    px += f.sign * velocity[2 * nearest];
+    py += f.sign * velocity[2 * nearest + 1];
+    if (px >= 0 && py >= 0 && px <= last_x && py <= last_y) return true;
+    px = x, py = y;
+    return false;
+}
+
+extern "C" __global__ void sf_euler_step(Field f, const float *velocity, const unsigned *pixels, int count,
+                                         float *position, unsigned char *invalid, float *displacement) {
+    ITEM(i, count);
+    const unsigned pixel = pixels ? pixels[i] : (unsigned)i;
+    if (pixel >= (unsigned)f.height * (unsigned)f.width) return;
+    const float x = (float)(pixel % (unsigned)f.width), y = (float)(pixel / (unsigned)f.width);
+    float px = position[2 * i], py = position[2 * i + 1];
+    const bool gone = !step(f, velocity, x, y, px, py) || invalid[i];
     position[2 * i] = gone ? x : px;
     position[2 * i + 1] = gone ? y : py;
     invalid[i] = gone;
     if (!displacement) return;
-    const float beyond = (float)((height > width ? height : width) + 1);
+    const float beyond = (float)((f.height > f.width ? f.height : f.width) + 1);
     displacement[2 * i] = gone ? beyond : px - x;
     displacement[2 * i + 1] = gone ? beyond : py - y;
+}
+
+// Take steps from a state; none is the start. A state is the positions of the pixels listed, and no number for those
+// that have left the picture.
+__device__ inline bool walk(const Field &f, const float *velocity, const float *state, long long i, int steps, float x,
+                            float y, float &px, float &py) {
+    px = state ? state[2 * i] : x;
+    py = state ? state[2 * i + 1] : y;
+    if (!(px == px)) return false;
+    for (int k = 0; k < steps; k++)
+        if (!step(f, velocity, x, y, px, py)) return false;
+    return true;
+}
+
+// The state after some more steps. A thread for each pixel listed.
+extern "C" __global__ void sf_walk(Field f, const float *velocity, const unsigned *pixels, int count,
+                                   const float *state, int steps, float *after) {
+    ITEM(i, count);
+    const float x = (float)(pixels[i] % (unsigned)f.width), y = (float)(pixels[i] / (unsigned)f.width);
+    float px, py;
+    const bool inside = walk(f, velocity, state, i, steps, x, y, px, py);
+    after[2 * i] = inside ? px : nanf("");
+    after[2 * i + 1] = inside ? py : nanf("");
+}
+
+// What a time of a loop means for its two throws, forward and backward. Shares come first: sf_sort reads them.
+struct Moment {
+    float share[2], fraction[2];
+    int state[2], steps[2], mixed[2];
+};
+
+// Find it: features/displacements.py and share_at. States lie ``every`` steps apart and there are ``kept``, the start
+// not counted. One thread; the time, in frames, is read from memory, so that a graph plays any.
+extern "C" __global__ void sf_moment(const double *time, int period, int every, int kept, double edge_share,
+                                     Moment *moment) {
+    ITEM(i, 1);
+    double t = time[i] - period * floor(time[i] / period);
+    t = t < period ? t : 0;
+    double share = 1.0 - t / period;
+    share = share > edge_share ? share : edge_share;
+    share = share < 1.0 - edge_share ? share : 1.0 - edge_share;
+    for (int k = 0; k < 2; k++) {
+        const double passed = k ? period - t : t, whole = floor(passed);
+        const int state = (int)whole / every < kept ? (int)whole / every : kept;
+        moment->share[k] = (float)(k ? 1.0 - share : share);
+        moment->fraction[k] = (float)(passed - whole);
+        moment->state[k] = state;
+        moment->steps[k] = (int)whole - state * every;
+        moment->mixed[k] = passed != whole;
+    }
+}
+
+// What is thrown at a moment, forward or backward: some steps after a state, and between two frames mixed of both.
+// ``states`` are those after the start, of count pixels each. Writes the pixels listed of a displacement of the whole
+// picture.
+extern "C" __global__ void sf_displace(Field f, const float *velocity, const unsigned *pixels, int count,
+                                       const float *states, const Moment *moment, int which, float *displacement) {
+    ITEM(i, count);
+    const size_t pixel = pixels[i];
+    const float x = (float)(pixel % (unsigned)f.width), y = (float)(pixel / (unsigned)f.width);
+    const int kept = moment->state[which];
+    const float *state = kept ? states + (size_t)(kept - 1) * 2 * (size_t)count : nullptr;
+    float px, py;
+    bool inside = walk(f, velocity, state, i, moment->steps[which], x, y, px, py);
+    if (inside && moment->mixed[which]) {
+        float later_x = px, later_y = py;
+        inside = step(f, velocity, x, y, later_x, later_y);
+        px += moment->fraction[which] * (later_x - px);
+        py += moment->fraction[which] * (later_y - py);
+    }
+    const float beyond = (float)((f.height > f.width ? f.height : f.width) + 1);
+    displacement[2 * pixel] = inside ? px - x : beyond;
+    displacement[2 * pixel + 1] = inside ? py - y : beyond;
 }
 
 extern "C" __global__ void sf_clear(unsigned *numbers, int count) {
@@ -188,8 +274,8 @@ __device__ inline void sort(unsigned *list, unsigned n) {
 
 // Sort each cell's list, and write beside each source the factor of its term, so that sf_land, whose threads are 16
 // times as many, need not find it again. A thread for each cell of each throw.
-extern "C" __global__ void sf_sort(Picture p, const float *displacement0, float share0, const float *displacement1,
-                                   float share1, const unsigned *start, unsigned *entries, float *factors) {
+extern "C" __global__ void sf_sort(Picture p, const float *displacement0, const float *displacement1,
+                                   const float *shares, const unsigned *start, unsigned *entries, float *factors) {
     const long long cells = cells_of(p);
     ITEM(i, displacement1 ? 2 * cells : cells);
     const bool second = i >= cells;
@@ -199,7 +285,7 @@ extern "C" __global__ void sf_sort(Picture p, const float *displacement0, float 
     const unsigned cell = (unsigned)(i - second * cells);
     const int y = p.y0 + (int)(cell / width), x = p.x0 + (int)(cell % width);
     const float *displacement = displacement_of(displacement0, displacement1, second);
-    const float share = second ? share1 : share0;
+    const float share = shares[second];
     for (unsigned e = begin; e < end; e++) {
         Landing at = {};
         land(p, displacement, entries[e], at);
