@@ -64,6 +64,8 @@ WITHOUT_TEST: dict[str, str] = {
     "export/stillflow_export/networks/blocks.py": "tests/export/test_networks_generator.py builds with them",
     "runtime/stillflow/build/request.py": "types: tests/runtime/build/test_child.py sends and reads them",
     "export/stillflow_export/plan.py": "types: every test of the export builds some",
+    "runtime/stillflow/gpu/dlpack.py": "tests/runtime/gpu/test_arrays.py hands arrays over and takes them",
+    "runtime/stillflow/gpu/layer.py": "a protocol: tests/runtime/gpu/ holds every provider to it",
     "runtime/stillflow/kernels/arrays.py": "a type: every test of the kernels builds one",
     "runtime/stillflow/sessions/tensorrt_rtx.py": "tests/runtime/sessions/test_tensorrt.py opens both",
     "runtime/stillflow/sessions/facts.py": "types: tests/runtime/sessions/test_choice.py tells some",
