@@ -21,11 +21,15 @@ from stillflow.photo import Photo, load_photo
 
 if TYPE_CHECKING:
     from stillflow.assess import Suitability
+    from stillflow.build.builder import Orders
     from stillflow.bundle import Bundle, Manifest
     from stillflow.flow import Run
     from stillflow.generator import Generator
+    from stillflow.gpu.layer import CudaDevice
+    from stillflow.gpu_scene import GpuScene
     from stillflow.motion import Motion
     from stillflow.sessions import Session
+    from stillflow.sessions.choice import Choice
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +49,19 @@ class Animator:
     Args:
         bundle: an opened bundle, the path of one, the name of a shipped one, or None for the default.
         engine: what runs the networks: "auto", or a name that ``stillflow doctor`` lists.
-        precision: which of each network's files: "fp32", "fp16" or "int8"; None: the bundle's default.
+        precision: which of each network's files: "fp32", "fp16" or "int8"; "auto" or None: fp16 on a GPU where the
+            bundle's receipts say that it passed, else the bundle's default.
+        device: where networks and frames are computed: "auto" (a GPU that can be used, else the CPU), "cpu", "cuda" or
+            "cuda:1". ``choice`` says what was chosen, and why.
+        allow_fallback: let single nodes, or a whole network, run on the CPU where the GPU cannot; ``warnings`` and
+            a loop's ``runs`` say which.
+        building: how an engine of TensorRT is built that was asked for and is not in the cache; None: without a word.
+
+    May be used from several threads at once.
 
     Raises:
-        StillflowError: the bundle is unknown, malformed or too new. A damaged network or an engine that
-            is not available shows when the first photo needs it.
+        StillflowError: the bundle is unknown, malformed or too new, or a word means nothing. A damaged network, a
+            device or an engine that is not available shows when the first photo needs it.
     """
 
     def __init__(
@@ -57,19 +69,38 @@ class Animator:
         bundle: Bundle | str | os.PathLike[str] | None = None,
         engine: str = "auto",
         precision: str | None = None,
+        device: str = "auto",
+        allow_fallback: bool = False,
+        *,
+        building: Orders | None = None,
     ) -> None:
         from stillflow.bundle import Bundle
+        from stillflow.sessions.networks import Networks
+        from stillflow.sessions.wish import Wish
 
+        wish = Wish.of(device, engine, precision, allow_fallback)
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         self.engine = engine
         self.precision = precision
-        self._sessions: dict[str, Session] = {}
+        self.networks = Networks(self.bundle, wish, building)
+
+    @property
+    def choice(self) -> Choice:
+        """The device, engine and precision that are used here, and why.
+
+        Raises:
+            StillflowError: what was asked for is not here.
+        """
+        return self.networks.choice
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is not as asked, or not as fast as it could be, of what has run so far."""
+        return self.networks.warnings
 
     def session(self, graph: str) -> Session:
         """Return the loaded network of that name, loading it at the first call."""
-        if graph not in self._sessions:
-            self._sessions[graph] = self.bundle.session(graph, self.engine, precision=self.precision)
-        return self._sessions[graph]
+        return self.networks.session(graph)
 
     def animate(
         self,
@@ -176,8 +207,8 @@ class Animator:
                 motion = self._motion(picture, replace(hints, strength=strength), ask)
         with _stage(watch, "scene"):
             scene = self._scene(picture, motion, hints, seconds=seconds, fps=fps)
-        runs = self._runs(motion, scene)
-        return Loop(picture, motion, scene, suitability, watch, runs, hints.seed, strength, why)
+        runs, warnings = self._runs(motion, scene), self.warnings
+        return Loop(picture, motion, scene, suitability, watch, runs, hints.seed, strength, why, warnings)
 
     def motion(
         self,
@@ -248,7 +279,14 @@ class Animator:
         from stillflow.scene import build_scene
 
         generator, outputs = self._generator(), manifest.outputs
-        return build_scene(picture, motion, seconds=seconds, fps=fps, generator=generator, outputs=outputs)
+        scene = build_scene(picture, motion, seconds=seconds, fps=fps, generator=generator, outputs=outputs)
+
+        def played(device: CudaDevice) -> GpuScene:
+            from stillflow.gpu_scene import GpuScene
+
+            return GpuScene(scene, device)
+
+        return self.networks.on_gpu(played) or scene
 
     def _generator(self) -> Generator | None:
         """Return the generator network, None when the bundle plays the closed forms instead."""
@@ -260,17 +298,12 @@ class Animator:
         return generator_from(self.session("generator").run)
 
     def _runs(self, motion: Motion, scene: AnyScene) -> dict[str, str]:
-        session = self.session("flow")
+        self.session("flow")  # a velocity from a file may have needed no network so far
         # A generator that throws features plays what flows, and neither sway nor light.
         splat = self.bundle.manifest.loop.rule == "symmetric_splat"
         sources = {k: v for k, v in motion.sources.items() if not (splat and k in ("sway", "light"))}
-        return {
-            "bundle": self.bundle.manifest.name,
-            "engine": session.engine,
-            "provider": session.provider,
-            **sources,
-            **scene.sources,
-        }
+        painter = None if hasattr(scene, "device") else "cpu kernels"
+        return {"bundle": self.bundle.manifest.name, **self.networks.ran(painter), **sources, **scene.sources}
 
 
 def check_context(manifest: Manifest, hints: Hints) -> None:

@@ -15,13 +15,14 @@ from stillflow.photo import ByteArray, Photo
 if TYPE_CHECKING:
     from stillflow.assess import Suitability
     from stillflow.features.feature_scene import FeatureScene
+    from stillflow.gpu_scene import GpuScene
     from stillflow.kernels.arrays import SceneArrays
     from stillflow.motion import Motion
     from stillflow.scene import Scene
     from stillflow.video import Batch
 
-AnyScene = Union["Scene", "FeatureScene"]
-"""What renders the frames: geometry, or a generator that decodes each of them."""
+AnyScene = Union["Scene", "FeatureScene", "GpuScene"]
+"""What renders the frames: geometry, on the CPU or a GPU, or a generator that decodes each of them."""
 
 Progress = Callable[[int, int], None]
 """Called with (frames done, frames in all) after every frame."""
@@ -38,10 +39,12 @@ class Loop:
         suitability: how well this photo lends itself to a loop.
         seconds: time each stage took: read, motion, assess, scene; and video once saved. What several
             futures share counts for the first.
-        runs: what ran: engine, provider, and per output "network" or the baseline's name.
+        runs: what ran: engine, provider, device, precision, what makes the frames, why these, and per output "network"
+            or the baseline's name; "fallback" where something does not run where it was to.
         seed: which future of the photo this is.
         strength: factor on every speed that was used.
         strength_why: "given", "natural", or in plain words why it was lowered.
+        warnings: what does not run as asked, or not as fast as it could, with what changes it.
     """
 
     photo: Photo
@@ -53,6 +56,7 @@ class Loop:
     seed: int = 0
     strength: float = 1.0
     strength_why: str = "natural"
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self.scene.frames
@@ -69,9 +73,9 @@ class Loop:
         Raises:
             StillflowError: its frames are decoded, and there are no such arrays.
         """
-        from stillflow.scene import Scene
+        from stillflow.features.feature_scene import FeatureScene
 
-        if not isinstance(self.scene, Scene):
+        if isinstance(self.scene, FeatureScene):
             raise StillflowError(
                 "cannot look into this loop",
                 "a network decodes its frames, and geometry alone makes none of them",

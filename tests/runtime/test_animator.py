@@ -93,7 +93,7 @@ def test_futures_share_the_network_and_differ(
 ) -> None:
     session = animator.session("flow")
     runs = []
-    monkeypatch.setitem(animator._sessions, "flow", _Counted(session, runs))
+    monkeypatch.setitem(animator.networks.sessions, "flow", _Counted(session, runs))
     guidance = Guidance(mask=MOVING, seed=2)
     loops = list(animator.futures(Photo.from_array(scenery), guidance, 3, seconds=1, fps=8))
     assert len(runs) == 1

@@ -56,6 +56,11 @@ class Choice:
         return ", ".join(f"{graph} {precision}" for graph, precision in self.precisions.items())
 
     @property
+    def place(self) -> str:
+        """Where the networks run, in words."""
+        return "cpu" if self.device == "cpu" else f"{self.device} ({self.gpu})"
+
+    @property
     def painter(self) -> str:
         """What makes frames, in words."""
         return "cpu kernels" if self.frames == "cpu" else f"cuda kernels on {self.gpu}"
