@@ -1,25 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Displacements and the splat on a GPU, with the calls of ``native_splat``: the bits of ``splat_reference``.
+"""Displacements and the splat on a GPU: the bits of ``splat_reference``.
 
-What runs is kernels/cuda/splat.cu; here is which kernel follows which, over what memory. Displacements and results may
-be NumPy arrays, which are copied, or arrays on the device, anything with ``__cuda_array_interface__``.
+What runs is kernels/cuda/splat.cu; here is which kernel follows which, over what memory. Everything is put into a
+stream and nothing waits, and what is thrown, where to, and what lands are addresses on the device; ``symmetric_splat``
+and ``euler`` take and give NumPy arrays, for those who want a result and no stream.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from stillflow.errors import StillflowError
+from stillflow.gpu.layer import AnyArray, CudaDevice, Memory, Stream
 from stillflow.kernels.arrays import FloatArray
-from stillflow.kernels.cuda_device import CudaDevice
-from stillflow.kernels.cuda_source import BLOCK
 from stillflow.kernels.splat_reference import grid
-from stillflow.kernels.splat_source import DENOMINATORS_MOST, SplatSource, Window, check_window
+from stillflow.kernels.splat_source import (
+    DENOMINATORS_MOST,
+    SplatSource,
+    Window,
+    check_displacement,
+    check_window,
+)
+
+SOURCE = Path(__file__).with_name("cuda") / "splat.cu"
+"""The kernels; they lie in the package as data."""
+
+BLOCK = 4
+"""Channels, and pixels of a row, of one thread of sf_land; sources lie a multiple of it apart."""
 
 RUN = 256
 """Numbers that one thread sums up: three levels reach 2^24 pixels, four any picture."""
@@ -27,8 +40,20 @@ RUN = 256
 CORNERS = 4
 """Pixels that a source reaches at most."""
 
-DeviceArray = Any
-"""Anything with ``__cuda_array_interface__``."""
+THROWS_MOST = 2
+"""Throws that land together."""
+
+
+class Field(ctypes.Structure):
+    """Field of splat.cu."""
+
+    _fields_ = (("height", ctypes.c_int), ("width", ctypes.c_int), ("sign", ctypes.c_float))
+
+
+class CWindow(ctypes.Structure):
+    """Tile of splat.cu, Window of features.cu."""
+
+    _fields_ = tuple((name, ctypes.c_int) for name in Window._fields)
 
 
 class _Picture(ctypes.Structure):
@@ -38,18 +63,6 @@ class _Picture(ctypes.Structure):
         (name, ctypes.c_int)
         for name in ("height", "width", "top", "left", "rows", "columns", "y0", "y1", "x0", "x1")
     )
-
-
-class _Field(ctypes.Structure):
-    """Field of splat.cu."""
-
-    _fields_ = (("height", ctypes.c_int), ("width", ctypes.c_int), ("sign", ctypes.c_float))
-
-
-class _Tile(ctypes.Structure):
-    """Tile of splat.cu."""
-
-    _fields_ = tuple((name, ctypes.c_int) for name in Window._fields)
 
 
 class _Values(ctypes.Structure):
@@ -63,205 +76,266 @@ class _Values(ctypes.Structure):
     )
 
 
-class _Memory:
-    """Device memory by name: each piece grows when needed and is used again by the next frame."""
+@dataclass(frozen=True)
+class CudaSource:
+    """What is thrown, on a device: constant in time, thrown by any number of ``CudaSplat``.
 
-    def __init__(self, device: CudaDevice) -> None:
-        self._device = device
-        self._pieces: dict[str, tuple[int, int]] = {}
-
-    def get(self, name: str, size: int) -> ctypes.c_void_p:
-        """Return at least ``size`` bytes; what was in them is lost when they grow."""
-        address, had = self._pieces.get(name, (0, -1))
-        if had < size:
-            if address:
-                # Taken out first: should the allocation fail, it is not freed twice.
-                del self._pieces[name]
-                self._device.free(address)
-            address = self._device.allocate(size)
-            self._pieces[name] = address, size
-        return ctypes.c_void_p(address)
-
-    def put(self, name: str, array: npt.NDArray[np.generic]) -> ctypes.c_void_p:
-        """Copy an array to the device."""
-        dense = np.ascontiguousarray(array)
-        memory = self.get(name, dense.nbytes)
-        self._device.upload(dense, memory.value or 0)
-        return memory
-
-    def close(self) -> None:
-        """Give everything back."""
-        while self._pieces:
-            self._device.free(self._pieces.popitem()[1][0])
-
-
-class CudaSplat:
-    """A source on a GPU, ready to be thrown as often as wanted; one frame at a time.
-
-    Args:
-        source: what is thrown; copied to the device once.
-        device: where to; must stay open.
-
-    Raises:
-        StillflowError: the source has no weights to divide by.
+    Attributes:
+        values: address of (rows, columns, ``stride_of(channels)``) float32, otherwise like ``SplatSource.values``.
+        rows: of the values.
+        columns: likewise.
+        channels: with the weights.
+        ends: see ``SplatSource``; not empty.
+        shape: likewise.
+        origin: likewise.
     """
 
-    def __init__(self, source: SplatSource, device: CudaDevice) -> None:
-        if not source.ends:
+    values: int
+    rows: int
+    columns: int
+    channels: int
+    ends: tuple[int, ...]
+    shape: tuple[int, int]
+    origin: tuple[int, int] = (0, 0)
+
+    def __post_init__(self) -> None:
+        if not self.ends:
             raise StillflowError(
                 "cannot throw these values on a GPU",
                 "they have no weights",
                 "name the weights in the source's ends",
             )
-        self.source = source
-        self._device = device
-        self._memory = _Memory(device)
-        channels = source.values.shape[2]
-        self._stride = channels + -channels % BLOCK
-        padded = np.pad(source.values, ((0, 0), (0, 0), (0, self._stride - channels)))
-        self._values = self._memory.put("values", padded)
-        self._throws = 0
-        self._kept: list[DeviceArray] = []
-        self._window = source.whole
 
-    def aim(
-        self, throws: Sequence[tuple[FloatArray | DeviceArray, float]], window: Window | None = None
+    @property
+    def outputs(self) -> int:
+        """Channels that are left when the weights are divided out."""
+        return self.channels - len(self.ends)
+
+
+def stride_of(channels: int) -> int:
+    """Numbers from one source to the next on a device."""
+    return channels + -channels % BLOCK
+
+
+def padded(source: SplatSource) -> FloatArray:
+    """A source's values as they lie on a device, (h, w, ``stride_of(C)``) float32."""
+    channels = source.values.shape[2]
+    return np.pad(source.values, ((0, 0), (0, 0), (0, stride_of(channels) - channels)))
+
+
+def source_at(address: int, source: SplatSource) -> CudaSource:
+    """Describe a source whose ``padded`` values lie at an address."""
+    rows, columns, channels = source.values.shape
+    return CudaSource(address, rows, columns, channels, source.ends, source.shape, source.origin)
+
+
+class CudaSplat:
+    """Memory to throw a source again and again; one frame at a time, in order of one stream.
+
+    Args:
+        source: what is thrown; its values must stay where they are.
+        device: where they lie.
+        window: the part of the picture that may be landed on; the whole picture without.
+        still: sources that never move, of whose displacement every number is 0, need room for fewer landings. How
+            many there are at least.
+
+    Raises:
+        OutOfMemoryError: nothing was kept then.
+    """
+
+    def __init__(
+        self, source: CudaSource, device: CudaDevice, window: Window | None = None, still: int = 0
     ) -> None:
+        self.source = source
+        self.window = check_window(source, window)
+        self._kernels = device.kernels(SOURCE)
+        self._device = device
+        self._throws = 0
+        sources = source.rows * source.columns
+        self._cells = (self.window.y1 - self.window.y0) * (self.window.x1 - self.window.x0)
+        lists = THROWS_MOST * self._cells
+        landings = THROWS_MOST * (CORNERS * (sources - still) + still)
+        sizes = {"count": lists, "start": lists + 1, "entries": landings, "factors": landings, "shares": 2}
+        # Sums of runs, of runs of runs...
+        level, left = 0, -(-lists // RUN)
+        while left > 1:
+            sizes |= {f"sums {level}": left, f"run start {level}": left + 1}
+            level, left = level + 1, -(-left // RUN)
+        self._memory: dict[str, Memory] = {}
+        with ExitStack() as owned:
+            for name, numbers in sizes.items():
+                self._memory[name] = device.allocate(4 * numbers)
+                owned.callback(self._memory[name].close)
+            self._owned = owned.pop_all()
+
+    def aim(self, displacements: Sequence[int], shares: int | Sequence[float], stream: Stream) -> None:
         """Find what lands where, for one frame.
 
         Args:
-            throws: one or two pairs of a displacement, (h, w, 2) float32, and the share of its terms.
-            window: what ``land`` writes; the whole picture without.
+            displacements: one or two addresses of (rows, columns, 2) float32 in pixels, as the source has them; they
+                stay as they are until the stream has done the work.
+            shares: factors of their terms, or the address of two float32 with them.
+            stream: that orders it.
         """
-        self._throws, self._kept = 0, []
-        self._window = check_window(self.source, window)
-        if not 1 <= len(throws) <= 2:
-            raise StillflowError("cannot throw", f"there are {len(throws)} throws", "pass one or two")
-        if not all(np.isfinite(share) for _, share in throws):
-            raise StillflowError("cannot throw", "a share is not finite", "pass shares between 0 and 1")
-        rows, columns, _ = self.source.values.shape
-        aimed = []
-        for k, (displacement, share) in enumerate(throws):
-            where = self._placed(displacement, (rows, columns, 2), f"displacement {k}", read=True)
-            aimed.append((where, float(share)))
-        self._list(aimed)
-        self._throws = len(aimed)
+        if not 1 <= len(displacements) <= THROWS_MOST:
+            raise StillflowError("cannot throw", f"there are {len(displacements)} throws", "pass one or two")
+        if not isinstance(shares, int):
+            given = np.array(shares, np.float32)
+            if given.shape != (len(displacements),) or not np.isfinite(given).all():
+                raise StillflowError(
+                    "cannot throw", "a share is not finite", "pass one for each throw, 0 to 1"
+                )
+            shares = self._memory["shares"].address
+            self._device.upload(given, shares, stream)
+        self._throws = len(displacements)
+        both = tuple(ctypes.c_void_p(address) for address in displacements)
+        both += (ctypes.c_void_p(),) * (THROWS_MOST - len(both))
+        sources, lists = (self._throws * n for n in (self.source.rows * self.source.columns, self._cells))
+        count, start, entries, factors = (self._at(n) for n in ("count", "start", "entries", "factors"))
+        launch, picture = self._kernels.launch, self._picture()
+        self._device.clear(self._memory["count"].address, 4 * lists, stream)
+        launch("sf_count", sources, stream, picture, *both, count)
+        self._scan(count, lists, start, 0, stream)
+        launch("sf_fill", sources, stream, picture, *both, start, count, entries)
+        launch("sf_sort", lists, stream, picture, *both, ctypes.c_void_p(shares), start, entries, factors)
 
-    def _list(self, throws: list[tuple[ctypes.c_void_p, float]]) -> None:
-        """Find which sources reach each pixel of the window, by ascending source, and the factors of their terms."""
-        device, memory, picture = self._device, self._memory, self._picture()
-        sources = len(throws) * self.source.values.shape[0] * self.source.values.shape[1]
-        lists = len(throws) * self._cells
-        count, start = memory.get("count", 4 * lists), memory.get("start", 4 * (lists + 1))
-        entries = memory.get("entries", 4 * CORNERS * sources)
-        factors = memory.get("factors", 4 * CORNERS * sources)
-        (first, share), (second, rest) = (*throws, (ctypes.c_void_p(), 0.0))[:2]
-        device.launch("sf_clear", lists, count, ctypes.c_int(lists))
-        device.launch("sf_count", sources, picture, first, second, count)
-        self._scan(count, lists, start, 0)
-        device.launch("sf_fill", sources, picture, first, second, start, count, entries)
-        shares = memory.put("shares", np.array([share, rest], np.float32))
-        device.launch("sf_sort", lists, picture, first, second, shares, start, entries, factors)
-
-    def _scan(self, numbers: ctypes.c_void_p, count: int, start: ctypes.c_void_p, level: int) -> None:
+    def _scan(
+        self, numbers: ctypes.c_void_p, count: int, start: ctypes.c_void_p, level: int, stream: Stream
+    ) -> None:
         """Sums before each number: those of runs first, by the same way, then within them."""
         runs = -(-count // RUN)
         sizes = ctypes.c_int(count), ctypes.c_int(RUN)
         run_start = ctypes.c_void_p()
         if runs > 1:
-            sums = self._memory.get(f"sums {level}", 4 * runs)
-            run_start = self._memory.get(f"run start {level}", 4 * (runs + 1))
-            self._device.launch("sf_run_sums", runs, numbers, *sizes, sums)
-            self._scan(sums, runs, run_start, level + 1)
-        self._device.launch("sf_starts", runs, numbers, *sizes, run_start, start)
+            sums, run_start = self._at(f"sums {level}"), self._at(f"run start {level}")
+            self._kernels.launch("sf_run_sums", runs, stream, numbers, *sizes, sums)
+            self._scan(sums, runs, run_start, level + 1, stream)
+        self._kernels.launch("sf_starts", runs, stream, numbers, *sizes, run_start, start)
 
-    def land(
-        self, warped: DeviceArray | None = None, landed: DeviceArray | None = None
-    ) -> tuple[FloatArray | DeviceArray, FloatArray | DeviceArray]:
-        """Sum, divide and write the window that was aimed at; see ``splat_reference.symmetric_splat``.
+    def land(self, warped: int, landed: int, stream: Stream, window: Window | None = None) -> None:
+        """Sum, divide and write what lands in a window; see ``splat_reference.symmetric_splat``.
 
         Args:
-            warped: (source.outputs, rows, columns) float32 on the device, dense; a NumPy array is made without.
-            landed: (rows, columns) float32 likewise.
+            warped: address of (source.outputs, rows, columns) float32, dense.
+            landed: address of (rows, columns) float32 likewise.
+            stream: that orders it; the one that was aimed in.
+            window: a part of the one this object was made for; all of it without.
 
-        Returns:
-            Warped channels, and landed, 1 or 0.
+        Raises:
+            StillflowError: it is not, or nothing was thrown.
         """
         if not self._throws:
             raise StillflowError("nothing was thrown", "land was called before aim", "call aim first")
-        window, outputs = self._window, self.source.outputs
-        shape = window.y1 - window.y0, window.x1 - window.x0
-        out = self._placed(warped, (outputs, *shape), "warped")
-        mask = self._placed(landed, shape, "landed")
-        ends = self.source.ends
-        values = _Values(self._stride, outputs, len(ends), (ctypes.c_int * DENOMINATORS_MOST)(*ends))
-        lists = (self._memory.get(name, 0) for name in ("start", "entries", "factors"))
-        items = shape[0] * -(-shape[1] // BLOCK) * -(-outputs // BLOCK)
-        throws, tile = ctypes.c_int(self._throws), _Tile(*window)
-        self._device.launch(
-            "sf_land", items, self._picture(), tile, values, throws, self._values, *lists, out, mask
-        )
-        return (
-            self._fetched(out, (outputs, *shape)) if warped is None else warped,
-            self._fetched(mask, shape) if landed is None else landed,
+        tile, whole, source = check_window(self.source, window or self.window), self.window, self.source
+        if tile.y0 < whole.y0 or tile.y1 > whole.y1 or tile.x0 < whole.x0 or tile.x1 > whole.x1:
+            raise StillflowError(
+                "the window does not fit what was aimed at",
+                f"{tuple(tile)} was asked for, {tuple(whole)} aimed at",
+                "make the splat for a window that holds all that is to be landed on",
+            )
+        ends = (ctypes.c_int * DENOMINATORS_MOST)(*source.ends)
+        values = _Values(stride_of(source.channels), source.outputs, len(source.ends), ends)
+        rows, groups = tile.y1 - tile.y0, -(-(tile.x1 - tile.x0) // BLOCK)
+        read = (self._at(name) for name in ("start", "entries", "factors"))
+        self._kernels.launch(
+            "sf_land",
+            rows * groups * -(-source.outputs // BLOCK),
+            stream,
+            self._picture(),
+            CWindow(*tile),
+            values,
+            ctypes.c_int(self._throws),
+            ctypes.c_void_p(source.values),
+            *read,
+            ctypes.c_void_p(warped),
+            ctypes.c_void_p(landed),
         )
 
-    @property
-    def _cells(self) -> int:
-        return (self._window.y1 - self._window.y0) * (self._window.x1 - self._window.x0)
+    def _at(self, name: str) -> ctypes.c_void_p:
+        return ctypes.c_void_p(self._memory[name].address)
 
     def _picture(self) -> _Picture:
-        rows, columns, _ = self.source.values.shape
-        return _Picture(*self.source.shape, *self.source.origin, rows, columns, *self._window)
-
-    def _placed(
-        self, array: FloatArray | DeviceArray | None, shape: tuple[int, ...], name: str, read: bool = False
-    ) -> ctypes.c_void_p:
-        """Address on the device: of an array there, of a copy, or of new memory."""
-        if array is None:
-            return self._memory.get(name, 4 * int(np.prod(shape)))
-        if hasattr(array, "__cuda_array_interface__"):
-            about = array.__cuda_array_interface__
-            good = tuple(about["shape"]) == shape and about["typestr"] == "<f4" and not about.get("strides")
-            if good:
-                self._kept.append(array)
-                return ctypes.c_void_p(about["data"][0])
-            said = f"{about['shape']} {about['typestr']} with strides {about.get('strides')}"
-        elif read and array.shape == shape and array.dtype == np.float32:
-            return self._memory.put(name, array)
-        else:
-            said = f"{array.shape} {array.dtype}"
-        raise StillflowError(
-            f"{name} does not fit the splat", f"it is {said}", f"pass {shape} float32, dense if on the device"
-        )
-
-    def _fetched(self, address: ctypes.c_void_p, shape: tuple[int, ...]) -> FloatArray:
-        array = np.empty(shape, np.float32)
-        self._device.download(address.value or 0, array)
-        return array
+        source = self.source
+        return _Picture(*source.shape, *source.origin, source.rows, source.columns, *self.window)
 
     def close(self) -> None:
-        """Give the device's memory back."""
-        self._throws, self._kept = 0, []
-        self._memory.close()
+        """Give the memory back, after the stream has done its work; harmless twice."""
+        self._throws = 0
+        self._owned.close()
+
+
+def symmetric_splat(
+    device: CudaDevice,
+    source: SplatSource,
+    throws: Sequence[tuple[FloatArray, float]],
+    window: Window | None = None,
+) -> tuple[FloatArray, FloatArray]:
+    """Throw once or both ways, divide and wait, like ``splat_reference.symmetric_splat``.
+
+    Args:
+        device: where.
+        source: what is thrown.
+        throws: one or two pairs of a displacement, (h, w, 2) float32, and the share of its terms.
+        window: the part of the picture that is wanted; all of it without.
+
+    Returns:
+        Warped channels (source.outputs, rows, columns) and landed (rows, columns), 1 or 0; both float32.
+    """
+    for displacement, _ in throws:
+        check_displacement(source, displacement)
+    window = check_window(source, window)
+    shape = window.y1 - window.y0, window.x1 - window.x0
+    made = np.empty((source.outputs, *shape), np.float32), np.empty(shape, np.float32)
+    arrays = [padded(source), *made, *(displacement for displacement, _ in throws)]
+    with _there(device, arrays) as (stream, (values, warped, landed, *displacements)):
+        splat = CudaSplat(source_at(values.address, source), device, window)
+        try:
+            splat.aim([d.address for d in displacements], [share for _, share in throws], stream)
+            splat.land(warped.address, landed.address, stream)
+            for memory, array in zip((warped, landed), made, strict=True):
+                device.download(memory.address, array, stream)
+        finally:
+            stream.synchronize()
+            splat.close()
+    return made
 
 
 def euler(device: CudaDevice, velocity: FloatArray, steps: int) -> FloatArray:
     """Displacement after a number of frames, like ``splat_reference.euler``."""
     height, width = velocity.shape[:2]
-    memory = _Memory(device)
-    try:
-        position = memory.put("position", grid(height, width))
-        invalid = memory.put("invalid", np.zeros((height, width), np.uint8))
-        displacement = memory.put("displacement", np.zeros((height, width, 2), np.float32))
-        field = memory.put("velocity", np.asarray(velocity, np.float32))
-        of, all_of_it = _Field(height, width, 1), (ctypes.c_void_p(), ctypes.c_int(height * width))
+    arrays = (
+        np.ascontiguousarray(velocity, np.float32),
+        grid(height, width),
+        np.zeros((height, width), np.uint8),
+        np.zeros((height, width, 2), np.float32),
+    )
+    with _there(device, arrays) as (stream, memories):
+        field, position, invalid, displacement = (ctypes.c_void_p(m.address) for m in memories)
+        pixels = ctypes.c_void_p(), ctypes.c_int(height * width)
+        kernels, of = device.kernels(SOURCE), Field(height, width, 1)
         for _ in range(steps):
-            device.launch(
-                "sf_euler_step", height * width, of, field, *all_of_it, position, invalid, displacement
+            kernels.launch(
+                "sf_euler_step", height * width, stream, of, field, *pixels, position, invalid, displacement
             )
         out = np.empty((height, width, 2), np.float32)
-        device.download(displacement.value or 0, out)
+        device.download(memories[3].address, out, stream)
+        stream.synchronize()
         return out
-    finally:
-        memory.close()
+
+
+@contextmanager
+def _there(
+    device: CudaDevice, arrays: Sequence[FloatArray | AnyArray]
+) -> Iterator[tuple[Stream, list[Memory]]]:
+    """Copies of arrays on the device for a block, and a stream that is done with them when it ends."""
+    with ExitStack() as owned:
+        stream = device.stream()
+        owned.callback(stream.close)
+        memories = []
+        for array in arrays:
+            memories.append(device.allocate(array.nbytes))
+            owned.callback(memories[-1].close)
+        owned.callback(stream.synchronize)
+        for memory, array in zip(memories, arrays, strict=True):
+            device.upload(np.ascontiguousarray(array), memory.address, stream)
+        yield stream, memories

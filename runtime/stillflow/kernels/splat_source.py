@@ -7,7 +7,7 @@ What comes from graphs is planar, (C, h, w); what is thrown is interleaved, (h, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -169,14 +169,22 @@ def share_at(t: float, frames: int, edge_share: float = 0.0) -> float:
     return min(max(1.0 - t / frames, edge_share), 1.0 - edge_share)
 
 
-def check_window(source: SplatSource, window: Window | None) -> Window:
+class Shaped(Protocol):
+    """What has a picture's size."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) of the picture."""
+
+
+def check_window(source: Shaped, window: Window | None) -> Window:
     """Return the window, the whole picture for None.
 
     Raises:
         StillflowError: it is empty or reaches beyond the picture.
     """
-    window = source.whole if window is None else window
     height, width = source.shape
+    window = Window(0, height, 0, width) if window is None else window
     if not (0 <= window.y0 < window.y1 <= height and 0 <= window.x0 < window.x1 <= width):
         raise StillflowError(
             "the window does not fit the picture",
