@@ -75,9 +75,8 @@ class _Pinned:
         size = max(1, size)
         wanted = f"{size / 2**20:.1f} MiB of pinned memory"
         self.address = int(device.call("cuMemHostAlloc", size, _PORTABLE_MAPPED, wanted=wanted))
-        self.array: npt.NDArray[np.uint8] = np.frombuffer(
-            (ctypes.c_uint8 * size).from_address(self.address), np.uint8
-        )
+        place = (ctypes.c_uint8 * size).from_address(self.address)
+        self.array: npt.NDArray[np.uint8] = np.ctypeslib.as_array(place)
         self.device_address: int | None = None
         with device.current():
             status, address = device.driver.cuMemHostGetDevicePointer(self.address, 0)
@@ -344,23 +343,23 @@ def _where(array: layer.AnyArray) -> int:
 
 
 def open_device(index: int = 0) -> CudaCoreDevice:
-    """Open a GPU.
+    """Open a GPU; `stillflow.gpu.open.open_device` says in words why one cannot be.
 
     Args:
         index: as CUDA counts them.
 
     Raises:
-        StillflowError: there is no driver, no such device, or cuda-core is not installed.
+        StillflowError: there is no such device, or it refuses.
     """
-    what = f"cannot use GPU {index}"
+    # By the driver's own library first: cuda-core was seen to wait for minutes where there is none.
     gpu = find_gpu(index)
     if gpu is None:
         raise StillflowError(
-            what, "there is no NVIDIA driver, or no such device", "see stillflow doctor, or use the CPU"
+            f"cannot use GPU {index}",
+            "the driver shows no such device",
+            "see stillflow doctor, or use the CPU",
         )
-    try:
-        import cuda.core
-        from cuda.bindings import driver
-    except ImportError as error:
-        raise StillflowError(what, str(error), "pip install 'stillflow[gpu]'") from error
+    import cuda.core
+    from cuda.bindings import driver
+
     return CudaCoreDevice(driver, cuda.core.__version__, index, gpu)

@@ -56,9 +56,8 @@ def find_gpu(index: int = 0) -> Gpu | None:
     Args:
         index: as CUDA counts them (CUDA_VISIBLE_DEVICES included).
     """
-    try:
-        cuda = ctypes.CDLL("libcuda.so.1" if os.name == "posix" else "nvcuda.dll")
-    except OSError:
+    cuda = _library()
+    if cuda is None:
         return None
     device, memory, version = ctypes.c_int(), ctypes.c_size_t(), ctypes.c_int()
     if cuda.cuInit(0) != 0 or cuda.cuDeviceGet(ctypes.byref(device), index) != 0:
@@ -108,21 +107,43 @@ def _driver() -> str:
     return text[:100]
 
 
+def cuda_version() -> tuple[int, int] | None:
+    """Version of CUDA that the driver knows, such as (13, 0); None where there is no driver."""
+    cuda, version = _library(), ctypes.c_int()
+    if cuda is None or cuda.cuDriverGetVersion(ctypes.byref(version)) != 0:
+        return None
+    return version.value // 1000, version.value % 1000 // 10
+
+
+def gpu_count() -> int:
+    """How many devices the driver shows; 0 without a driver."""
+    cuda, count = _library(), ctypes.c_int()
+    if cuda is None or cuda.cuInit(0) != 0 or cuda.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value
+
+
+def _library() -> ctypes.CDLL | None:
+    try:
+        return ctypes.CDLL("libcuda.so.1" if os.name == "posix" else "nvcuda.dll")
+    except OSError:
+        return None
+
+
 _NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE of cuda.h
 
 
 def why_no_gpu() -> tuple[str, str, bool]:
     """Why `find_gpu` finds none: in plain words, the line that changes it, and whether an NVIDIA GPU lies idle."""
     elsewhere = "run it on a machine with an NVIDIA GPU, or on the CPU: --device cpu"
-    try:
-        cuda = ctypes.CDLL("libcuda.so.1" if os.name == "posix" else "nvcuda.dll")
-    except OSError:
+    cuda = _library()
+    if cuda is None:
         if nvidia_present():
             fix = "sudo ubuntu-drivers install   (or the driver from nvidia.com/drivers)"
             return "there is an NVIDIA GPU, and no driver for it", fix, True
         return "there is no NVIDIA driver here, and no NVIDIA GPU", elsewhere, False
     status = cuda.cuInit(0)
-    if status == 0 or status == _NO_DEVICE:
+    if status in (0, _NO_DEVICE):
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
         if hidden is not None:
             fix = "name a GPU in CUDA_VISIBLE_DEVICES, or unset it"

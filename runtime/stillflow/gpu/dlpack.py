@@ -66,16 +66,18 @@ _handed_out: dict[int, tuple[object, ...]] = {}
 """Address of a structure -> what must live until the consumer deletes it."""
 
 
-@_Deleter
 def _delete(managed: Any) -> None:
     _handed_out.pop(ctypes.addressof(managed.contents), None)
 
 
-@_Destructor
 def _destroy(capsule: int) -> None:
     # Nobody took it: then it is ours to delete.
     if _is_valid(capsule, _FRESH):
         _handed_out.pop(_pointer(capsule, _FRESH), None)
+
+
+# For C, for as long as the process lives.
+_delete_in_c, _destroy_in_c = _Deleter(_delete), _Destructor(_destroy)
 
 
 def capsule(address: int, shape: tuple[int, ...], dtype: np.dtype[Any], device: int, owner: object) -> object:
@@ -101,10 +103,10 @@ def capsule(address: int, shape: tuple[int, ...], dtype: np.dtype[Any], device: 
         step *= shape[axis]
     kind = _CODES[dtype.kind], 8 * dtype.itemsize, 1
     tensor = _Tensor(address, CUDA, device, len(shape), *kind, lengths, steps, 0)
-    managed = _Managed(tensor, None, _delete)
+    managed = _Managed(tensor, None, _delete_in_c)
     at = ctypes.addressof(managed)
     _handed_out[at] = managed, lengths, steps, owner
-    return _new(at, _FRESH, _destroy)
+    return _new(at, _FRESH, _destroy_in_c)
 
 
 _Array = TypeVar("_Array")

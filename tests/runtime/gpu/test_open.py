@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A GPU that cannot be opened is refused at once, with the reason and the way out."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from stillflow.errors import StillflowError
+from stillflow.gpu.description import find_gpu
+from stillflow.gpu.open import open_device
+
+
+def elsewhere(program: str, **environment: str) -> object:
+    """Run a program in a process of its own, whose last line is JSON."""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **environment},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+TRY = """
+import json
+from stillflow.errors import StillflowError
+from stillflow.gpu.open import open_device
+try:
+    device = open_device({index})
+    print(json.dumps([device.provider, str(device.index)]))
+    device.close()
+except StillflowError as error:
+    print(json.dumps([error.why, error.fix]))
+"""
+
+
+@pytest.mark.skipif(find_gpu() is not None, reason="there is a CUDA device here")
+def test_without_a_driver_the_reason_is_told_at_once():
+    with pytest.raises(StillflowError, match="cannot use GPU 0") as caught:
+        open_device()
+    assert "--device cpu" in caught.value.fix or "driver" in caught.value.fix
+
+
+@pytest.mark.parametrize("index", [-1, -7])
+def test_devices_are_counted_from_0(index):
+    with pytest.raises(StillflowError, match="counted from 0"):
+        open_device(index)
+
+
+@pytest.mark.device
+def test_a_device_is_opened(cuda_device):
+    device = open_device()
+    assert device.provider.startswith("cuda-core ") and device.index == 0
+    assert device.architecture == cuda_device.architecture
+    device.close()
+    device.close()
+
+
+@pytest.mark.device
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(StillflowError, match="cannot use GPU 99") as caught:
+        open_device(99)
+    assert "CUDA_VISIBLE_DEVICES" in caught.value.fix
+
+
+@pytest.mark.device
+@pytest.mark.stand_in
+def test_a_driver_older_than_the_toolkit_is_refused():
+    why, fix = elsewhere(TRY.format(index=0), STAND_IN_VERSION="12060")
+    assert "CUDA 12.6" in why and "cuda-bindings<13" in fix and "cu12" in fix
+
+
+@pytest.mark.device
+@pytest.mark.stand_in
+def test_a_driver_without_devices_is_told_apart():
+    why, _ = elsewhere(TRY.format(index=0), STAND_IN_DEVICES="0")
+    assert "no GPU" in why
+
+
+@pytest.mark.device
+@pytest.mark.stand_in
+def test_the_second_of_two_devices_is_opened():
+    provider, index = elsewhere(TRY.format(index=1), STAND_IN_DEVICES="2")
+    assert provider.startswith("cuda-core") and index == "1"
+    why, _ = elsewhere(TRY.format(index=2), STAND_IN_DEVICES="2")
+    assert "0 to 1" in why
