@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from stillflow.errors import StillflowError
 from stillflow.photo import ByteArray, Photo
@@ -15,6 +15,7 @@ from stillflow.photo import ByteArray, Photo
 if TYPE_CHECKING:
     from stillflow.assess import Suitability
     from stillflow.features.feature_scene import FeatureScene
+    from stillflow.gpu.arrays import DeviceArray
     from stillflow.gpu_scene import GpuScene
     from stillflow.kernels.arrays import SceneArrays
     from stillflow.motion import Motion
@@ -100,6 +101,59 @@ class Loop:
         """
         return self.scene.frame(index % len(self))
 
+    def nv12_frames(self) -> Iterator[ByteArray]:
+        """Give the frames of one loop, in order, as a video encoder reads them.
+
+        Yields:
+            (3 H' / 2, W') uint8: H' rows of luma, then H' / 2 rows of Cb, Cr, Cb, Cr..., BT.709 limited range. H'
+            and W' are even; where the picture's are not, its last row and column are repeated. Each array is yours.
+        """
+        from stillflow.player import Nv12Scene, Player
+        from stillflow.video.colour import nv12
+
+        if isinstance(self.scene, Nv12Scene):
+            frames = Player(self.scene.nv12()).frames()
+        else:
+            frames = Player(self.scene).each(lambda _, frame: nv12(frame))
+        for _, frame in frames:
+            yield frame
+
+    def device_frames(self, *, nv12: bool = False, stream: Any = None) -> Iterator[DeviceArray]:
+        """Give the frames of one loop, in order, in the memory of the GPU that makes them.
+
+        A frame is valid until the next one is asked for.
+
+        Args:
+            nv12: as ``nv12_frames`` describes instead of (H, W, 3) RGB.
+            stream: a CUDA stream of yours that frames are ready on and that the next one waits for; None: a frame is
+                ready when you get it, and you are done with it when you ask for the next.
+
+        Returns:
+            Arrays with ``__cuda_array_interface__`` and DLPack.
+
+        Raises:
+            StillflowError: the frames are not made on a GPU.
+        """
+        from stillflow.gpu_scene import GpuScene
+
+        if not isinstance(self.scene, GpuScene):
+            raise StillflowError(
+                "there are no frames in a GPU's memory",
+                f"they are made by {self.runs.get('frames', 'the CPU')}",
+                "make the loop with Animator(device='cuda') and a bundle whose loop rule is cross_fade",
+            )
+        return self.scene.device_frames(nv12=nv12, stream=stream)
+
+    def close(self) -> None:
+        """Give back the GPU's memory, where there is some; the loop cannot be played any more then.
+
+        The same happens when nobody holds the loop any longer.
+        """
+        from stillflow.gpu_scene import GpuScene
+
+        if isinstance(self.scene, GpuScene):
+            self.scene.close()
+
     def save(
         self,
         path: str | os.PathLike[str],
@@ -107,6 +161,7 @@ class Loop:
         loops: int = 1,
         format: str | None = None,
         alpha: bool = False,
+        encoder: str = "auto",
         progress: Progress | None = None,
         batch: Batch | None = None,
     ) -> int:
@@ -121,6 +176,8 @@ class Loop:
             loops: how often the loop is repeated in the file; webp, gif and apng repeat for ever with 1.
             format: one of the formats above, when the name does not say it.
             alpha: keep only the moving layer, transparent elsewhere (webm).
+            encoder: who encodes mp4: "software", "nvenc" (an NVIDIA GPU), or "auto": NVENC where the frames come from
+                a GPU and a test frame goes through its encoder. ``runs["encoder"]`` says who did.
             progress: called with (frames done, frames in all) after every frame.
             batch: outputs that appear together (``stillflow.video.Batch``); this one waits for its commit.
 
@@ -128,11 +185,14 @@ class Loop:
             Bytes written.
 
         Raises:
-            StillflowError: the format is unknown, the folder is missing, read-only or full.
+            StillflowError: the format is unknown, the folder is missing, read-only or full, or NVENC was asked for
+                and does not work.
         """
+        from stillflow.gpu_scene import GpuScene
         from stillflow.video import open_sink, record
 
         started = time.perf_counter()
+        gpu = self.scene.device.index if isinstance(self.scene, GpuScene) else None
         sink = open_sink(
             path,
             width=self.scene.width,
@@ -141,7 +201,14 @@ class Loop:
             format=format,
             loops=loops,
             matte=self.scene.matte if alpha else None,
+            # Frames from the CPU stay there: the same seed gives the same video on any machine.
+            encoder="software" if encoder == "auto" and gpu is None else encoder,
+            device=gpu or 0,
         )
+        if sink.encoder:
+            self.runs["encoder"] = sink.encoder
+        if sink.encoder_why:
+            self.runs["encoder_why"] = sink.encoder_why
         if batch is not None:
             batch.hold(sink)
         written = record(self.scene, sink, progress=progress)

@@ -39,13 +39,14 @@ class Report:
         # With the frames on stdout everything else goes to stderr.
         self._aside = names == ["-"]
 
-    def save(self, found: Iterator[Loop], *, format: str | None, alpha: bool) -> None:
+    def save(self, found: Iterator[Loop], *, format: str | None, alpha: bool, encoder: str = "auto") -> None:
         """Save every loop under its name, and say so. Several appear together, or none of them does.
 
         Args:
             found: the loops, in the order of the names.
             format: as for ``Loop.save``.
             alpha: as for ``Loop.save``.
+            encoder: as for ``Loop.save``.
         """
         # Imported here: it brings PyAV, which a refused photo need not wait for.
         from stillflow.video import Batch
@@ -62,6 +63,7 @@ class Report:
                     loops=self._loops,
                     format=format,
                     alpha=alpha,
+                    encoder=encoder,
                     progress=_part(progress, number, total),
                     batch=batch if total > 1 else None,
                 )
@@ -87,8 +89,8 @@ class Report:
 
 
 def warnings(loop: Loop) -> list[str]:
-    """What is risky about a loop, in plain words, and what was done about it."""
-    found = list(loop.suitability.warnings)
+    """What is risky about a loop or slower than it could be, in plain words, and what was done about it."""
+    found = [*loop.warnings, *loop.suitability.warnings]
     if loop.strength_why not in ("natural", "given"):
         found = [line for line in found if line != loop.strength_why]
         found.append(
@@ -150,7 +152,8 @@ def describe(loop: Loop, output: str, loops: int, written: int) -> list[str]:
     lines = [
         f"{name}: {len(loop)} frames at {loop.fps:g} fps, {size}, {length:.1f} s, {_size(written)}",
         f"  moving: {100 * loop.moving_share:.0f} % of the picture, seed {loop.seed}, strength {loop.strength:g}",
-        f"  bundle {loop.runs['bundle']} on {loop.runs['engine']} ({loop.runs['provider']})",
+        f"  bundle {loop.runs['bundle']} on {loop.runs['engine']} ({loop.runs['provider']}), {loop.runs['precision']}",
+        f"  device {loop.runs['device']}, frames by {loop.runs['frames']}: {loop.runs['why']}",
         f"  parts: {made}",
         f"  suitability: {loop.suitability.score:g} of 3",
         *(f"    - {reason}" for reason in loop.suitability.reasons),
