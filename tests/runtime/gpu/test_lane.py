@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 from collections.abc import Iterator
 
@@ -11,47 +10,15 @@ import numpy as np
 import pytest
 
 from stillflow.gpu.lane import Lane
-from stillflow.gpu.layer import CudaDevice, Stream
+from stillflow.gpu.layer import CudaDevice
 from stillflow.gpu.trouble import OutOfMemoryError
+
+from .clocks import Clock, fail, held
 
 pytestmark = pytest.mark.device
 
 SIZE = 64
 CHECK = (2.5, 7.25)
-
-
-class Clock:
-    """Makes frames that begin with their time: a copy on the device stands for the kernels."""
-
-    def __init__(self, device: CudaDevice, trouble: str = "") -> None:
-        self.device = device
-        self.trouble = trouble
-        self.launches = 0
-        self._other = device.allocate(8)
-        setting = device.stream()
-        device.upload(np.array([99.0]), self._other.address, setting)
-        setting.synchronize()
-        setting.close()
-
-    def scratch(self):
-        return self.device.allocate(16)
-
-    def enqueue(self, time_address: int, scratch, stream: Stream, *, rgb=None, nv12=None) -> None:
-        self.launches += 1
-        source = time_address
-        if self.trouble == "waits":
-            stream.synchronize()  # which no recording allows
-        if self.trouble == "stale" and self.launches >= 4:  # one frame and two checked ones came before
-            source = self._other.address
-        if self.trouble == "still":
-            source = self._other.address
-        self.device.copy(source, scratch.address, 8, stream)
-        for address in (rgb, nv12):
-            if address is not None:
-                self.device.copy(scratch.address, address, 8, stream)
-
-    def close(self) -> None:
-        self._other.close()
 
 
 @pytest.fixture
@@ -178,11 +145,6 @@ def test_another_stream_waits_for_the_frame(make, cuda_device: CudaDevice) -> No
     other.close()
 
 
-def held() -> list[int]:
-    library = ctypes.CDLL("libcuda.so.1")
-    return [library.stand_in_held(kind) for kind in range(7)]
-
-
 @pytest.mark.stand_in
 def test_everything_is_given_back(cuda_device: CudaDevice) -> None:
     before = held()
@@ -204,13 +166,13 @@ def test_a_lane_that_does_not_come_about(cuda_device: CudaDevice, function: str)
     clock = Clock(cuda_device)
     before = held()
     for number in (1, 2):
-        ctypes.CDLL("libcuda.so.1").stand_in_fail(function.encode(), number, 2)
+        fail(function, number, 2)
         lanes = []
         try:
             lanes.append(Lane(cuda_device, clock, {"rgb": SIZE}))
         except OutOfMemoryError:
             assert held() == before
-        ctypes.CDLL("libcuda.so.1").stand_in_fail(function.encode(), 0, 0)
+        fail(function, 0, 0)
         for lane in lanes:
             lane.close()
         assert held() == before
@@ -223,7 +185,7 @@ def test_a_frame_takes_the_place_of_another_kind(cuda_device: CudaDevice) -> Non
     lane = Lane(cuda_device, clock, {"rgb": SIZE, "nv12": SIZE}, check=CHECK, moves=True)
     shown(lane, 1.0)
     shown(lane, 2.0)
-    ctypes.CDLL("libcuda.so.1").stand_in_fail(b"cuMemAlloc_v2", 1, 2)
+    fail("cuMemAlloc_v2", 1, 2)
     assert shown(lane, 3.0, "nv12") == 3.0
     assert lane.frames == {"nv12"} and lane.graphs == set()
     assert [shown(lane, t) for t in (4.0, 5.0)] == [4.0, 5.0]
