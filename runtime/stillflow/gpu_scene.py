@@ -6,14 +6,14 @@ from __future__ import annotations
 import logging
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
 from stillflow.errors import StillflowError
-from stillflow.gpu.lane import Lane, Output
+from stillflow.gpu.lane import FrameMaker, Lane, Output
 from stillflow.gpu.lane_pool import LanePool
 from stillflow.gpu.layer import CudaDevice, Pinned
 from stillflow.gpu.pinned_frames import PinnedFrames
@@ -34,55 +34,64 @@ CHECKED_TIMES = (0.2918, 0.7136)
 MEASURED_FRAMES = 3
 """Frames played each way to choose where an integrated GPU writes them."""
 
+Play = TypeVar("Play", bound="GpuPlay")
+
 log = logging.getLogger(__name__)
 
 
-class GpuScene:
-    """Plays a scene on a GPU. Frames agree with the CPU's to one grey level; what stands still is the photo's bytes.
+class PlayedMaker(FrameMaker, Protocol):
+    """What makes the frames of a scene on a device, and holds its memory."""
 
-    Any number of threads may ask for frames at once, and several scenes may play on one device. Memory on the device
-    is given back by ``close``, or when the scene is collected.
+    def close(self) -> None:
+        """Give the memory back; nothing of it is in use any more."""
+
+
+class GpuPlay:
+    """A loop whose frames a GPU makes, as players, sinks and users of device memory see it.
+
+    Any number of threads may ask for frames at once, and several loops may play on one device. Memory on the device
+    is given back by ``close``, or when this object is collected.
 
     Args:
-        scene: what is played.
-        device: an open GPU.
+        maker: of the frames; closed with this object.
+        device: where it makes them.
+        frames: N, frames in one loop.
+        fps: frames a second.
+        size: height and width of the picture in pixels.
         lanes: frames in the works at a time, at least 1; fewer where the device's memory is short.
-
-    Raises:
-        OutOfMemoryError: the scene itself does not fit into the device's memory.
-        StillflowError: its kernels do not compile or load.
+        moves: the loop is no still picture.
+        graphs: whether the making of a frame may be recorded as a CUDA graph.
     """
 
-    def __init__(self, scene: Scene, device: CudaDevice, *, lanes: int = LANES) -> None:
+    def __init__(
+        self,
+        maker: PlayedMaker,
+        device: CudaDevice,
+        *,
+        frames: int,
+        fps: float,
+        size: tuple[int, int],
+        lanes: int = LANES,
+        moves: bool,
+        graphs: bool = True,
+    ) -> None:
         if lanes < 1:
             raise ValueError(f"lanes must be at least 1, not {lanes}")
-        self.arrays: SceneArrays = scene.arrays
-        self.fps: float = scene.fps
-        self.speed_scale: float = scene.speed_scale
-        self.sources: Mapping[str, str] = scene.sources
-        self.device = device
-        self._works = _Works(scene.arrays, device, lanes)
+        self.device, self.frames, self.fps = device, frames, fps
+        self.height, self.width = size
+        check = (frames * CHECKED_TIMES[0], frames * CHECKED_TIMES[1])
+        sizes: dict[Output, int] = {
+            "rgb": self.height * self.width * 3,
+            "nv12": int(np.prod(nv12_shape(self.height, self.width))),
+        }
+        untrusted: set[Output] = set() if graphs else {"rgb", "nv12"}
+        self._works = _Works(
+            maker,
+            device,
+            lambda: Lane(device, maker, sizes, check=check, moves=moves, untrusted=untrusted),
+            lanes,
+        )
         self._closer = weakref.finalize(self, self._works.close)
-
-    @property
-    def frames(self) -> int:
-        """N, frames in one loop."""
-        return self.arrays.frames
-
-    @property
-    def height(self) -> int:
-        """Picture height in pixels."""
-        return self.arrays.height
-
-    @property
-    def width(self) -> int:
-        """Picture width in pixels."""
-        return self.arrays.width
-
-    @property
-    def matte(self) -> ByteArray:
-        """(H, W) uint8, 255 where a pixel belongs to the moving layer."""
-        return self.arrays.matte
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
@@ -190,17 +199,54 @@ class GpuScene:
         """Give the device's memory back, as soon as frames in the works are finished; harmless twice."""
         self._closer()
 
-    def __enter__(self) -> GpuScene:
+    def __enter__(self: Play) -> Play:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-class Nv12View:
-    """A GPU scene as players and sinks see it that want NV12. Made by ``GpuScene.nv12``."""
+class GpuScene(GpuPlay):
+    """Plays a scene on a GPU. Frames agree with the CPU's to one grey level; what stands still is the photo's bytes.
 
-    def __init__(self, scene: GpuScene) -> None:
+    Args:
+        scene: what is played.
+        device: an open GPU.
+        lanes: see ``GpuPlay``.
+
+    Raises:
+        OutOfMemoryError: the scene itself does not fit into the device's memory.
+        StillflowError: its kernels do not compile or load.
+    """
+
+    def __init__(self, scene: Scene, device: CudaDevice, *, lanes: int = LANES) -> None:
+        if lanes < 1:
+            raise ValueError(f"lanes must be at least 1, not {lanes}")
+        from stillflow.kernels.cuda_scene import CudaScene
+
+        self.arrays: SceneArrays = scene.arrays
+        self.speed_scale: float = scene.speed_scale
+        self.sources: Mapping[str, str] = scene.sources
+        super().__init__(
+            CudaScene(scene.arrays, device),
+            device,
+            frames=scene.frames,
+            fps=scene.fps,
+            size=(scene.height, scene.width),
+            lanes=lanes,
+            moves=bool((scene.matte > 1).any()),
+        )
+
+    @property
+    def matte(self) -> ByteArray:
+        """(H, W) uint8, 255 where a pixel belongs to the moving layer."""
+        return self.arrays.matte
+
+
+class Nv12View:
+    """A GPU scene as players and sinks see it that want NV12. Made by ``GpuPlay.nv12``."""
+
+    def __init__(self, scene: GpuPlay) -> None:
         self._scene = scene
         self.frames, self.fps = scene.frames, scene.fps
         self.height, self.width = scene.height, scene.width
@@ -232,27 +278,14 @@ class Nv12View:
 class _Works:
     """What a scene holds on its device. It outlives the scene by as much as closing takes."""
 
-    def __init__(self, arrays: SceneArrays, device: CudaDevice, lanes: int) -> None:
-        from stillflow.kernels.cuda_scene import CudaScene
-
-        self._device = device
+    def __init__(self, maker: PlayedMaker, device: CudaDevice, make: Callable[[], Lane], lanes: int) -> None:
+        self._device, self._maker = device, maker
         self._mapped: dict[Output, bool] = {}
-        sizes: dict[Output, int] = {
-            "rgb": arrays.height * arrays.width * 3,
-            "nv12": int(np.prod(nv12_shape(arrays.height, arrays.width))),
-        }
-        check = (arrays.frames * CHECKED_TIMES[0], arrays.frames * CHECKED_TIMES[1])
-        moves, untrusted = bool((arrays.matte > 1).any()), set[Output]()
-        self._maker = maker = CudaScene(arrays, device)
         self._pins = PinnedFrames(device)
-        self.lanes = LanePool(
-            lambda: Lane(device, maker, sizes, check=check, moves=moves, untrusted=untrusted),
-            lanes,
-            self._finish,
-        )
+        self.lanes = LanePool(make, lanes, self._finish)
 
     def buffer(self, shape: tuple[int, ...]) -> ByteArray:
-        """See ``GpuScene.frame_buffer``."""
+        """See ``GpuPlay.frame_buffer``."""
         try:
             return self._pins.array(shape)
         except OutOfMemoryError:
