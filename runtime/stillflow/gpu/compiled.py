@@ -1,18 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CUDA sources compiled for a GPU by NVRTC; no GPU is needed for that."""
+"""CUDA sources compiled for a GPU by NVRTC, which needs no GPU, and kept on the disk.
+
+What is kept is code that a GPU runs. As with engines, it is read only where nobody but this user can have written it,
+and only if it is the bytes that were written; anything else is compiled again. A cache that cannot be used costs the
+second that compiling takes, and nothing else.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import re
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 
+from stillflow.build.cache import cache_root
+from stillflow.build.files import UnsafeError, private_folder, read_trusted, replace_private, trusted_folder
 from stillflow.errors import StillflowError
 
+_OPTIONS: dict[str, object] = {
+    "std": "c++17",
+    # No contraction and exact division: a GPU gives the bits of the references in NumPy.
+    "fma": False,
+    "ftz": False,
+    "prec_div": True,
+    "prec_sqrt": True,
+}
 
-def compile_source(source: Path, architecture: str) -> bytes:
-    """Compile a CUDA source for one GPU architecture.
+_LARGEST = 64 << 20
+"""Bytes of a cubin that is read; the largest of ours has 0.1 MiB."""
 
-    Contraction is off and division exact, so that a GPU gives the bits of the references in NumPy.
+_DIGEST = 32
+"""Bytes of SHA-256 before the code."""
+
+log = logging.getLogger(__name__)
+
+
+def cubin_of(source: Path, architecture: str) -> bytes:
+    """Return a source compiled for a GPU architecture, from the cache or into it.
 
     Args:
         source: the file.
@@ -22,7 +48,96 @@ def compile_source(source: Path, architecture: str) -> bytes:
         A cubin that the driver loads.
 
     Raises:
-        StillflowError: the name is none, the compiler is not installed, or it does not know that architecture.
+        StillflowError: see `compile_source`.
+    """
+    text = source_text(source)
+    said = [architecture, compiler_version(), repr(sorted(_OPTIONS.items())), source.name, text]
+    key = hashlib.sha256("\0".join(said).encode()).hexdigest()
+    try:
+        folder = cache_root() / "kernels"
+    except StillflowError as error:
+        log.warning("compiled kernels are not kept: %s", error.why)
+        return compile_source(source, architecture)
+    code = _kept(folder, key)
+    if code is None:
+        code = compile_source(source, architecture)
+        _keep(folder, key, code)
+    return code
+
+
+def _kept(folder: Path, key: str) -> bytes | None:
+    name = f"{key}.cubin"
+    with suppress(FileNotFoundError):
+        try:
+            with trusted_folder(folder) as descriptor:
+                if not (folder / name).exists():
+                    return None
+                data = read_trusted(name, descriptor, _LARGEST)
+        except UnsafeError as error:
+            log.warning("compiled kernels in %s are not used: %s", folder, error)
+            return None
+        if hashlib.sha256(data[_DIGEST:]).digest() == data[:_DIGEST]:
+            return data[_DIGEST:]
+        log.warning("compiled kernels in %s are damaged and made again", folder / name)
+    return None
+
+
+def _keep(folder: Path, key: str, code: bytes) -> None:
+    try:
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace_private(private_folder(folder) / f"{key}.cubin", hashlib.sha256(code).digest() + code)
+    except (OSError, StillflowError) as error:
+        log.warning("compiled kernels are not kept: %s", error)
+
+
+def compiler_version() -> str:
+    """Version of NVRTC: of its package, which takes no library to ask, or what the library says."""
+    for name in ("nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu13", "nvidia-cuda-nvrtc-cu12"):
+        with suppress(metadata.PackageNotFoundError):
+            return f"{name} {metadata.version(name)}"
+    try:
+        from cuda.bindings import nvrtc
+
+        return f"nvrtc {nvrtc.nvrtcVersion()[1:]}"
+    # The bindings raise types of their own where the library is not found; compiling says so in words.
+    except Exception:
+        return "none"
+
+
+def source_text(source: Path) -> str:
+    """Return a source with the files of its own folder that it includes in their places, each once."""
+    seen: set[str] = set()
+
+    def whole(path: Path) -> str:
+        lines = []
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            found = re.fullmatch(r'\s*#include "([\w.]+)".*', line)
+            if found is None:
+                lines.append(line)
+            elif found[1] not in seen:
+                seen.add(found[1])
+                inner = whole(path.with_name(found[1]))
+                lines.append(f'#line 1 "{found[1]}"\n{inner}#line {number + 1} "{path.name}"')
+            else:
+                lines.append("")
+        return "\n".join(lines) + "\n"
+
+    return whole(source)
+
+
+def compile_source(source: Path, architecture: str) -> bytes:
+    """Compile a CUDA source for one GPU architecture, without the cache.
+
+    Args:
+        source: the file.
+        architecture: such as "sm_87".
+
+    Returns:
+        A cubin that the driver loads.
+
+    Raises:
+        StillflowError: the name is none, the compiler is not installed, it does not know that architecture, or the
+            source is not valid.
     """
     what = f"cannot compile {source.name} for {architecture}"
     if not re.fullmatch(r"sm_\d{2,3}[af]?", architecture):
@@ -37,12 +152,9 @@ def compile_source(source: Path, architecture: str) -> bytes:
         raise StillflowError(
             what, str(error), "install the compiler: pip install 'stillflow[cuda]'"
         ) from error
-    options = ProgramOptions(
-        name=source.name, arch=architecture, std="c++17", fma=False, ftz=False, prec_div=True, prec_sqrt=True
-    )
     try:
-        program = Program(source.read_text(encoding="utf-8"), "c++", options)
-        code = program.compile("cubin").code
+        options = ProgramOptions(name=source.name, arch=architecture, **_OPTIONS)
+        code = Program(source_text(source), "c++", options).compile("cubin").code
     # The compiler's binding raises types of its own, which would have to be imported to be named.
     except Exception as error:
         raise StillflowError(

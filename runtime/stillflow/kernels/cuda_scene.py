@@ -1,0 +1,395 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cross-faded scene on a GPU: what is constant is uploaded once, a frame is a few launches.
+
+What runs is kernels/cuda/fields.cu, compose.cu and nv12.cu; here is which kernel follows which, over what memory. The
+time is read from device memory, so launches that were captured in a CUDA graph give any frame of the loop.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from stillflow.errors import StillflowError
+from stillflow.gpu.block import Block
+from stillflow.gpu.layer import Argument, CudaDevice, Stream
+from stillflow.kernels import cuda_nv12
+from stillflow.kernels.arrays import SceneArrays, field_shape
+from stillflow.kernels.moving import (
+    TILE_HEIGHT,
+    TILE_WIDTH,
+    UNIT_HEIGHT,
+    UNIT_WIDTH,
+    Moving,
+    Places,
+    find_moving,
+)
+from stillflow.kernels.reference import DOUBLINGS
+
+FIELDS = Path(__file__).with_name("cuda") / "fields.cu"
+"""Source of the fields step."""
+
+COMPOSE = Path(__file__).with_name("cuda") / "compose.cu"
+"""Source of the compose step."""
+
+PIXELS_MOST = 1 << 27
+"""Pixels of the largest picture: the kernels index its bytes in 32 bits."""
+
+SIDE_MOST = 65535
+"""Longest side: places in lists are two numbers of 16 bits."""
+
+PHASES = 256
+"""Phases of one time, one for each number of cycles (CYCLES of fields.cu)."""
+
+
+class Sizes(ctypes.Structure):
+    """Sizes of scene.cuh."""
+
+    _fields_ = tuple((name, ctypes.c_int) for name in ("height", "width", "h", "w", "texels"))
+
+
+class Materials(ctypes.Structure):
+    """Materials of fields.cu."""
+
+    _fields_ = (
+        ("low", ctypes.c_void_p),
+        ("cycles", ctypes.c_void_p),
+        ("flow", ctypes.c_void_p),
+        ("blend", ctypes.c_void_p),
+        ("sway", ctypes.c_void_p),
+        ("plate", ctypes.c_void_p),
+        ("harmonics", ctypes.c_int),
+        ("layers", ctypes.c_int),
+    )
+
+
+class SceneScratch:
+    """What one lane needs beside the scene: planes of one frame, and the frame that NV12 is made of.
+
+    Made by ``CudaScene.scratch``; used by one stream at a time.
+    """
+
+    def __init__(self, block: Block) -> None:
+        self.block = block
+
+    @property
+    def size(self) -> int:
+        """Bytes of device memory."""
+        return self.block.size
+
+    def close(self) -> None:
+        """Give the memory back; harmless twice. The work that uses it must be done."""
+        self.block.close()
+
+
+class CudaScene:
+    """A scene on a device, ready to give any frame to any number of lanes.
+
+    Args:
+        arrays: the scene.
+        device: where; must stay open.
+
+    Raises:
+        StillflowError: the picture is too large, an array holds what is no number, or the device refuses.
+    """
+
+    def __init__(self, arrays: SceneArrays, device: CudaDevice) -> None:
+        _check(arrays)
+        self.arrays = arrays
+        self.moving: Moving = find_moving(arrays)
+        self._device = device
+        self._fields, self._compose = device.kernels(FIELDS), device.kernels(COMPOSE)
+        self._nv12 = device.kernels(cuda_nv12.SOURCE)
+        h, w = field_shape(arrays.height, arrays.width)
+        self._cells = h * w
+        # A texel is repeated before each row and column of the plate, and two after.
+        self._sizes = Sizes(arrays.height, arrays.width, h, w, arrays.width + 3)
+        self._harmonics, self._lights = int(arrays.sway.shape[0]), int(arrays.light.shape[0])
+        layers = np.unique(arrays.flow)
+        self._layers = int(np.count_nonzero(layers))
+        constant = _constant(arrays, self.moving)
+        plate = 4 * self._sizes.texels * (arrays.height + 3)
+        sizes = {name: array.nbytes for name, array in constant.items()}
+        self._block = Block(device, sizes | {"plate": plate, "nv12": self.nv12_bytes})
+        try:
+            self._upload(constant)
+        except BaseException:
+            self._block.close()
+            raise
+        pointers = ("low", "cycles", "flow", "blend", "sway", "plate")
+        self._materials = Materials(
+            *(self._block.address(name) or None for name in pointers), self._harmonics, self._layers
+        )
+
+    def _upload(self, constant: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        """Copy what is constant, and make of it what kernels read."""
+        arrays, device, block = self.arrays, self._device, self._block
+        stream = device.stream()
+        staging = device.allocate(arrays.plate.nbytes)
+        try:
+            for name, array in constant.items():
+                if array.nbytes:
+                    device.upload(array, block.address(name), stream)
+            device.upload(arrays.plate, staging.address, stream)
+            texels = self._sizes.texels * (arrays.height + 3)
+            self._compose.launch(
+                "sf_pack",
+                texels,
+                stream,
+                self._sizes,
+                ctypes.c_void_p(staging.address),
+                block.pointer("plate"),
+            )
+            cuda_nv12.convert(
+                self._nv12, arrays.height, arrays.width, block.address("photo"), block.address("nv12"), stream
+            )
+        finally:
+            stream.synchronize()
+            staging.close()
+            stream.close()
+
+    @property
+    def rgb_bytes(self) -> int:
+        """Bytes of a frame in RGB, dense."""
+        return int(self.arrays.photo.nbytes)
+
+    @property
+    def nv12_bytes(self) -> int:
+        """Bytes of a frame in NV12, dense, of even sides."""
+        return cuda_nv12.nv12_bytes(self.arrays.height, self.arrays.width)
+
+    @property
+    def size(self) -> int:
+        """Bytes of device memory that the scene holds."""
+        return self._block.size
+
+    def scratch_bytes(self, *, nv12: bool = True) -> int:
+        """Bytes of device memory that ``scratch`` takes, about."""
+        return sum(self._scratch_sizes(nv12).values())
+
+    def _scratch_sizes(self, nv12: bool) -> dict[str, int]:
+        cells = self._cells
+        return {
+            "phases": 32 * PHASES,
+            "swings": 8 * (self._harmonics + self._lights),
+            # Displacements at even and at odd levels. Products of textures take the place of those at even levels
+            # when the last of them was read, and their sums along rows that of those at odd levels.
+            "even": 16 * cells,
+            "odd": 16 * cells,
+            "shift": 16 * cells,
+            "mean": 16 * cells,
+            "gain": 4 * cells,
+            "light": 4 * cells if self._lights else 0,
+            "frame": self.rgb_bytes if nv12 else 0,
+        }
+
+    def scratch(self, *, nv12: bool = True) -> SceneScratch:
+        """Return the memory of a lane.
+
+        Args:
+            nv12: whether frames in NV12 alone are wanted: they are made of a frame in RGB, which is kept here.
+        """
+        device = self._device
+        block = Block(device, self._scratch_sizes(nv12))
+        if nv12:
+            stream = device.stream()
+            try:
+                device.copy(self._block.address("photo"), block.address("frame"), self.rgb_bytes, stream)
+            finally:
+                stream.synchronize()
+                stream.close()
+        return SceneScratch(block)
+
+    def enqueue(
+        self,
+        time_address: int,
+        scratch: SceneScratch,
+        stream: Stream,
+        *,
+        rgb: int | None = None,
+        nv12: int | None = None,
+        still: bool = True,
+    ) -> None:
+        """Give a stream the work of one frame; launches and copies on the device only, so it can be captured.
+
+        Args:
+            time_address: where t lies, one double in device memory, in frames; any finite number.
+            scratch: of this scene; what it holds belongs to the stream until the work is done.
+            stream: that orders it.
+            rgb: where the frame goes, (H, W, 3) uint8, dense; None for none.
+            nv12: where it goes as NV12, (3/2 H, W) uint8 with both sides made even, dense; None for none.
+            still: whether what never moves is written too. Without, the buffers must hold a frame of this very scene
+                already; that saves most of the memory traffic of a scene of which little moves.
+
+        Raises:
+            StillflowError: NV12 alone is asked of a scratch that was made without it, or the device refuses.
+        """
+        if rgb is None and nv12 is None:
+            return
+        frame = rgb or scratch.block.address("frame")
+        if not frame:
+            raise StillflowError(
+                "cannot make a frame in NV12",
+                "the lane's memory was made without room for it",
+                "make it with scene.scratch(nv12=True), or ask for RGB as well",
+            )
+        photo = self._block.address("photo")
+        if still and rgb is not None and self.moving.still:
+            self._device.copy(photo, rgb, self.rgb_bytes, stream)
+        self._enqueue_fields(time_address, scratch.block, stream)
+        self._enqueue_compose(scratch.block, frame, stream)
+        if nv12 is None:
+            return
+        if still and self.moving.still:
+            self._device.copy(self._block.address("nv12"), nv12, self.nv12_bytes, stream)
+        cuda_nv12.convert(
+            self._nv12,
+            self.arrays.height,
+            self.arrays.width,
+            frame,
+            nv12,
+            stream,
+            units=(self._block.address("converted"), self.moving.converted.size),
+        )
+
+    def _enqueue_fields(self, time_address: int, scratch: Block, stream: Stream) -> None:
+        scene, moving, half = self._block, self.moving, 8 * self._cells
+        phases, swings = scratch.pointer("phases"), scratch.pointer("swings")
+        harmonics = ctypes.c_int(self._harmonics + self._lights)
+        time, frames = ctypes.c_void_p(time_address), ctypes.c_int(self.arrays.frames)
+        timed = time, frames, scene.pointer("periods"), harmonics, phases, swings
+        self._fields.launch("sf_phases", PHASES + harmonics.value, stream, *timed)
+
+        def over(tiles: str, places: Places, kernel: str, *arguments: Argument) -> None:
+            listed = self._sizes, scene.pointer(tiles), ctypes.c_int(places.size)
+            self._fields.launch(kernel, TILE_WIDTH * TILE_HEIGHT * places.size, stream, *listed, *arguments)
+
+        def both(level: int) -> tuple[ctypes.c_void_p, ctypes.c_void_p]:
+            address = scratch.address("odd" if level % 2 else "even")
+            return ctypes.c_void_p(address), ctypes.c_void_p(address + half)
+
+        for level, places in enumerate(moving.steps):
+            if level == 0:
+                still = scene.pointer("velocity"), scene.pointer("cycles")
+                over("steps 0", places, "sf_step", *still, phases, *both(0))
+            else:
+                over(f"steps {level}", places, "sf_double", *both(level - 1), *both(level))
+        traced = both(DOUBLINGS - 1) if moving.steps else (ctypes.c_void_p(), ctypes.c_void_p())
+        products, sums = scratch.pointer("even"), scratch.pointer("odd")
+        made = scratch.pointer("shift"), scratch.pointer("mean"), products
+        over("sources", moving.sources, "sf_sources", self._materials, phases, swings, *traced, *made)
+        over("rows", moving.rows, "sf_rows", products, sums)
+        over("blended", moving.blended, "sf_gain", sums, scratch.pointer("gain"))
+        lights = ctypes.c_void_p(scratch.address("swings") + 8 * self._harmonics)
+        light = scene.pointer("light"), ctypes.c_int(self._lights), lights, scratch.pointer("light")
+        over("lit", moving.lit, "sf_light", *light)
+
+    def _enqueue_compose(self, scratch: Block, frame: int, stream: Stream) -> None:
+        scene, units = self._block, self.moving.units.size
+        self._compose.launch(
+            "sf_compose",
+            UNIT_WIDTH * units,
+            stream,
+            self._sizes,
+            scene.pointer("units"),
+            ctypes.c_int(units),
+            scene.pointer("plate"),
+            scene.pointer("photo"),
+            scene.pointer("matte"),
+            *(scratch.pointer(name) for name in ("shift", "mean", "gain", "light")),
+            ctypes.c_void_p(frame),
+        )
+
+    def close(self) -> None:
+        """Give the memory back; harmless twice. Scratches are closed by who made them; all work must be done."""
+        self._block.close()
+
+
+def _check(arrays: SceneArrays) -> None:
+    height, width = arrays.height, arrays.width
+    if max(height, width) > SIDE_MOST or height * width > PIXELS_MOST:
+        raise StillflowError(
+            "cannot play this scene on a GPU",
+            f"it has {width}x{height} pixels, the kernels take {PIXELS_MOST} and sides of {SIDE_MOST} at most",
+            "make the photo smaller first",
+        )
+    for name in ("velocity", "inside", "sway", "blend", "low", "light"):
+        array = getattr(arrays, name)
+        if array is not None and not np.isfinite(array).all():
+            raise StillflowError(
+                "cannot play this scene on a GPU",
+                f"its {name} array holds what is no number",
+                "build the scene anew with stillflow.scene.build_scene and check its values",
+            )
+
+
+def _constant(arrays: SceneArrays, moving: Moving) -> dict[str, npt.NDArray[np.generic]]:
+    """What is copied to the device as it is."""
+    lists = {f"steps {level}": places for level, places in enumerate(moving.steps)}
+    return {
+        "photo": arrays.photo,
+        "matte": arrays.matte,
+        "velocity": arrays.velocity,
+        "cycles": arrays.cycles,
+        "flow": arrays.flow,
+        "low": np.concatenate([arrays.low, arrays.inside[..., None]], -1),
+        "blend": np.zeros(0, np.float32) if arrays.blend is None else arrays.blend,
+        "sway": arrays.sway,
+        "light": arrays.light,
+        "periods": np.concatenate([arrays.sway_periods, arrays.light_periods]).astype(np.int32),
+        **lists,
+        "sources": moving.sources,
+        "rows": moving.rows,
+        "blended": moving.blended,
+        "lit": moving.lit,
+        "units": moving.units,
+        "converted": moving.converted,
+    }
+
+
+def bytes_moved(
+    scene: CudaScene, *, rgb: bool = True, nv12: bool = False, still: bool = True
+) -> dict[str, int]:
+    """Count the bytes that one frame moves, by kernel: each array's listed items once, whatever caches hold.
+
+    Taps and lookups count as one reading of each place that is moved from; so a kernel that reaches this count at
+    the speed of a copy could not be faster.
+
+    Args:
+        scene: on a device.
+        rgb: whether the frame is handed out in RGB.
+        nv12: whether it is in NV12.
+        still: as in ``CudaScene.enqueue``.
+
+    Returns:
+        Bytes read and written by each kernel, and by the copies of what is still ("copy").
+    """
+    moving, arrays = scene.moving, scene.arrays
+    cells = {
+        name: TILE_WIDTH * TILE_HEIGHT * getattr(moving, name).size
+        for name in ("sources", "rows", "blended", "lit")
+    }
+    steps = [TILE_WIDTH * TILE_HEIGHT * places.size for places in moving.steps]
+    harmonics, lights = int(arrays.sway.shape[0]), int(arrays.light.shape[0])
+    copied = rgb * scene.rgb_bytes + nv12 * scene.nv12_bytes
+    units = UNIT_WIDTH * UNIT_HEIGHT * moving.units.size
+    # Of a cell: velocity twice (its own and looked up), cycles, two displacements.
+    moved = {"sf_step": (8 + 1 + 16) * sum(steps[:1]), "sf_double": (16 + 16) * sum(steps[1:])}
+    # Displacements, low twice, a texel twice, flow and cycles, harmonics and coefficients; then three times 16 bytes.
+    blend = 0 if arrays.blend is None else 8
+    moved["sf_sources"] = (16 + 32 + 8 + 2 + 16 * harmonics + blend + 48) * cells["sources"]
+    moved["sf_rows"] = (16 + 16) * cells["rows"]
+    moved["sf_gain"] = (16 + 4) * cells["blended"]
+    moved["sf_light"] = (8 * lights + 4) * cells["lit"]
+    # Of a pixel that moves: matte, photo, two texels, a sixteenth of a cell's planes, three bytes.
+    planes = 36 + (4 if lights else 0)
+    moved["sf_compose"] = units + (3 + 8 + 3) * moving.pixels + planes * units // 16
+    # Of a pixel: three bytes, one of luma, half a byte of chroma.
+    converted = UNIT_WIDTH * UNIT_HEIGHT * moving.converted.size
+    moved["sf_nv12"] = nv12 * (9 * converted // 2)
+    moved["copy"] = 2 * copied if still and moving.still else 0
+    return moved
