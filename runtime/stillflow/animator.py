@@ -55,7 +55,7 @@ class Animator:
             "cuda:1". ``choice`` says what was chosen, and why.
         allow_fallback: let single nodes, or a whole network, run on the CPU where the GPU cannot; ``warnings`` and
             a loop's ``runs`` say which.
-        building: how an engine of TensorRT is built that was asked for and is not in the cache; None: without a word.
+        building: says how an engine of TensorRT is built that was asked for and is not in the cache; None: silently.
 
     May be used from several threads at once.
 
@@ -72,7 +72,7 @@ class Animator:
         device: str = "auto",
         allow_fallback: bool = False,
         *,
-        building: Orders | None = None,
+        building: Callable[[], Orders] | None = None,
     ) -> None:
         from stillflow.bundle import Bundle
         from stillflow.sessions.networks import Networks

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from stillflow.bundle.manifest import MAX_MANIFEST_BYTES, Graph, Manifest, parse_manifest
 from stillflow.bundle.store import Store, open_store
-from stillflow.bundle.verify import Check, run_checks
+from stillflow.bundle.verify import Check, Precisions, run_checks
 from stillflow.errors import StillflowError
 from stillflow.sessions import Arithmetic, Device, NoEngineError, Session, cuda_index, open_session
 
@@ -36,11 +36,12 @@ class Bundle:
     Attributes:
         manifest: what the bundle says about itself.
         where: name of the folder or file, for messages.
+        named: as it was opened: its path, or the name of a shipped one.
     """
 
     def __init__(self, manifest: Manifest, store: Store) -> None:
         self.manifest = manifest
-        self.where = store.where
+        self.where = self.named = store.where
         self._store = store
 
     @classmethod
@@ -60,10 +61,12 @@ class Bundle:
             path = DEFAULT_NAME
         store = open_store(_located(path))
         try:
-            return cls(parse_manifest(store.read("manifest.json", MAX_MANIFEST_BYTES), store.where), store)
+            opened = cls(parse_manifest(store.read("manifest.json", MAX_MANIFEST_BYTES), store.where), store)
         except BaseException:
             store.close()
             raise
+        opened.named = os.fspath(path)
+        return opened
 
     def read(self, path: str) -> bytes:
         """Return the bytes of one of the bundle's files, after comparing them with the manifest.
@@ -204,18 +207,21 @@ class Bundle:
         self,
         engine: str = "onnxruntime",
         *,
-        precision: str | None = None,
+        precision: Precisions = None,
         threads: int | None = None,
         device: Device = "auto",
+        allow_fallback: bool = False,
     ) -> list[Check]:
         """Check every file's hash, load every graph, and run every test vector through a session.
 
         Args:
             engine: to run on.
-            precision: which of the graphs' files; "all": every one; None: the manifest's default. A graph
-                without a file of it, and a vector without a tolerance for it, are failed checks.
+            precision: which of the graphs' files, for all or graph -> precision; "all": every one; None: the
+                manifest's default. A graph without a file of it, and a vector without a tolerance for it, are failed
+                checks.
             threads: that one run uses; None: all cores.
             device: where it runs.
+            allow_fallback: what the GPU cannot do may run on the CPU; the checks then say what did.
 
         Returns:
             One Check for each thing that was checked, failed ones included; nothing of the bundle raises.
@@ -223,18 +229,23 @@ class Bundle:
         Raises:
             StillflowError: there is no such precision.
         """
-        return list(self.checks(engine, precision=precision, threads=threads, device=device))
+        return list(
+            self.checks(
+                engine, precision=precision, threads=threads, device=device, allow_fallback=allow_fallback
+            )
+        )
 
     def checks(
         self,
         engine: str = "onnxruntime",
         *,
-        precision: str | None = None,
+        precision: Precisions = None,
         threads: int | None = None,
         device: Device = "auto",
+        allow_fallback: bool = False,
     ) -> Iterator[Check]:
         """As `verify`, but each Check comes when it is done."""
-        return run_checks(self, engine, precision, threads, device)
+        return run_checks(self, engine, precision, threads, device, allow_fallback)
 
     def close(self) -> None:
         """Let go of the zip file, when it is one. Sessions made before stay usable."""

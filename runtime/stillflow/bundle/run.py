@@ -108,6 +108,7 @@ def run_graph(
     precision: str | None = None,
     threads: int | None = None,
     device: Device = "auto",
+    allow_fallback: bool = False,
 ) -> GraphRun:
     """Run a graph once.
 
@@ -119,6 +120,7 @@ def run_graph(
         precision: which of the graph's files; None: the manifest's default.
         threads: that the run uses; None: all cores.
         device: where it runs.
+        allow_fallback: what the GPU cannot do may run on the CPU; a note then says what did.
 
     Raises:
         StillflowError: no such graph or precision, arrays that do not fit, or the engine failed.
@@ -128,7 +130,16 @@ def run_graph(
         what = f"cannot run the graph {graph_name} at the precision '{precision}'"
         raise StillflowError(what, "there is no such precision", f"use {', '.join(PRECISIONS)}")
     ready, notes = fitted(bundle.manifest, graph, arrays)
-    session = bundle.session(graph_name, engine, precision=precision, threads=threads, device=device)
+    session = bundle.session(
+        graph_name,
+        engine,
+        precision=precision,
+        threads=threads,
+        device=device,
+        allow_fallback=allow_fallback,
+    )
+    if session.fallback:
+        notes.append(session.fallback)
     start = time.perf_counter()
     try:
         got = session.run(ready)

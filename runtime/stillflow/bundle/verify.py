@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
 import numpy as np
 
@@ -23,6 +23,9 @@ MAX_VECTOR_BYTES = 1 << 28
 
 ALL = "all"
 """In place of a precision: every one that a graph has a file of."""
+
+Precisions = Union[str, Mapping[str, str], None]
+"""One for all graphs, or graph -> precision; None, or a graph that is not named: the manifest's default."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,23 @@ class Check:
     ran: Ran | None = None
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where graphs are run; see `Bundle.session`."""
+
+    engine: str
+    threads: int | None
+    device: Device
+    allow_fallback: bool
+
+
 def run_checks(
-    bundle: Bundle, engine: str, precision: str | None, threads: int | None, device: Device
+    bundle: Bundle,
+    engine: str,
+    precision: Precisions,
+    threads: int | None,
+    device: Device,
+    allow_fallback: bool = False,
 ) -> Iterator[Check]:
     """Yield every check as it is done; see `Bundle.verify`.
 
@@ -74,18 +92,16 @@ def run_checks(
     Raises:
         StillflowError: no such precision exists.
     """
-    if precision not in (None, ALL, *PRECISIONS):
+    if isinstance(precision, str) and precision not in (ALL, *PRECISIONS):
         raise StillflowError(
             f"cannot verify the bundle {bundle.where} at the precision '{precision}'",
             "there is no such precision",
             f"use {', '.join(PRECISIONS)}, or {ALL} for every one that the bundle holds",
         )
-    return _checks(bundle, engine, precision, threads, device)
+    return _checks(bundle, precision, _Place(engine, threads, device, allow_fallback))
 
 
-def _checks(
-    bundle: Bundle, engine: str, precision: str | None, threads: int | None, device: Device
-) -> Iterator[Check]:
+def _checks(bundle: Bundle, precision: Precisions, place: _Place) -> Iterator[Check]:
     manifest = bundle.manifest
     for file in manifest.files:
 
@@ -98,13 +114,12 @@ def _checks(
         if not any(v.graph == graph.name for v in manifest.vectors):
             why = "the graph has no test vector, so nothing shows that it works"
             yield Check(f"vectors of {graph.name}", False, why)
-        for one in held if precision == ALL else [precision or manifest.default_precision]:
-            yield from _graph_checks(bundle, graph, one, engine, threads, device)
+        named = precision if isinstance(precision, str) else (precision or {}).get(graph.name)
+        for one in held if named == ALL else [named or manifest.default_precision]:
+            yield from _graph_checks(bundle, graph, one, place)
 
 
-def _graph_checks(
-    bundle: Bundle, graph: Graph, precision: str, engine: str, threads: int | None, device: Device
-) -> Iterator[Check]:
+def _graph_checks(bundle: Bundle, graph: Graph, precision: str, place: _Place) -> Iterator[Check]:
     """Check one file of one graph on one session."""
     suffix = "" if precision == bundle.manifest.default_precision else f" {precision}"
     if graph.at(precision) is None:
@@ -117,9 +132,17 @@ def _graph_checks(
 
     def load() -> str:
         sessions.append(
-            bundle.session(graph.name, engine, precision=precision, threads=threads, device=device)
+            bundle.session(
+                graph.name,
+                place.engine,
+                precision=precision,
+                threads=place.threads,
+                device=place.device,
+                allow_fallback=place.allow_fallback,
+            )
         )
-        return f"{precision} on {sessions[0].engine}, {sessions[0].provider}"
+        fallback = f"; {sessions[0].fallback}" if sessions[0].fallback else ""
+        return f"{precision} on {sessions[0].engine}, {sessions[0].provider}{fallback}"
 
     loaded = _tried(f"graph {graph.name}{suffix}", load)
     if not sessions:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from stillflow.cli.options import guidance_options, network_options, overwrite_option, to_guidance
@@ -59,6 +61,13 @@ Exit codes: 0 done, 2 the photo will not make a good loop or something else that
     help="mp4, webm, webp, gif, apng, png (numbered) or raw, when the name does not say it.",
 )
 @click.option("--alpha", is_flag=True, help="Only the moving layer, transparent elsewhere (webm).")
+@click.option(
+    "--encoder",
+    type=click.Choice(["auto", "software", "nvenc"]),
+    default="auto",
+    show_default=True,
+    help="Who encodes mp4: x264, an NVIDIA GPU, or by itself: the GPU that makes the frames, where it can.",
+)
 @network_options
 @overwrite_option
 @click.option(
@@ -86,9 +95,12 @@ def animate(
     loops: int,
     format_: str | None,
     alpha: bool,
+    encoder: str,
     bundle: str | None,
+    device: str,
     engine: str,
     precision: str | None,
+    allow_fallback: bool,
     overwrite: bool,
     force: bool,
     as_json: bool,
@@ -103,6 +115,7 @@ def animate(
     strength = 1.0 if force and strength is None else strength
     guidance = to_guidance(mask, still, arrows, strength, seed, velocity, context)
     from stillflow.animator import Animator, check_timing
+    from stillflow.cli.building import told_orders
     from stillflow.cli.summary import Report
     from stillflow.output import check_loop_targets
 
@@ -115,8 +128,8 @@ def animate(
         reads={"mask": mask, "still map": still, "velocity": velocity, "context": context},
         overwrite=overwrite or force,
     )
-    found = Animator(bundle, engine, precision).futures(
-        photo, guidance, futures, seconds=seconds, fps=fps, size=size, strict=not force
-    )
+    building = None if quiet else partial(told_orders, drawn=not as_json)
+    animator = Animator(bundle, engine, precision, device, allow_fallback, building=building)
+    found = animator.futures(photo, guidance, futures, seconds=seconds, fps=fps, size=size, strict=not force)
     report = Report(names, loops, as_json=as_json, quiet=quiet)
-    report.save(found, format=format_, alpha=alpha)
+    report.save(found, format=format_, alpha=alpha, encoder=encoder)

@@ -7,7 +7,7 @@ import json
 
 import click
 
-from stillflow.cli.options import guidance_options, network_options, to_guidance
+from stillflow.cli.options import guidance_options, network_options, tell, to_guidance
 
 EPILOG = """\b
 Examples:
@@ -40,20 +40,26 @@ def assess(
     strength: float | None,
     seed: int,
     bundle: str | None,
+    device: str,
     engine: str,
     precision: str | None,
+    allow_fallback: bool,
     force: bool,
     as_json: bool,
 ) -> None:
     """Say how well PHOTO lends itself to a loop, from 0 (unsuitable) to 3 (very good), and why not."""
     guidance = to_guidance(mask, still, arrows, strength, seed, velocity, context)
     from stillflow.animator import Animator
+    from stillflow.cli.building import told_orders
 
-    found = Animator(bundle, engine, precision).assess(photo, guidance)
+    animator = Animator(bundle, engine, precision, device, allow_fallback, building=told_orders)
+    found = animator.assess(photo, guidance)
+    tell(animator.warnings)
     if as_json:
         from stillflow.cli.summary import verdict
 
-        click.echo(json.dumps({"photo": photo, **verdict(found), "measures": found.measures}))
+        told = {"photo": photo, **verdict(found), "measures": found.measures, "runs": animator.networks.ran()}
+        click.echo(json.dumps(told))
     else:
         click.echo(
             f"{found.score} of 3, {WORDS[found.score]} (chance of a good loop: {100 * found.chance:.0f} %)"

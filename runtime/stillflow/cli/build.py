@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from stillflow.cli.building import told_orders
 from stillflow.cli.options import Amount, overwrite_option
 
 if TYPE_CHECKING:
@@ -60,11 +60,11 @@ def build(
     What is in the cache already is not built again. Exit code 2 when gate C, the comparison with the ONNX file
     by the bundle's test vectors, fails on the GPU at hand; the engine is then not used.
     """
-    from stillflow.build.builder import Orders, build_engines, load_on_cpu
-    from stillflow.gpu.description import find_gpu
+    from stillflow.build.builder import build_engines, load_on_cpu
     from stillflow.build.profile import load_profile, profile_for
     from stillflow.build.shipping import check_folder, ship
     from stillflow.bundle import Bundle
+    from stillflow.gpu.description import find_gpu
 
     begun = time.monotonic()
     profile = profile_for(find_gpu()) if device == "auto" else load_profile(device)
@@ -82,7 +82,7 @@ def build(
         return
     if out is not None:
         check_folder(out)
-    orders = Orders(force, timeout, _say, _draw if sys.stderr.isatty() and not as_json else _silent)
+    orders = told_orders(force=force, timeout=timeout, drawn=not as_json)
     engines = build_engines(
         opened, profile, library=library, precision=precision, graphs=graphs, orders=orders
     )
@@ -100,22 +100,6 @@ def build(
             click.echo(f"wrote {place}")
         click.echo(f"{len(engines)} engines for {profile.name} in {time.monotonic() - begun:.1f} s")
     context.exit(2 if failed else 0)
-
-
-def _say(line: str) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\x1b[K")  # what progress left there
-    click.echo(f"stillflow: {line}", err=True)
-
-
-def _silent(phase: str, done: int, of: int) -> None:
-    pass
-
-
-def _draw(phase: str, done: int, of: int) -> None:
-    """One line on a terminal that the next one writes over."""
-    sys.stderr.write(f"\r\x1b[K  {phase[:60]} {done}/{of}\r")
-    sys.stderr.flush()
 
 
 def _summary(engine: Engine) -> dict[str, Any]:

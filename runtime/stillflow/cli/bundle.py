@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stillflow.cli.options import overwrite_option, session_options
+from stillflow.cli.options import overwrite_option, session_options, tell
 
 if TYPE_CHECKING:
     from stillflow.bundle import Bundle, Check
     from stillflow.bundle.manifest import Graph, Tensor
     from stillflow.bundle.run import GraphRun
-    from stillflow.sessions import Device
 
 
 @click.group()
@@ -49,10 +48,11 @@ def show(path: str | None, as_json: bool) -> None:
 def verify(
     context: click.Context,
     path: str | None,
+    device: str,
     engine: str,
     precision: str | None,
+    allow_fallback: bool,
     threads: int | None,
-    device: Device,
     as_json: bool,
 ) -> None:
     """Check every hash of the bundle at PATH (the default one), and run its test vectors.
@@ -60,9 +60,24 @@ def verify(
     With --precision all, every precision that a graph has a file of. Exit code 2 when a check fails.
     """
     from stillflow.bundle import Bundle
+    from stillflow.bundle.verify import ALL
+    from stillflow.sessions.choice import choose
 
+    opened = Bundle.open(path)
+    names = [graph.name for graph in opened.manifest.graphs]
+    every = precision == ALL
+    # The cache may well have engines of one precision alone, and here all are asked for.
+    wanted = "onnxruntime" if every and engine == "auto" else engine
+    way = choose(opened, device, wanted, None if every else precision, allow_fallback, graphs=names)
+    tell(way.warnings)
     checks: list[Check] = []
-    for check in Bundle.open(path).checks(engine, precision=precision, threads=threads, device=device):
+    for check in opened.checks(
+        way.engine,
+        precision=ALL if every else way.precisions,
+        threads=threads,
+        device=way.device,
+        allow_fallback=allow_fallback,
+    ):
         checks.append(check)
         if not as_json:
             click.echo(f"{'ok' if check.ok else 'FAIL':>4}  {check.name}  {check.detail}")
@@ -71,7 +86,7 @@ def verify(
     if as_json:
         import msgspec
 
-        found = {"ok": not failed, "checks": checks, "ran": ran, "failed": failed}
+        found = {"ok": not failed, "checks": checks, "ran": ran, "failed": failed, "choice": way.as_json()}
         click.echo(json.dumps(msgspec.to_builtins(found)))
     else:
         for one in ran:
@@ -99,10 +114,11 @@ def run(
     graph: str,
     inputs: Path,
     out: Path,
+    device: str,
     engine: str,
     precision: str | None,
+    allow_fallback: bool,
     threads: int | None,
-    device: Device,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -114,16 +130,29 @@ def run(
     from stillflow.bundle import Bundle
     from stillflow.bundle.npz import write_npz
     from stillflow.bundle.run import check_result_file, named_graph, read_inputs, run_graph
+    from stillflow.sessions.choice import choose
 
     check_result_file(out, inputs, overwrite=overwrite)
     opened = Bundle.open(path)
     named_graph(opened.manifest, graph, opened.where)
     arrays, notes = read_inputs(inputs)
+    way = choose(opened, device, engine, precision, allow_fallback, graphs=[graph])
+    tell(way.warnings)
     done = run_graph(
-        opened, graph, arrays, engine=engine, precision=precision, threads=threads, device=device
+        opened,
+        graph,
+        arrays,
+        engine=way.engine,
+        precision=way.precisions[graph],
+        threads=threads,
+        device=way.device,
+        allow_fallback=allow_fallback,
     )
     write_npz(out, done.outputs)
-    summary = _run_summary(graph, out, done, (*notes, *done.notes))
+    summary = _run_summary(graph, out, done, (*notes, *done.notes)) | {
+        "device": way.place,
+        "why": list(way.why),
+    }
     if as_json:
         click.echo(json.dumps(summary))
         return

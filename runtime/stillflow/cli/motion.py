@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import click
 
-from stillflow.cli.options import guidance_options, network_options, to_guidance
+from stillflow.cli.options import guidance_options, network_options, tell, to_guidance
 
 EPILOG = """\b
 The .npz file holds
@@ -40,8 +40,10 @@ def motion(
     seed: int,
     size: int | None,
     bundle: str | None,
+    device: str,
     engine: str,
     precision: str | None,
+    allow_fallback: bool,
     overwrite: bool,
 ) -> None:
     """Write how PHOTO would move: its velocity, matte, classes and confidence.
@@ -50,13 +52,16 @@ def motion(
     """
     guidance = to_guidance(mask, still, arrows, strength, seed, velocity, context)
     from stillflow.animator import Animator
+    from stillflow.cli.building import told_orders
     from stillflow.motion_file import check_motion_target, write_motion
     from stillflow.photo import load_photo
 
     reads = {"mask": mask, "still map": still, "velocity": velocity, "context": context}
     path = check_motion_target(output, photo, reads=reads, overwrite=overwrite)
     picture = load_photo(photo).fitted(size)
-    found = Animator(bundle, engine, precision).motion(picture, guidance)
+    animator = Animator(bundle, engine, precision, device, allow_fallback, building=told_orders)
+    found = animator.motion(picture, guidance)
+    tell(animator.warnings)
     write_motion(path, picture, found)
     made = ", ".join(f"{part} by {maker}" for part, maker in found.sources.items())
     click.echo(f"{path}: {100 * float((found.matte > 0.5).mean()):.0f} % of the picture moves ({made})")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -71,51 +71,59 @@ def guidance_options(command: Command) -> Command:
     return command
 
 
-def network_options(command: Command) -> Command:
-    """Add --bundle, --engine and --precision."""
+def place_options(command: Command) -> Command:
+    """Add --device, --engine, --precision and --allow-fallback."""
     for option in reversed(
         (
             click.option(
-                "--bundle", metavar="PATH", help="Networks to use. The default bundle when left out."
+                "--device",
+                default="auto",
+                show_default=True,
+                metavar="auto|cpu|cuda|cuda:N",
+                help="Where it is computed. auto: a GPU that can be used, else the CPU.",
             ),
             click.option(
-                "--engine", default="auto", show_default=True, help="What runs them; see: stillflow doctor."
+                "--engine",
+                default="auto",
+                show_default=True,
+                metavar="auto|tensorrt|rtx|onnxruntime|openvino",
+                help="What runs the networks; see: stillflow doctor.",
             ),
             click.option(
                 "--precision",
-                metavar="fp32|fp16|int8",
-                help="Which file of each network.  [default: the bundle's]",
+                metavar="auto|fp32|fp16|int8",
+                help="Which file of each network.  [default: auto, fp16 on a GPU where it passed its gates, else the "
+                "bundle's]",
+            ),
+            click.option(
+                "--allow-fallback",
+                is_flag=True,
+                help="Let the CPU run what the GPU cannot, and say what that was.",
             ),
         )
     ):
         command = option(command)
     return command
+
+
+def network_options(command: Command) -> Command:
+    """Add --bundle, --device, --engine, --precision and --allow-fallback."""
+    bundle = click.option(
+        "--bundle", metavar="PATH", help="Networks to use. The default bundle when left out."
+    )
+    return bundle(place_options(command))
 
 
 def session_options(command: Command) -> Command:
-    """Add --engine, --precision, --threads and --device."""
-    for option in reversed(
-        (
-            click.option(
-                "--engine", default="auto", show_default=True, help="What runs it; see: stillflow doctor."
-            ),
-            click.option(
-                "--precision",
-                metavar="fp32|fp16|int8",
-                help="Which file of a graph.  [default: the bundle's]",
-            ),
-            click.option("--threads", type=click.IntRange(1, 1024), help="[default: all cores]"),
-            click.option(
-                "--device",
-                type=click.Choice(["cpu", "cuda"]),
-                default="cpu",
-                show_default=True,
-                help="Where.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+    """Add --device, --engine, --precision, --allow-fallback and --threads."""
+    threads = click.option("--threads", type=click.IntRange(1, 1024), help="[default: all cores]")
+    return place_options(threads(command))
+
+
+def tell(warnings: Iterable[str]) -> None:
+    """Say on stderr what did not run as asked, or not as fast as it could."""
+    for line in warnings:
+        click.echo(f"stillflow: warning: {line}", err=True)
 
 
 def overwrite_option(command: Command) -> Command:

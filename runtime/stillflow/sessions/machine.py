@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -52,7 +53,7 @@ class Machine:
     @property
     def bundle(self) -> str:
         """See `Facts`."""
-        return self._opened.where
+        return shlex.quote(self._opened.named)
 
     @cached_property
     def held(self) -> Mapping[str, tuple[str, ...]]:

@@ -34,13 +34,13 @@ class Networks:
     Args:
         bundle: that holds the networks.
         wish: what was asked for.
-        building: how an engine is built that was asked for and is not there; None: without a word but in the log.
+        building: says how an engine is built that was asked for and is not there; None: without a word but in the log.
 
     Attributes:
         sessions: those that are loaded, by the graph's name.
     """
 
-    def __init__(self, bundle: Bundle, wish: Wish, building: Orders | None = None) -> None:
+    def __init__(self, bundle: Bundle, wish: Wish, building: Callable[[], Orders] | None = None) -> None:
         self._bundle = bundle
         self._wish = wish
         self._building = building
@@ -137,7 +137,7 @@ class Networks:
     @property
     def _orders(self) -> Orders:
         if self._building is not None:
-            return self._building
+            return self._building()
         from stillflow.build.builder import Orders
 
         return Orders(say=lambda line: log.info("%s", line))

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stillflow.gpu.description import find_gpu
 from stillflow.kernels.arrays import ByteArray
 
 SHORT = ("--seconds", 0.4, "--fps", 10)
@@ -51,6 +52,32 @@ def test_json_is_exactly_one_object(stillflow: Callable, photo_file: Path, tmp_p
         assert found["runs"][output]
     assert 0 <= found["suitability"]["score"] <= 3
     assert ended.err == ""
+
+
+def test_the_choice_is_told(stillflow: Callable, photo_file: Path, tmp_path: Path) -> None:
+    words = ("animate", photo_file, "--device", "cpu", "-o", tmp_path / "loop.gif", "--overwrite", *SHORT)
+    runs = stillflow(*words, "--json").summary["runs"]
+    assert {name: runs[name] for name in ("device", "precision", "frames", "why")} == {
+        "device": "cpu",
+        "precision": "fp32",
+        "frames": "cpu kernels",
+        "why": "the device cpu was asked for",
+    }
+    ended = stillflow(*words, "--precision", "fp16", "--engine", "openvino")
+    assert "bundle edge on openvino (CPU f32), fp16\n" in ended.out
+    assert "device cpu, frames by cpu kernels: the device cpu was asked for\n" in ended.out
+    assert ended.err == ""
+
+
+@pytest.mark.skipif(find_gpu() is not None, reason="a CUDA device is here")
+@pytest.mark.parametrize("words", [("--device", "cuda"), ("--device", "cuda:1"), ("--engine", "tensorrt")])
+def test_a_gpu_that_is_not_here(
+    stillflow: Callable, photo_file: Path, tmp_path: Path, leftovers: Callable, words: tuple[str, ...]
+) -> None:
+    for more in ((), ("--allow-fallback",)):
+        ended = stillflow("animate", photo_file, "-o", tmp_path / "loop.mp4", *words, *more)
+        ended.refused("cannot run", words[1], "NVIDIA", "--device cpu" if "cuda" in words[1] else "")
+    assert leftovers() == set()
 
 
 def test_quiet_says_nothing(stillflow: Callable, photo_file: Path, tmp_path: Path) -> None:
@@ -177,6 +204,9 @@ def test_map_of_another_aspect(
         (("--loops", "0"), "loops"),
         (("--format", "mkv"), "mkv"),
         (("--engine", "steam"), "steam"),
+        (("--device", "gpu"), "no such device"),
+        (("--device", "cpu", "--engine", "rtx"), "NVIDIA GPUs only"),
+        (("--precision", "fp64"), "no such precision"),
         (("--bundle", "nowhere"), "nowhere"),
         (("--bundle", "no/where"), "no such folder"),
         (("--mask", "nowhere.png"), "no such file"),

@@ -32,7 +32,17 @@ def test_json(stillflow: Callable, sample_photo: Path) -> None:
     ended = stillflow("assess", sample_photo, "--json")
     found = ended.summary
     assert ended.code == 0
-    assert set(found) == {"photo", "score", "verdict", "chance", "reasons", "clean_strength", "measures"}
+    assert set(found) == {
+        "photo",
+        "score",
+        "verdict",
+        "chance",
+        "reasons",
+        "clean_strength",
+        "measures",
+        "runs",
+    }
+    assert found["runs"]["provider"] and found["runs"]["why"]
     assert 2 <= found["score"] <= 3
     assert found["verdict"] in ("good", "risky")
     assert all(isinstance(reason, str) for reason in found["reasons"])

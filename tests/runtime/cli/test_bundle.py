@@ -67,7 +67,9 @@ def test_verify_says_at_the_end_what_ran(stillflow: Callable, golden: Path) -> N
     out = stillflow("bundle", "verify", golden, "--engine", "openvino", "--threads", 1).out.splitlines()
     assert out[-2].startswith("ran   flow fp32 on openvino, CPU f32: 5 checks, 0 failed")
     assert out[-1] == "10 checks, all passed"
-    found = stillflow("bundle", "verify", golden, "--precision", "all", "--json").summary
+    words = ("--precision", "all", "--device", "cpu", "--json")
+    found = stillflow("bundle", "verify", golden, *words).summary
+    assert found["choice"]["why"] == ["the device cpu was asked for"]
     assert found["ran"] == [
         {"graph": "flow", "precision": "fp32", "engine": "onnxruntime", "provider": "CPUExecutionProvider"}
     ]
@@ -87,7 +89,7 @@ def test_verify_at_a_precision_that_is_not_there(stillflow: Callable, golden: Pa
 
 def test_run_a_graph_on_a_test_vector(stillflow: Callable, golden: Path, tmp_path: Path) -> None:
     vector, out = golden / "vectors" / "flow-0.npz", tmp_path / "out.npz"
-    ended = stillflow("bundle", "run", golden, "flow", "--inputs", vector, "-o", out)
+    ended = stillflow("bundle", "run", golden, "flow", "--inputs", vector, "-o", out, "--device", "cpu")
     assert ended.code == 0, ended.err
     assert ended.out.startswith("flow fp32 on onnxruntime, CPUExecutionProvider: ")
     assert "note 4 expected outputs of the test vector were not used" in ended.out
@@ -100,6 +102,7 @@ def test_run_a_graph_on_a_test_vector(stillflow: Callable, golden: Path, tmp_pat
     stillflow(*words).refused("exists already", "--overwrite")
     summary = stillflow(*words, "--overwrite", "--json", "--engine", "openvino").summary
     assert (summary["engine"], summary["precision"], summary["graph"]) == ("openvino", "fp32", "flow")
+    assert (summary["device"], bool(summary["why"])) == ("cpu", True)
     assert summary["outputs"]["velocity"]["shape"] == [1, 2, 16, 16]
 
 

@@ -26,7 +26,17 @@ class MadeUp:
         self.fps, self.moving_share, self.suitability = 30.0, share, suitability
         self.scene = SimpleNamespace(width=640, height=360, speed_scale=1.0)
         self.seconds = {"read": 0.25, "video": 1.0}
-        self.runs = {"bundle": "edge", "engine": "onnxruntime", "provider": "CPU", "velocity": "rbf"}
+        self.runs = {
+            "bundle": "edge",
+            "engine": "onnxruntime",
+            "provider": "CUDAExecutionProvider",
+            "device": "cuda:0 (NVIDIA L4)",
+            "precision": "fp16",
+            "frames": "cuda kernels on NVIDIA L4",
+            "why": "NVIDIA L4 is here",
+            "velocity": "rbf",
+        }
+        self.warnings: tuple[str, ...] = ()
         self.seed, self.strength = 5, suitability.strength
         self.strength_why = suitability.strength_why or "natural"
 
@@ -54,6 +64,8 @@ def test_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert err == ""
     assert "loop.mp4: 120 frames at 30 fps, 640x360, 8.0 s, 1.2 MB" in out
     assert "30 % of the picture, seed 5, strength 1" in out
+    assert "bundle edge on onnxruntime (CUDAExecutionProvider), fp16\n" in out
+    assert "device cuda:0 (NVIDIA L4), frames by cuda kernels on NVIDIA L4: NVIDIA L4 is here\n" in out
     assert "parts: velocity by rbf" in out
     assert "2 of 3" in out
     assert "- the picture is blurred" in out
@@ -62,6 +74,16 @@ def test_words(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_nothing_moves_gets_advice(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--mask" in said(capsys, MadeUp(share=0.0))[0]
+
+
+def test_what_runs_on_the_cpu_unasked_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    slow = MadeUp()
+    slow.warnings = ("the networks run on the CPU: the wheel is for CPUs",)
+    assert said(capsys, slow)[1] == "stillflow: warning: the networks run on the CPU: the wheel is for CPUs\n"
+    found = json.loads(said(capsys, slow, as_json=True)[0])
+    assert found["warnings"] == list(slow.warnings)
+    assert found["runs"]["frames"] == "cuda kernels on NVIDIA L4"
+    assert said(capsys, slow, quiet=True) == ("", "")
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
