@@ -293,21 +293,23 @@ def _parser_error(error: Any) -> str:
 
 def _log_class(trt: Any) -> Any:
     class Log(trt.ILogger):  # type: ignore[misc]
-        """Passes the library's messages to stderr and keeps the last errors for ours."""
+        """Passes the library's messages on, to stderr where nothing else is said, and keeps errors for ours."""
 
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.errors: list[str] = []
+            self.tell: Callable[[str], object] = lambda line: sys.stderr.write(f"{line}\n")
 
         def log(self, severity: Any, message: str) -> None:
             if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
                 self.errors = [*self.errors[-9:], message]
             if severity not in (trt.ILogger.INFO, trt.ILogger.VERBOSE):
-                sys.stderr.write(f"{str(severity).rsplit('.', 1)[-1].lower()}: {message}\n")
+                self.tell(f"{str(severity).rsplit('.', 1)[-1].lower()}: {message}")
 
         def why(self, error: Exception | None) -> str:
-            """The reason to give: what was said last, or the exception."""
+            """The reason to give: what was said last, or the exception. It is not given a second time."""
             said = " ".join(self.errors[-1].split())[:400] if self.errors else ""
+            self.errors = []
             return said or (f"{error}" if error is not None else "the library gave no reason")
 
     return Log

@@ -1,31 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sessions on engines of TensorRT and TensorRT-RTX, from the cache that ``stillflow build`` fills.
-
-Small and synchronous: for gate C and ``stillflow bundle verify --engine tensorrt``. No machine at hand could run it;
-what is tested is that it finds the right engine, refuses the wrong one, and says so without a GPU.
-"""
+"""Sessions on engines of TensorRT and TensorRT-RTX, from the cache that ``stillflow build`` fills."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import math
-import threading
+import weakref
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
 
 from stillflow.build.adapter import Library
 from stillflow.build.cache import DamagedError, EngineCache
 from stillflow.build.entry import Entry
-from stillflow.build.layers import dtype_name
 from stillflow.errors import StillflowError
 from stillflow.gpu.description import Gpu, find_gpu
-from stillflow.sessions.session import Arithmetic, Array, Device, TensorSpec, checked_inputs
+from stillflow.sessions.engine_lane import EngineLane, Model
+from stillflow.sessions.session import (
+    Arithmetic,
+    Array,
+    Device,
+    NoEngineError,
+    checked_inputs,
+    cuda_index,
+    fitting,
+)
+from stillflow.sessions.session_lanes import SessionLanes
+from stillflow.sessions.staging import arrays_on
 
 if TYPE_CHECKING:
-    from stillflow.gpu.layer import CudaDevice
+    from stillflow.gpu.arrays import DeviceArray
+    from stillflow.gpu.layer import CudaDevice, Stream
 
 _log = logging.getLogger(__name__)
 
@@ -52,17 +58,18 @@ def open_session(
 ) -> TensorRTSession:
     """Load the engine of a graph; see `stillflow.sessions.open_session`.
 
-    TensorRT runs on CUDA whatever ``device`` says, and ``threads`` means nothing to it.
+    ``threads`` means nothing to it, and an engine has nothing that could fall back to the CPU.
     """
     what = f"cannot run the graph {name} on {library}"
     if arithmetic != "f32":
         raise StillflowError(what, "it computes in the precision of the file", "leave the arithmetic at f32")
-    gpu = find_gpu()
+    index = cuda_index(device) or 0
+    gpu = cuda.gpu if cuda is not None else find_gpu(index)
     if gpu is None:
-        raise StillflowError(
-            what, "there is no CUDA device here", "use the engine onnxruntime, or see `stillflow doctor`"
-        )
+        fix = "use the engine onnxruntime, or see `stillflow doctor`"
+        raise StillflowError(what, f"there is no CUDA device{f' {index}' if index else ''} here", fix)
     opened = Library.open(library)
+    opened.log.tell = _log.info  # what it warns of is not for the terminal of who embeds us
     cache = EngineCache()
     entry, engine = find_engine(data, name, opened, gpu, cache)
     _log.info(
@@ -70,12 +77,19 @@ def open_session(
     )
     why = opened.invalid(engine)
     if why is not None:
-        raise StillflowError(
-            what,
-            f"{library} {opened.version} calls its engine invalid: {why}",
-            _build_line(library, again=True),
-        )
-    return TensorRTSession(opened, engine, f"{name} ({entry.precision})", gpu)
+        said = f"{library} {opened.version} calls its engine invalid: {why}"
+        raise NoEngineError(what, said, _build_line(library, again=True))
+    own = cuda is None
+    if cuda is None:
+        from stillflow.gpu.open import open_device
+
+        cuda = open_device(index)
+    try:
+        return TensorRTSession(opened, engine, f"{name} ({entry.precision})", cuda, own=own)
+    except BaseException:
+        if own:
+            cuda.close()
+        raise
 
 
 def find_engine(
@@ -94,7 +108,7 @@ def find_engine(
         The entry, and bytes that are those that were built.
 
     Raises:
-        StillflowError: none is there, or only ones for another version, GPU or driver, or ones that are damaged or
+        NoEngineError: none is there, or only ones for another version, GPU or driver, or ones that are damaged or
             failed gate C.
     """
     what, digest = f"cannot run the graph {name} on {library.name}", hashlib.sha256(data).hexdigest()
@@ -121,109 +135,61 @@ def find_engine(
             except (DamagedError, FileNotFoundError) as error:
                 reasons.append(f"one is damaged: {error}")
     why = "; ".join(dict.fromkeys(reasons)) or "no engine of it is in the cache"
-    raise StillflowError(what, why, _build_line(library.name, again=again))
+    missing = NoEngineError(what, why, _build_line(library.name, again=again))
+    missing.worth_building = not again
+    raise missing
 
 
 class TensorRTSession:
-    """One engine, with a context, a stream and device memory of its own.
+    """One engine, and lanes to run it in; see `stillflow.sessions.DeviceSession`.
 
     Args:
         library: that loads it.
         engine: bytes that were checked: deserialising an engine runs code.
         name: for messages.
-        gpu: that it runs on.
+        cuda: the device that it runs on.
+        own: the device is closed with the session.
     """
 
-    def __init__(self, library: Library, engine: bytes, name: str, gpu: Gpu) -> None:
-        self.engine = library.name
-        self.provider: str = f"{library.name} {library.version} on {gpu.name}"
-        self._name = name
-        self._cuda = _cuda_runtime(name)
-        self._library = library
-        self._lock = threading.Lock()  # a context serves one thread at a time
-        trt = library.module
-        # An engine loaded while another device is current gives empty results without an error.
-        self._call(self._cuda.cudaSetDevice(0))
-        self._runtime = trt.Runtime(library.log)
-        self._engine = self._runtime.deserialize_cuda_engine(engine)
-        if self._engine is None:
-            raise StillflowError(
-                f"cannot load the engine of {name}",
-                library.log.why(None),
-                _build_line(library.name, again=True),
-            )
-        self._context = self._engine.create_execution_context()
-        if self._context is None:
-            raise StillflowError(
-                f"cannot use the engine of {name}", library.log.why(None), "free some memory of the GPU"
-            )
-        names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
-        inputs = [n for n in names if self._engine.get_tensor_mode(n) == trt.TensorIOMode.INPUT]
-        self.inputs = tuple(self._spec(n) for n in inputs)
-        self.outputs = tuple(self._spec(n) for n in names if n not in inputs)
-        self._stream = self._call(self._cuda.cudaStreamCreateWithFlags(self._cuda.cudaStreamNonBlocking))
+    fallback = ""
 
-    def _spec(self, tensor: str) -> TensorSpec:
-        shape = tuple(
-            int(side) if side >= 0 else f"{tensor}_{axis}"
-            for axis, side in enumerate(self._engine.get_tensor_shape(tensor))
-        )
-        return TensorSpec(tensor, dtype_name(self._engine.get_tensor_dtype(tensor)), shape)
+    def __init__(
+        self, library: Library, engine: bytes, name: str, cuda: CudaDevice, *, own: bool = False
+    ) -> None:
+        self.engine = library.name
+        self.cuda = cuda
+        place = f" (cuda:{cuda.index})" if cuda.index else ""
+        self.provider: str = f"{library.name} {library.version} on {cuda.gpu.name}{place}"
+        self._name = name
+        model = Model(library, engine, name, cuda, _build_line(library.name, again=True))
+        self.inputs, self.outputs = model.inputs, model.outputs
+        self._lanes = SessionLanes(partial(EngineLane, model))
+        self._close = weakref.finalize(self, _close, self._lanes, model, cuda if own else None)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """See `Session.run`."""
+        """See `Session.run`. Several threads share two lanes, or one where memory is short."""
         ready = checked_inputs(self.inputs, inputs, self._name)
-        with self._lock:
-            return self._run(ready)
+        return self._lanes.lend(lambda lane: lane.run(ready))
 
-    def _run(self, ready: dict[str, Array]) -> dict[str, Array]:
-        cuda, context, what = self._cuda, self._context, f"the graph {self._name} failed"
-        for name, array in ready.items():
-            if not context.set_input_shape(name, array.shape):
-                raise StillflowError(
-                    what,
-                    f"its engine was not built for {name} of shape {array.shape}",
-                    "build it with larger sizes in the profile, or use the engine onnxruntime",
-                )
-        outputs = {
-            spec.name: np.empty(tuple(context.get_tensor_shape(spec.name)), spec.dtype)
-            for spec in self.outputs
-        }
-        held: list[int] = []
-        try:
-            for name, array in (*ready.items(), *outputs.items()):
-                held.append(self._call(cuda.cudaMalloc(max(1, math.prod(array.shape) * array.itemsize))))
-                context.set_tensor_address(name, int(held[-1]))
-            up, down = cuda.cudaMemcpyKind.cudaMemcpyHostToDevice, cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
-            for place, array in zip(held, ready.values(), strict=False):
-                self._call(cuda.cudaMemcpyAsync(place, array.ctypes.data, array.nbytes, up, self._stream))
-            if not context.execute_async_v3(int(self._stream)):
-                raise StillflowError(what, self._library.log.why(None), "see `stillflow doctor`")
-            for place, array in zip(held[len(ready) :], outputs.values(), strict=True):
-                self._call(cuda.cudaMemcpyAsync(array.ctypes.data, place, array.nbytes, down, self._stream))
-            self._call(cuda.cudaStreamSynchronize(self._stream))
-        finally:
-            for place in held:
-                cuda.cudaFree(place)
-        return outputs
+    def run_on(self, inputs: Mapping[str, DeviceArray], stream: Stream) -> dict[str, DeviceArray]:
+        """See `DeviceSession.run_on`. With the shapes of the call before, it can be recorded into a graph."""
+        ready = fitting(self.inputs, arrays_on(self.cuda, inputs, stream, self._name), self._name)
+        return self._lanes.on(stream, lambda lane: lane.enqueue(ready, stream))
 
-    def _call(self, answer: tuple[Any, ...]) -> Any:
-        """The value of a CUDA call; a StillflowError when it failed."""
-        error, *value = answer
-        if error != self._cuda.cudaError_t.cudaSuccess:
-            raise StillflowError(
-                f"the graph {self._name} failed", f"CUDA says: {error.name}", "see `stillflow doctor`"
-            )
-        return value[0] if value else None
+    def release(self, stream: Stream) -> None:
+        """See `DeviceSession.release`."""
+        self._lanes.release(stream)
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        self._close()
 
 
-def _cuda_runtime(name: str) -> Any:
-    try:
-        from cuda.bindings import runtime
-    except ImportError as error:
-        raise StillflowError(
-            f"cannot run the graph {name}",
-            f"cuda-bindings is missing: {error}",
-            "pip install 'stillflow[cuda]'",
-        ) from error
-    return runtime
+def _close(lanes: SessionLanes[EngineLane], model: Model, cuda: CudaDevice | None) -> None:
+    """Lanes before the engine that they run, the engine before its device."""
+    lanes.close()
+    with suppress(StillflowError):
+        model.close()
+    if cuda is not None:
+        with suppress(StillflowError):
+            cuda.close()

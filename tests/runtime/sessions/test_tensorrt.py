@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions on engines: the right one is found, the wrong one refused, and a GPU that is not there is missed.
 
-Where a GPU is, an engine is built and run for real. Where none is, the calls go to a stand-in for the library and
-for CUDA, whose memory is the host's: it shows that the calls fit together, and nothing about TensorRT.
+Where a GPU is, an engine is built and run for real. How calls fit together without one: test_engine_lane.py.
 """
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
-from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,11 +18,11 @@ import pytest
 from stillflow.build.adapter import Library, find_module
 from stillflow.build.builder import build_engines
 from stillflow.build.cache import EngineCache
-from stillflow.gpu.description import Gpu, find_gpu
 from stillflow.build.profile import load_profile, profile_for
 from stillflow.bundle import Bundle
 from stillflow.errors import StillflowError
-from stillflow.sessions import open_session, tensorrt, tensorrt_rtx
+from stillflow.gpu.description import Gpu, find_gpu
+from stillflow.sessions import NoEngineError, open_session, tensorrt, tensorrt_rtx
 
 Arrays = dict[str, Any]
 L4 = Gpu("NVIDIA L4", "", "8.9", 58, 22563, 49152, 192, 101376, False, True, "580.65.06")
@@ -59,8 +57,9 @@ def test_finds_the_engine_of_a_graph_and_refuses_all_others(
     assert (entry.graph, len(engine)) == ("flow", entry.bytes)
 
     def refused(says: str, *, data: bytes = data, gpu: Gpu = L4, library: Library = library) -> None:
-        with pytest.raises(StillflowError, match=says) as caught:
+        with pytest.raises(NoEngineError, match=says) as caught:
             tensorrt.find_engine(data, "flow", library, gpu, cache)
+        assert caught.value.worth_building == ("failed gate C" not in says)
         assert "--library tensorrt_rtx" in caught.value.fix
         assert ("--force" in caught.value.fix) == ("failed gate C" in says)
 
@@ -100,122 +99,14 @@ def test_loading_without_a_driver_is_an_error_and_no_crash(
     golden: Bundle, library: Library, cache: EngineCache
 ) -> None:
     _, engine = tensorrt.find_engine(golden.graph_bytes("flow"), "flow", library, L4, cache)
+    here: Any = SimpleNamespace(current=nullcontext, gpu=L4, index=0)
     with pytest.raises(StillflowError, match="flow"):
-        tensorrt.TensorRTSession(library, engine, "flow", L4)
+        tensorrt.TensorRTSession(library, engine, "flow", here)
 
 
 def test_bf16_is_refused() -> None:
     with pytest.raises(StillflowError, match="precision of the file"):
         tensorrt.open_session(b"", "flow", threads=1, device="cuda", arithmetic="bf16")
-
-
-class HostCuda:
-    """CUDA's calls on the host's memory."""
-
-    cudaStreamNonBlocking = 1  # noqa: N815
-    cudaMemcpyKind = SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2)  # noqa: N815
-    cudaError_t = SimpleNamespace(cudaSuccess=0)  # noqa: N815
-
-    def __init__(self) -> None:
-        self.held: dict[int, Any] = {}
-
-    def cudaSetDevice(self, index: int) -> tuple[int]:  # noqa: N802
-        return (0,)
-
-    def cudaStreamCreateWithFlags(self, flags: int) -> tuple[int, int]:  # noqa: N802
-        return 0, 77
-
-    def cudaStreamSynchronize(self, stream: int) -> tuple[int]:  # noqa: N802
-        return (0,)
-
-    def cudaMalloc(self, size: int) -> tuple[int, int]:  # noqa: N802
-        buffer = ctypes.create_string_buffer(size)
-        self.held[ctypes.addressof(buffer)] = buffer
-        return 0, ctypes.addressof(buffer)
-
-    def cudaFree(self, place: int) -> tuple[int]:  # noqa: N802
-        del self.held[place]
-        return (0,)
-
-    def cudaMemcpyAsync(self, to: int, source: int, size: int, kind: int, stream: int) -> tuple[int]:  # noqa: N802
-        assert (to if kind == 1 else source) in self.held
-        ctypes.memmove(to, source, size)
-        return (0,)
-
-
-class Doubling:
-    """Runtime, engine and context in one: y = 2 x, for x of 1 to 8 numbers."""
-
-    num_io_tensors = 2
-
-    def __init__(self, *_: object) -> None:
-        self.size, self.places = 0, {}
-
-    def deserialize_cuda_engine(self, data: bytes) -> Doubling | None:
-        return self if data == b"engine" else None
-
-    def create_execution_context(self) -> Doubling:
-        return self
-
-    def get_tensor_name(self, index: int) -> str:
-        return "xy"[index]
-
-    def get_tensor_mode(self, name: str) -> str:
-        return {"x": "INPUT", "y": "OUTPUT"}[name]
-
-    def get_tensor_dtype(self, name: str) -> str:
-        return "DataType.FLOAT"
-
-    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-        return (self.size or -1, 2)
-
-    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
-        if not 1 <= shape[0] <= 8:
-            return False
-        self.size = shape[0]
-        return True
-
-    def set_tensor_address(self, name: str, place: int) -> bool:
-        self.places[name] = place
-        return True
-
-    def execute_async_v3(self, stream: int) -> bool:
-        assert stream == 77
-        count = self.size * 2
-        arrays = [(ctypes.c_float * count).from_address(self.places[n]) for n in "xy"]
-        for i in range(count):
-            arrays[1][i] = 2 * arrays[0][i]
-        return True
-
-
-@pytest.fixture
-def standing_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, HostCuda]]:
-    cuda = HostCuda()
-    monkeypatch.setattr(tensorrt, "_cuda_runtime", lambda name: cuda)
-    module = SimpleNamespace(Runtime=Doubling, TensorIOMode=SimpleNamespace(INPUT="INPUT"))
-    log = SimpleNamespace(why=lambda error: "it says why")
-    yield SimpleNamespace(name="tensorrt", version="10.9", module=module, log=log), cuda
-    assert cuda.held == {}, "all device memory is given back"
-
-
-def test_the_calls_fit_together(standing_in: tuple[Any, HostCuda]) -> None:
-    session = tensorrt.TensorRTSession(standing_in[0], b"engine", "double", L4)
-    assert (session.engine, session.provider) == ("tensorrt", "tensorrt 10.9 on NVIDIA L4")
-    assert [(s.name, s.dtype, s.shape) for s in session.inputs] == [("x", "float32", ("x_0", 2))]
-    assert [s.name for s in session.outputs] == ["y"]
-    for count in (1, 8):
-        x = np.arange(2 * count, dtype=np.float32).reshape(count, 2)
-        assert np.array_equal(session.run({"x": x})["y"], 2 * x)
-    with pytest.raises(StillflowError, match=r"not built for x of shape \(9, 2\)"):
-        session.run({"x": np.zeros((9, 2), np.float32)})
-    with pytest.raises(StillflowError, match="'x' is missing"):
-        session.run({})
-
-
-def test_an_engine_that_does_not_load(standing_in: tuple[Any, HostCuda]) -> None:
-    with pytest.raises(StillflowError, match="it says why") as caught:
-        tensorrt.TensorRTSession(standing_in[0], b"other", "double", L4)
-    assert "--force" in caught.value.fix
 
 
 @pytest.mark.gpu

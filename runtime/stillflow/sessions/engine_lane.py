@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One execution state of an engine of TensorRT or TensorRT-RTX, with the memory that it works in.
+
+Versions differ: where the library lets us, the memory for intermediate values is ours, as large as the shapes at hand
+need it; without that (10.0) the library takes the largest at once, by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from stillflow.build.adapter import Library
+from stillflow.build.layers import dtype_name
+from stillflow.errors import StillflowError
+from stillflow.gpu.arrays import DeviceArray
+from stillflow.gpu.layer import CudaDevice, Stream
+from stillflow.gpu.trouble import OutOfMemoryError
+from stillflow.sessions.session import Array, TensorSpec
+from stillflow.sessions.staging import ALIGNMENT, DeviceRoom, Staging
+
+_NO_MEMORY = re.compile(r"out ?of ?memory", re.IGNORECASE)
+
+
+def refusal(what: str, why: str, fix: str) -> StillflowError:
+    """An error with the library's own words; OutOfMemoryError where they say so."""
+    kind = OutOfMemoryError if _NO_MEMORY.search(why) else StillflowError
+    return kind(what, why, fix)
+
+
+class Model:
+    """An engine that is loaded.
+
+    Args:
+        library: that loads it.
+        data: bytes that were checked: deserialising an engine runs code.
+        name: for messages.
+        cuda: the device that it runs on.
+        again: the line that builds it again.
+
+    Attributes:
+        inputs: what it takes.
+        outputs: what it gives.
+
+    Raises:
+        OutOfMemoryError: the device has no memory for its weights.
+        StillflowError: the library does not load it.
+    """
+
+    def __init__(self, library: Library, data: bytes, name: str, cuda: CudaDevice, again: str) -> None:
+        self.library, self.name, self.cuda = library, name, cuda
+        trt = library.module
+        # An engine that is loaded while another device is current gives empty results without an error.
+        with cuda.current():
+            self._runtime = trt.Runtime(library.log)
+            self.engine = self._runtime.deserialize_cuda_engine(data)
+        if self.engine is None:
+            raise refusal(f"cannot load the engine of {name}", library.log.why(None), again)
+        names = [self.engine.get_tensor_name(i) for i in range(self.engine.num_io_tensors)]
+        taken = [n for n in names if self.engine.get_tensor_mode(n) == trt.TensorIOMode.INPUT]
+        self.inputs = tuple(self._spec(n) for n in taken)
+        self.outputs = tuple(self._spec(n) for n in names if n not in taken)
+
+    def _spec(self, tensor: str) -> TensorSpec:
+        shape = tuple(
+            int(side) if side >= 0 else f"{tensor}_{axis}"
+            for axis, side in enumerate(self.engine.get_tensor_shape(tensor))
+        )
+        return TensorSpec(tensor, dtype_name(self.engine.get_tensor_dtype(tensor)), shape)
+
+    def close(self) -> None:
+        """Let it go, after its lanes."""
+        with self.cuda.current():
+            self.engine = None
+            self._runtime = None
+
+
+class EngineLane:
+    """A context of an engine. Used by one call at a time, in order of one stream.
+
+    Args:
+        model: the engine.
+
+    Raises:
+        OutOfMemoryError: the device has no memory for it.
+        StillflowError: the library makes none.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model, self._cuda = model, model.cuda
+        self._work, self._results, self._moved = (DeviceRoom(model.cuda) for _ in range(3))
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._placed: dict[str, DeviceArray] = {}
+        self._staging: Staging | None = None
+        with self._cuda.current():
+            self._context = _context(model)
+
+    def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """Compute from arrays of the host, on a stream of the lane's own; new arrays come back."""
+        staging = self._staging = self._staging or Staging(self._cuda)
+        try:
+            return staging.down(self.enqueue(staging.up(arrays), staging.stream))
+        except BaseException:
+            with suppress(StillflowError):
+                staging.stream.synchronize()  # what was enqueued still reads and writes the lane's memory
+            raise
+
+    def enqueue(self, inputs: Mapping[str, DeviceArray], stream: Stream) -> dict[str, DeviceArray]:
+        """Compute in order of a stream; the results lie in the lane's memory until the next call."""
+        model, context = self._model, self._context
+        with self._cuda.current():
+            shapes = {name: array.shape for name, array in inputs.items()}
+            if shapes != self._shapes:
+                self._reshape(shapes, stream)
+            for name, array in self._aligned(inputs, stream).items():
+                context.set_tensor_address(name, array.address)
+            if not context.execute_async_v3(stream.handle):
+                why = model.library.log.why(None)
+                raise refusal(f"the graph {model.name} failed", why, "see `stillflow doctor`")
+        return dict(self._placed)
+
+    def _reshape(self, shapes: dict[str, tuple[int, ...]], stream: Stream) -> None:
+        """Tell the context of other shapes, and make its memory large enough for them."""
+        model, context = self._model, self._context
+        what = f"the graph {model.name} failed"
+        self._shapes = {}
+        for name, shape in shapes.items():
+            if not context.set_input_shape(name, shape):
+                raise StillflowError(
+                    what,
+                    f"its engine was not built for {name} of shape {shape}",
+                    "build it with larger sizes in the profile, or use the engine onnxruntime",
+                )
+        if _ours(context):
+            size = int(context.update_device_memory_size_for_shapes())
+            context.set_device_memory(self._work.fit(size, stream), size)
+        wanted: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
+        for spec in model.outputs:
+            shape = tuple(int(side) for side in context.get_tensor_shape(spec.name))
+            if any(side < 0 for side in shape):
+                why = f"the shape {shape} of {spec.name} depends on values, not on shapes alone"
+                raise StillflowError(what, why, "use the engine onnxruntime")
+            wanted[spec.name] = shape, np.dtype(spec.dtype)
+        self._placed = self._results.place(wanted, stream)
+        for name, array in self._placed.items():
+            context.set_tensor_address(name, array.address)
+        self._shapes = shapes
+
+    def _aligned(self, inputs: Mapping[str, DeviceArray], stream: Stream) -> dict[str, DeviceArray]:
+        """The inputs; those at an address that TensorRT does not take are copied to one that it does."""
+        ready = dict(inputs)
+        astray = {n: (a.shape, a.dtype) for n, a in inputs.items() if a.address % ALIGNMENT}
+        if astray:
+            for name, array in self._moved.place(astray, stream).items():
+                self._cuda.copy(ready[name].address, array.address, array.nbytes, stream)
+                ready[name] = array
+        return ready
+
+    def close(self) -> None:
+        """Give everything back; its work is done."""
+        with self._cuda.current():
+            self._context = None  # before the memory that it works in
+        rest: list[Callable[[], None]] = [self._work.close, self._results.close, self._moved.close]
+        if self._staging is not None:
+            rest.append(self._staging.close)
+        for give_back in rest:
+            give_back()
+
+
+def _ours(context: Any) -> bool:
+    """Whether the memory for intermediate values is given by us."""
+    return hasattr(context, "update_device_memory_size_for_shapes") and hasattr(context, "set_device_memory")
+
+
+def _context(model: Model) -> Any:
+    """A new execution context, without memory where it is ours to give."""
+    trt = model.library.module
+    kind = getattr(trt, "IExecutionContext", None)
+    strategy = getattr(trt.ExecutionContextAllocationStrategy, "USER_MANAGED", None)
+    if strategy is None or not _ours(kind):
+        context = model.engine.create_execution_context()
+    else:
+        context = model.engine.create_execution_context(strategy)
+    if context is None:
+        why = model.library.log.why(None)
+        raise refusal(f"cannot use the engine of {model.name}", why, "free some memory of the GPU")
+    return context
