@@ -19,6 +19,7 @@ from stillflow.gpu.layer import CudaDevice, Pinned
 from stillflow.gpu.pinned_frames import PinnedFrames
 from stillflow.gpu.trouble import OutOfMemoryError
 from stillflow.kernels.arrays import ByteArray, SceneArrays
+from stillflow.kernels.cuda_scene import CudaScene
 from stillflow.scene import Scene
 from stillflow.video.colour import nv12_shape
 
@@ -148,7 +149,8 @@ class GpuPlay:
     def device_frames(self, *, nv12: bool = False, stream: Any = None) -> Iterator[DeviceArray]:
         """Give the frames of one loop where they are made, in the device's memory; nothing is copied.
 
-        A frame is valid until the next one is asked for, or the iterator is closed.
+        A frame is valid until the next one is asked for, or the iterator is closed. It is yours to read only: what
+        never moves is not written again for the next.
 
         Args:
             nv12: as (3 H' / 2, W') uint8 NV12 instead of (H, W, 3) RGB.
@@ -222,8 +224,6 @@ class GpuScene(GpuPlay):
     def __init__(self, scene: Scene, device: CudaDevice, *, lanes: int = LANES) -> None:
         if lanes < 1:
             raise ValueError(f"lanes must be at least 1, not {lanes}")
-        from stillflow.kernels.cuda_scene import CudaScene
-
         self.arrays: SceneArrays = scene.arrays
         self.speed_scale: float = scene.speed_scale
         self.sources: Mapping[str, str] = scene.sources
@@ -317,6 +317,7 @@ class _Works:
         if not self._device.gpu.integrated or pinned.device_address is None:
             return False
         if output not in self._mapped:
+            lane.draw(t, output)
             lane.record(output)
             seconds = [float("inf"), float("inf")]
             for _ in range(MEASURED_FRAMES):

@@ -121,7 +121,7 @@ class Loop:
     def device_frames(self, *, nv12: bool = False, stream: Any = None) -> Iterator[DeviceArray]:
         """Give the frames of one loop, in order, in the memory of the GPU that makes them.
 
-        A frame is valid until the next one is asked for.
+        A frame is valid until the next one is asked for, and yours to read only.
 
         Args:
             nv12: as ``nv12_frames`` describes instead of (H, W, 3) RGB.

@@ -37,8 +37,8 @@ class Scratch(Protocol):
 class FrameMaker(Protocol):
     """A scene on the device: it enqueues the making of a frame and keeps nothing of it."""
 
-    def scratch(self) -> Any:
-        """New scratch memory; frames that share one are made one after the other."""
+    def scratch(self, *, nv12: bool) -> Any:
+        """New scratch memory, a ``Scratch``; frames that share one are made one after the other."""
 
     def enqueue(
         self,
@@ -48,8 +48,12 @@ class FrameMaker(Protocol):
         *,
         rgb: int | None = None,
         nv12: int | None = None,
+        still: bool = True,
     ) -> None:
-        """Launch the kernels that make one frame; the time, a double, is read from the device's memory."""
+        """Launch the kernels that make one frame; the time, a double, is read from the device's memory.
+
+        Without ``still`` the frame's memory holds one of this scene already, and what never moves is left as it is.
+        """
 
 
 class Lane:
@@ -82,6 +86,7 @@ class Lane:
         self._device, self._maker, self._sizes = device, maker, sizes
         self._check, self._moves = check, moves
         self._frames: dict[Output, Memory] = {}
+        self._scratch: dict[Output, Scratch] = {}
         self._staging: dict[Output, Pinned] = {}
         self._graphs: dict[Output, Graph] = {}
         self._played: set[Output] = set()
@@ -96,8 +101,6 @@ class Lane:
             self._slot_time = self._slot_bytes.view(np.float64)
             self._time = device.allocate(8)
             owned.callback(self._time.close)
-            self._scratch = maker.scratch()
-            owned.callback(self._scratch.close)
             self._owned = owned.pop_all()
 
     def prepare(self, output: Output) -> int:
@@ -108,14 +111,23 @@ class Lane:
         """
         if output not in self._frames:
             try:
-                self._frames[output] = self._device.allocate(self._sizes[output])
+                self._allocate(output)
             except OutOfMemoryError:
                 if not self._frames:
                     raise
                 self.wait()
                 self._forget()
-                self._frames[output] = self._device.allocate(self._sizes[output])
+                self._allocate(output)
         return self._frames[output].address
+
+    def _allocate(self, output: Output) -> None:
+        scratch = self._maker.scratch(nv12=output == "nv12")
+        try:
+            self._frames[output] = self._device.allocate(self._sizes[output])
+        except BaseException:
+            scratch.close()
+            raise
+        self._scratch[output] = scratch
 
     def draw(self, t: float, output: Output) -> int:
         """Enqueue a frame.
@@ -132,23 +144,24 @@ class Lane:
         address = self.prepare(output)
         if output in self._played:
             self.record(output)
-        self._played.add(output)
         self._set_time(t)
         graph = self._graphs.get(output)
         if graph is not None:
             graph.launch(self.stream)
         else:
-            self._launch(output, address)
+            self._launch(output, address, still=output not in self._played)
         self._done.record(self.stream)
+        self._played.add(output)
         return address
 
     def draw_at(self, t: float, output: Output, address: int) -> None:
         """Enqueue a frame that is made elsewhere than in the lane: in mapped memory of the host.
 
-        By plain launches: a graph would be tied to that address.
+        By plain launches, and all of it: a graph would be tied to that address, and what lies there is not known.
         """
+        self.prepare(output)
         self._set_time(t)
-        self._launch(output, address)
+        self._launch(output, address, still=True)
         self._done.record(self.stream)
 
     def fetch(self, output: Output, out: ByteArray, offset: int = 0) -> None:
@@ -191,14 +204,14 @@ class Lane:
         return set(self._graphs)
 
     def record(self, output: Output) -> None:
-        """Record and check the graph of an output now, if that was not tried before."""
+        """Record and check the graph of an output that was drawn, if that was not tried before."""
         if output in self._graphs or output in self._untrusted or not self._device.graphs:
             return
-        address = self.prepare(output)
+        address = self._frames[output].address
         plain = [self._tried(output, address, t, None) for t in self._check]
         try:
             with self._device.capture(self.stream) as recording:
-                self._launch(output, address)
+                self._launch(output, address, still=False)
             graph = recording.graph
         except LostDeviceError:
             raise
@@ -240,16 +253,17 @@ class Lane:
         self._done.synchronize()
         self._slot_time[0] = t
 
-    def _launch(self, output: Output, address: int) -> None:
+    def _launch(self, output: Output, address: int, *, still: bool) -> None:
         self._device.upload(self._slot_bytes, self._time.address, self.stream)
-        where: dict[str, int] = {output: address}
-        self._maker.enqueue(self._time.address, self._scratch, self.stream, **where)
+        rgb, nv12 = (address, None) if output == "rgb" else (None, address)
+        scratch = self._scratch[output]
+        self._maker.enqueue(self._time.address, scratch, self.stream, rgb=rgb, nv12=nv12, still=still)
 
     def _tried(self, output: Output, address: int, t: float, graph: Graph | None) -> ByteArray:
         """One frame, through a graph or plain launches, fetched."""
         self._set_time(t)
         if graph is None:
-            self._launch(output, address)
+            self._launch(output, address, still=False)
         else:
             graph.launch(self.stream)
         self._done.record(self.stream)
@@ -261,13 +275,17 @@ class Lane:
         return frame
 
     def _forget(self) -> None:
-        """Give frames back, and the graphs that write to them."""
-        held: list[Graph | Memory] = [*self._graphs.values(), *self._frames.values()]
+        """Give frames back, and what makes them."""
+        held: list[Graph | Memory | Scratch] = [
+            *self._graphs.values(),
+            *self._frames.values(),
+            *self._scratch.values(),
+        ]
         for one in held:
             with suppress(StillflowError):
                 one.close()
-        self._graphs.clear()
-        self._frames.clear()
+        for kept in (self._graphs, self._frames, self._scratch, self._played):
+            kept.clear()
 
     def _distrust(self, output: Output, why: str) -> None:
         """Play an output by plain launches from now on, and say so once."""

@@ -11,7 +11,7 @@ from stillflow.gpu.layer import CudaDevice, Memory, Stream
 
 
 class Clock:
-    """Makes frames that begin with their time.
+    """Makes frames that begin with their time, and then 8 bytes that never move.
 
     Args:
         device: that plays.
@@ -28,7 +28,7 @@ class Clock:
         setting.synchronize()
         setting.close()
 
-    def scratch(self) -> Memory:
+    def scratch(self, *, nv12: bool) -> Memory:
         return self.device.allocate(16)
 
     def enqueue(
@@ -39,6 +39,7 @@ class Clock:
         *,
         rgb: int | None = None,
         nv12: int | None = None,
+        still: bool = True,
     ) -> None:
         self.launches += 1
         source = time_address
@@ -51,6 +52,8 @@ class Clock:
         for address in (rgb, nv12):
             if address is not None:
                 self.device.copy(scratch.address, address, 8, stream)
+                if still:
+                    self.device.clear(address + 8, 8, stream)
 
     def close(self) -> None:
         self._other.close()

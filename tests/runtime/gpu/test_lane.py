@@ -48,6 +48,22 @@ def test_frames_of_their_times(make) -> None:
     assert [shown(lane, t) for t in (0.0, 1.5, -3.0, 1e9)] == [0.0, 1.5, -3.0, 1e9]
 
 
+def test_what_never_moves_is_written_once(make, cuda_device: CudaDevice) -> None:
+    lane = make()
+    for t in (1.0, 2.0, 3.0, 4.0):
+        lane.draw(t, "rgb")
+        out = np.ones(16, np.uint8)
+        lane.fetch("rgb", out)
+        assert out.view(np.float64).tolist() == [t, 0.0]
+        cuda_device.clear(lane.prepare("rgb"), 8, lane.stream)
+    other = cuda_device.allocate(16)
+    lane.draw_at(5.0, "rgb", other.address)
+    cuda_device.download(other.address, out, lane.stream)
+    lane.stream.synchronize()
+    assert out.view(np.float64).tolist() == [5.0, 0.0]
+    other.close()
+
+
 def test_a_graph_from_the_second_frame_on(make, cuda_device: CudaDevice) -> None:
     lane = make()
     shown(lane, 1.0)
