@@ -123,7 +123,7 @@ class FeatureScene:
         forward, backward, share = self._throws(t)
         # A hole shows up to FEATHER pixels around itself, also where it lies just outside the window.
         height, width = self.velocity.shape[:2]
-        outer = [_grown(window, FEATHER, height, width) for window in wanted]
+        outer = [grown(window, FEATHER, height, width) for window in wanted]
         rows = [self.painter.around(window) for window in outer]
         aimed = Window(min(w.y0 for w in rows), max(w.y1 for w in rows), 0, width)
         with self.painter.thrower.thrown(forward, backward, share, aimed) as native:
@@ -174,7 +174,7 @@ class FeatureScene:
             )
 
 
-def _grown(window: Window, by: int, height: int, width: int) -> Window:
+def grown(window: Window, by: int, height: int, width: int) -> Window:
     """A window and so many pixels around it, within the picture."""
     return Window(
         max(0, window.y0 - by),
@@ -196,6 +196,64 @@ def hole_share(closed: FloatArray) -> FloatArray:
     distance = cv2.distanceTransform((closed != 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     x = np.clip(1 - distance / FEATHER, 0, 1)
     return np.asarray(x * x * (3 - 2 * x), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class FeaturePlan:
+    """A feature scene before any network has run.
+
+    Attributes:
+        photo: (H, W, 3) uint8.
+        matte: (H, W) uint8, see ``FeatureScene``.
+        velocity: (H', W', 2) float32, pixels a frame, at the padded size: the networks' sides divide by something.
+        windows: parts of the picture that are decoded for a frame.
+        frames: N, frames in one loop.
+        cycles: how often the loop closes within its frames.
+        speed_scale: smallest factor applied to the motion's speed (1 = none).
+    """
+
+    photo: ByteArray
+    matte: ByteArray
+    velocity: FloatArray
+    windows: tuple[Window, ...]
+    frames: int
+    cycles: int
+    speed_scale: float
+
+    @property
+    def period(self) -> int:
+        """Frames after which it closes."""
+        return self.frames // self.cycles
+
+
+def plan_feature_scene(
+    photo: Photo, moving: SplatMotion | FloatArray, networks: FeatureNetworks, frames: int
+) -> FeaturePlan:
+    """Say what moves and what is decoded; see ``build_feature_scene``."""
+    plan = moving if isinstance(moving, SplatMotion) else SplatMotion(moving)
+    velocity = plan.velocity
+    if velocity.shape != (photo.height, photo.width, 2):
+        raise StillflowError(
+            "the velocity does not fit the photo",
+            f"it is {velocity.shape}, the photo needs {(photo.height, photo.width, 2)}",
+            "bring it to the photo's size with VelocityField.nearest",
+        )
+    if frames % plan.cycles:
+        raise StillflowError(
+            "the cycles do not fit the loop",
+            f"{frames} frames are no {plan.cycles} equal cycles",
+            "plan them for this very length and frame rate with stillflow.features.splat_motion",
+        )
+    moves = (velocity != 0).any(-1)
+    matte = inner_ramp(moves.astype(np.uint8) * 255, MATTE_RAMP * photo.width / 1280)
+    height, width = (
+        side + -side % networks.multiple
+        for side in (max(photo.height, LEAST_SIDE), max(photo.width, LEAST_SIDE))
+    )
+    around = ((0, height - photo.height), (0, width - photo.width), (0, 0))
+    velocity = np.asarray(np.pad(velocity, around, mode="edge"), np.float32)
+    windows = _decoded_windows(matte, networks.decoder, height, width)
+    return FeaturePlan(photo.pixels, matte, velocity, windows, frames, plan.cycles, plan.speed_scale)
 
 
 def build_feature_scene(
@@ -221,32 +279,11 @@ def build_feature_scene(
     Raises:
         StillflowError: a velocity of another size, or cycles that are no whole number of frames.
     """
-    frames = max(1, round(seconds * fps))
-    plan = moving if isinstance(moving, SplatMotion) else SplatMotion(moving)
-    velocity = plan.velocity
-    if velocity.shape != (photo.height, photo.width, 2):
-        raise StillflowError(
-            "the velocity does not fit the photo",
-            f"it is {velocity.shape}, the photo needs {(photo.height, photo.width, 2)}",
-            "bring it to the photo's size with VelocityField.nearest",
-        )
-    if frames % plan.cycles:
-        raise StillflowError(
-            "the cycles do not fit the loop",
-            f"{frames} frames are no {plan.cycles} equal cycles",
-            "plan them for this very length and frame rate with stillflow.features.splat_motion",
-        )
-    moves = (velocity != 0).any(-1)
-    matte = inner_ramp(moves.astype(np.uint8) * 255, MATTE_RAMP * photo.width / 1280)
-    # The networks' sides divide by something: beyond the picture its last row and column go on.
-    height, width = (
-        side + -side % networks.multiple
-        for side in (max(photo.height, LEAST_SIDE), max(photo.width, LEAST_SIDE))
-    )
-    bottom, right = height - photo.height, width - photo.width
-    around = ((0, bottom), (0, right), (0, 0))
+    plan = plan_feature_scene(photo, moving, networks, max(1, round(seconds * fps)))
+    height, width = plan.velocity.shape[:2]
+    # Beyond the picture its last row and column go on.
+    around = ((0, height - photo.height), (0, width - photo.width), (0, 0))
     pixels = np.pad(photo.pixels, around, mode="edge")
-    velocity = np.asarray(np.pad(velocity, around, mode="edge"), np.float32)
     planar = np.ascontiguousarray(np.moveaxis(pixels, -1, 0)).astype(np.float32)
     planar /= np.float32(127.5)
     planar -= np.float32(1)
@@ -258,13 +295,13 @@ def build_feature_scene(
 
         painter = layered_painter(planar, networks)
     return FeatureScene(
-        photo=photo.pixels,
-        matte=matte,
-        velocity=velocity,
+        photo=plan.photo,
+        matte=plan.matte,
+        velocity=plan.velocity,
         painter=painter,
-        displacements=Displacements(velocity, frames // plan.cycles, int(networks.memory * STATES_SHARE)),
-        windows=_decoded_windows(matte, networks.decoder, height, width),
-        frames=frames,
+        displacements=Displacements(plan.velocity, plan.period, int(networks.memory * STATES_SHARE)),
+        windows=plan.windows,
+        frames=plan.frames,
         fps=fps,
         edge_share=networks.edge_share,
         cycles=plan.cycles,

@@ -75,13 +75,13 @@ def layered_painter(photo: FloatArray, networks: FeatureNetworks) -> LayeredPain
         values[..., count], values[..., count + 2] = own[..., 1], own[..., 3]
     return LayeredPainter(
         thrower=Thrower(SplatSource(values, (count, count + 1), (height, width))),
-        decoders=_both(networks.decoder, alpha_decoder),
+        decoders=both_decoders(networks.decoder, alpha_decoder),
         fill=fill,
         standing=_logistic(standing),
     )
 
 
-def _both(decoder: TiledGraph, alpha_decoder: TiledGraph) -> TiledGraph:
+def both_decoders(decoder: TiledGraph, alpha_decoder: TiledGraph) -> TiledGraph:
     """One graph of two that read what landed in the same window: features, with the alpha logit as the last."""
 
     def run(inputs: Arrays) -> Arrays:
