@@ -6,6 +6,7 @@
         engines/.part-KEY-*  being built, under the lock of its key
         locks/KEY.lock       held while an engine of that key is built, replaced or removed
         timing/              timing caches, one for each library, version and GPU
+        kernels/             compiled CUDA kernels (gpu/compiled.py)
         failed/KEY/          request and graph of a build that failed, to run again
         quarantine/          entries that were found damaged
 
@@ -334,8 +335,8 @@ class EngineCache:
         return removed, freed
 
     def prune_timing(self) -> int:
-        """Remove the timing caches; return the bytes that became free."""
-        return _remove(self.root / "timing")
+        """Remove the timing caches and compiled kernels; return the bytes that became free."""
+        return _remove(self.root / "timing") + _remove(self.root / "kernels")
 
 
 def folder_size(path: Path) -> int:

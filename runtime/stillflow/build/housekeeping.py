@@ -38,9 +38,9 @@ def describe_stored(cache: EngineCache, stored: Stored) -> dict[str, Any]:
 
 
 def leftovers(cache: EngineCache) -> int:
-    """Bytes of failed builds, quarantine, timing caches and builds under way."""
+    """Bytes of failed builds, quarantine, timing caches, compiled kernels and builds under way."""
     parts = cache.engines.glob(".part-*") if cache.engines.is_dir() else ()
-    places = [cache.root / name for name in ("failed", "quarantine", "timing")]
+    places = [cache.root / name for name in ("failed", "quarantine", "timing", "kernels")]
     return sum(folder_size(place) for place in (*places, *parts))
 
 
@@ -55,7 +55,7 @@ def prune_cache(
 
     Args:
         cache: to clear.
-        everything: every engine, and the timing caches.
+        everything: every engine, the timing caches and compiled kernels.
         older_than: days; engines older than that.
         bundle: name; its engines.
 

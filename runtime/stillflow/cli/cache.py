@@ -42,7 +42,7 @@ def list_entries(as_json: bool) -> None:
 
 
 @cache.command(short_help="Remove what is damaged, left over, or no longer of use.")
-@click.option("--all", "everything", is_flag=True, help="Remove every engine, and the timing caches.")
+@click.option("--all", "everything", is_flag=True, help="Remove every engine, timing cache and kernel.")
 @click.option("--older-than", type=Amount(min=0), metavar="DAYS", help="Remove engines older than that.")
 @click.option("--bundle", metavar="NAME", help="Remove the engines of this bundle.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object on stdout.")

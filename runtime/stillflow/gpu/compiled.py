@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 from contextlib import suppress
 from importlib import metadata
@@ -67,18 +68,18 @@ def cubin_of(source: Path, architecture: str) -> bytes:
 
 def _kept(folder: Path, key: str) -> bytes | None:
     name = f"{key}.cubin"
-    with suppress(FileNotFoundError):
-        try:
-            with trusted_folder(folder) as descriptor:
-                if not (folder / name).exists():
-                    return None
-                data = read_trusted(name, descriptor, _LARGEST)
-        except UnsafeError as error:
-            log.warning("compiled kernels in %s are not used: %s", folder, error)
-            return None
-        if hashlib.sha256(data[_DIGEST:]).digest() == data[:_DIGEST]:
-            return data[_DIGEST:]
-        log.warning("compiled kernels in %s are damaged and made again", folder / name)
+    try:
+        with trusted_folder(folder) as descriptor:
+            os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            data = read_trusted(name, descriptor, _LARGEST)
+    except FileNotFoundError:
+        return None
+    except (UnsafeError, OSError) as error:
+        log.warning("compiled kernels in %s are not used: %s", folder, error)
+        return None
+    if hashlib.sha256(data[_DIGEST:]).digest() == data[:_DIGEST]:
+        return data[_DIGEST:]
+    log.warning("compiled kernels in %s are damaged and made again", folder / name)
     return None
 
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from stillflow.errors import StillflowError
 from stillflow.gpu import layer
-from stillflow.gpu.compiled import compile_source
+from stillflow.gpu.compiled import cubin_of
 from stillflow.gpu.description import Gpu, find_gpu
 from stillflow.gpu.trouble import refusal
 
@@ -192,7 +192,7 @@ class _Kernels:
     def __init__(self, device: CudaCoreDevice, source: Path) -> None:
         self._device = device
         self._name = source.name
-        self._code = compile_source(source, device.architecture)
+        self._code = cubin_of(source, device.architecture)
         self._module: Any = device.call("cuModuleLoadData", self._code)
         self._found: dict[str, Any] = {}
 

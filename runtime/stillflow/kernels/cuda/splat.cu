@@ -6,7 +6,7 @@
 // order. Compile without contraction (fmad) and with exact division.
 //
 // Kernels need no barriers and no shared memory, and one thread does one item, so that the very same source runs
-// on a CPU too (tests/native/cuda_on_host.h).
+// on a CPU too (tests/native/stand_in/cuda_on_host.h).
 
 #define ITEM(i, count)                                                           \
     const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;        \
