@@ -240,8 +240,8 @@ class CudaScene:
         photo = self._block.address("photo")
         if still and rgb is not None and self.moving.still:
             self._device.copy(photo, rgb, self.rgb_bytes, stream)
-        self._enqueue_fields(time_address, scratch.block, stream)
-        self._enqueue_compose(scratch.block, frame, stream)
+        self.enqueue_fields(time_address, scratch, stream)
+        self.enqueue_compose(scratch, frame, stream)
         if nv12 is None:
             return
         if still and self.moving.still:
@@ -256,8 +256,9 @@ class CudaScene:
             units=(self._block.address("converted"), self.moving.converted.size),
         )
 
-    def _enqueue_fields(self, time_address: int, scratch: Block, stream: Stream) -> None:
-        scene, moving, half = self._block, self.moving, 8 * self._cells
+    def enqueue_fields(self, time_address: int, lane: SceneScratch, stream: Stream) -> None:
+        """The first half of ``enqueue``: what a frame needs besides, at a quarter of its size, into a lane's memory."""
+        scratch, scene, moving, half = lane.block, self._block, self.moving, 8 * self._cells
         phases, swings = scratch.pointer("phases"), scratch.pointer("swings")
         harmonics = ctypes.c_int(self._harmonics + self._lights)
         time, frames = ctypes.c_void_p(time_address), ctypes.c_int(self.arrays.frames)
@@ -288,8 +289,9 @@ class CudaScene:
         light = scene.pointer("light"), ctypes.c_int(self._lights), lights, scratch.pointer("light")
         over("lit", moving.lit, "sf_light", *light)
 
-    def _enqueue_compose(self, scratch: Block, frame: int, stream: Stream) -> None:
-        scene, units = self._block, self.moving.units.size
+    def enqueue_compose(self, lane: SceneScratch, frame: int, stream: Stream) -> None:
+        """The second half: what moves of a frame, at an address of the device, in RGB."""
+        scratch, scene, units = lane.block, self._block, self.moving.units.size
         self._compose.launch(
             "sf_compose",
             UNIT_WIDTH * units,
