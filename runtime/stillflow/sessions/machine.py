@@ -102,12 +102,19 @@ class Machine:
         """See `Facts`; the device stays open."""
         if index in self.devices:
             return None
+        from stillflow.gpu.compiled import compiler_version
         from stillflow.gpu.open import open_device
 
         try:
-            self.devices[index] = open_device(index)
+            device = open_device(index)
         except StillflowError as error:
             return Trouble(error.why, error.fix)
+        if device.provider.startswith("cuda-core") and compiler_version() == "none":
+            device.close()
+            return Trouble(
+                "the compiler of its kernels (NVRTC) is not installed", "pip install 'stillflow[cuda]'"
+            )
+        self.devices[index] = device
         return None
 
     def package(self, engine: str) -> Trouble | None:
