@@ -58,7 +58,7 @@ def provenance(command: str | None = None) -> Provenance:
     cpu = cpu_name()
     cores = usable_cores()
     return Provenance(
-        machine=f"{_slug(cpu)}-{cores}core",
+        machine=f"{slug(cpu)}-{cores}core",
         cpu=cpu,
         cores=cores,
         memory_gib=round(_memory_bytes() / 2**30, 1),
@@ -98,7 +98,13 @@ def cpu_name() -> str:
 
 
 def commit(folder: Path | None = None) -> str:
-    """Return the commit of the source tree this file lies in, with "+" when tracked files were changed."""
+    """Return the commit of the source tree this file lies in, with "+" when tracked files were changed.
+
+    A tree that came in a pack has no history; what unpacked it says its commit in STILLFLOW_COMMIT.
+    """
+    told = os.environ.get("STILLFLOW_COMMIT", "")
+    if told and folder is None:
+        return told
     folder = folder or Path(__file__).resolve().parent
     try:
         head = _git(folder, "rev-parse", "--short=12", "HEAD")
@@ -127,7 +133,7 @@ def _memory_bytes() -> int:
         return 0
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
     """Make a file name of a processor name: without marks, the word CPU and the clock."""
     name = re.sub(r"\((r|tm)\)|\bcpu\b|\bprocessor\b|@.*$", " ", name, flags=re.IGNORECASE)
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "unknown"

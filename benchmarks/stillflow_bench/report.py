@@ -114,13 +114,10 @@ def write_report(folder: Path, rows: Sequence[Row], provenance: Provenance) -> t
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{provenance.machine}-{provenance.date[:10]}.json"
-    measured = {(row.suite, row.part) for row in rows}
-    old = read_report(path) if path.is_file() else []
-    kept = [row for row in old if (row["suite"], row.get("part", "")) not in measured]
-    every = kept + as_json(rows, provenance)
-    _replace(path, file_text(every))
+    every = joined(read_report(path) if path.is_file() else [], as_json(rows, provenance))
+    replace_file(path, file_text(every))
     table = path.with_suffix(".md")
-    _replace(table, markdown(every))
+    replace_file(table, markdown(every))
     return path, table
 
 
@@ -135,11 +132,19 @@ def read_report(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def file_text(rows: Iterable[Mapping[str, Any]]) -> str:
+def joined(old: Iterable[Mapping[str, Any]], new: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Put new rows in the place of all old ones of the same parts of suites; both as ``as_json`` makes them."""
+    new = list(new)
+    measured = {(row["suite"], row.get("part", "")) for row in new}
+    return [*(row for row in old if (row["suite"], row.get("part", "")) not in measured), *new]
+
+
+def file_text(rows: Iterable[Mapping[str, Any]], more: Mapping[str, Any] | None = None) -> str:
     """Write rows as the JSON file: a line a run, then a line a row.
 
     Args:
         rows: as ``as_json`` makes them.
+        more: entries of the file before the rows.
     """
     shared = [entry.name for entry in fields(Provenance)]
     runs: list[str] = []
@@ -151,18 +156,19 @@ def file_text(rows: Iterable[Mapping[str, Any]]) -> str:
         own = {name: value for name, value in row.items() if name not in shared}
         lines.append(_line({"run": runs.index(about), **own}))
     told = (f'"{name}": [\n{_lines(entries)}\n]' for name, entries in (("runs", runs), ("rows", lines)))
-    return f'{{"schema": "{SCHEMA}", {", ".join(told)}}}\n'
+    ahead = "".join(f'"{name}": {_line(value)},\n' for name, value in (more or {}).items())
+    return f'{{"schema": "{SCHEMA}", {ahead}{", ".join(told)}}}\n'
 
 
 def _lines(entries: Iterable[str]) -> str:
     return ",\n".join(entries)
 
 
-def _line(entry: Mapping[str, Any]) -> str:
+def _line(entry: Any) -> str:
     return json.dumps(entry, ensure_ascii=False)
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_file(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old one or the new one."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

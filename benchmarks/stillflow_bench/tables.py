@@ -75,7 +75,8 @@ def _by_figure(rows: Rows) -> list[str]:
 def _figure(row: Mapping[str, Any]) -> str:
     samples = row["samples"]
     if not samples:
-        return _cells([row["part"], row["name"], "not measured", row["missing"], *[""] * 5])
+        limit, reached = ("", "") if row["limit"] is None else (_limit(row), "not run")
+        return _cells([row["part"], row["name"], "not measured", row["missing"], limit, reached, *[""] * 3])
     others = "; ".join(f"{name}: {number(value)}" for name, value in row["baselines"].items())
     several = len(samples) > 1 or "photos" in row["parameters"]
     said = f"{row['summary']} of {len(samples)}" if several else ""
