@@ -19,12 +19,12 @@ from typing import Any
 from stillflow.engine_probes import (
     Finding,
     reinstall,
-    try_cuda,
     try_engine_cache,
     try_onnxruntime,
     try_openvino,
     try_tensorrt,
 )
+from stillflow.gpu_probes import try_choice, try_driver, try_gpus, try_nvenc
 
 ENCODERS = (
     ("H.264", "libx264", "mp4", "yuv420p", "mp4"),
@@ -54,10 +54,13 @@ def examine() -> list[Finding]:
         ("PyAV", True, _encoders),
         ("ONNX Runtime", True, try_onnxruntime),
         ("OpenVINO", False, try_openvino),
-        ("NVIDIA driver", False, try_cuda),
+        ("NVIDIA driver", False, try_driver),
+        ("GPU", False, try_gpus),
+        ("video: NVENC", False, try_nvenc),
         ("TensorRT", False, try_tensorrt),
         ("engine cache", False, try_engine_cache),
         ("default bundle", True, _default_bundle),
+        ("choice", False, try_choice),
     )
     findings: list[Finding] = []
     for name, needed, check in checks:

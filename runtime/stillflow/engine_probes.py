@@ -7,15 +7,15 @@ process of its own.
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import importlib.util
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from stillflow.gpu.description import nvidia_present
 
 if TYPE_CHECKING:
     from stillflow.sessions import EngineStatus
@@ -106,7 +106,7 @@ def try_onnxruntime() -> list[Finding]:
         except Exception as error:
             fix = reinstall("ONNX Runtime") if on_cpu else "update the NVIDIA driver, CUDA and cuDNN"
             findings.append(Finding(name, "broken", f"{ort.__version__}, {provider}: {error}", fix, on_cpu))
-    if "CUDAExecutionProvider" not in wanted and _nvidia_present():
+    if "CUDAExecutionProvider" not in wanted and nvidia_present():
         fix = "pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
         findings.append(Finding("ONNX Runtime on CUDA", "absent", "the installed wheel is for CPUs", fix))
     return findings
@@ -125,49 +125,6 @@ def try_openvino() -> Finding:
         return Finding("OpenVINO", "broken", f"it computed {list(result)}", reinstall("OpenVINO"))
     devices = " ".join(core.available_devices)
     return Finding("OpenVINO", "ok", f"{openvino.get_version()}, ran a network on CPU; devices: {devices}")
-
-
-def _nvidia_present() -> bool:
-    """Whether an NVIDIA GPU is in this machine, driver or not (PCI vendor 10de, or a Jetson)."""
-    if Path("/etc/nv_tegra_release").exists() or Path("/dev/nvidiactl").exists():
-        return True
-    for vendor in Path("/sys/bus/pci/devices").glob("*/vendor"):
-        try:
-            if vendor.read_text().strip() == "0x10de":
-                return True
-        except OSError:
-            continue
-    return False
-
-
-def try_cuda() -> Finding:
-    """Ask the NVIDIA driver for its version and GPUs."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1" if os.name == "posix" else "nvcuda.dll")
-    except OSError:
-        if not _nvidia_present():
-            return Finding("NVIDIA driver", "absent", "there is no NVIDIA GPU in this machine")
-        return Finding(
-            "NVIDIA driver",
-            "absent",
-            "there is an NVIDIA GPU, and no driver for it",
-            "sudo ubuntu-drivers install   (or the driver from nvidia.com/drivers)",
-        )
-    status = driver.cuInit(0)
-    if status != 0:
-        return Finding(
-            "NVIDIA driver", "broken", f"cuInit returned {status}", "nvidia-smi   (it says what is wrong)"
-        )
-    version, count = ctypes.c_int(), ctypes.c_int()
-    driver.cuDriverGetVersion(ctypes.byref(version))
-    driver.cuDeviceGetCount(ctypes.byref(count))
-    names = []
-    for index in range(count.value):
-        text = ctypes.create_string_buffer(128)
-        driver.cuDeviceGetName(text, len(text), index)
-        names.append(text.value.decode(errors="replace"))
-    cuda = f"CUDA {version.value // 1000}.{version.value % 1000 // 10}"
-    return Finding("NVIDIA driver", "ok", f"{cuda}, {', '.join(names) or 'no GPU visible'}")
 
 
 def try_tensorrt() -> list[Finding]:

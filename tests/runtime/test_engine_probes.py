@@ -40,18 +40,6 @@ def test_silent_fall_back_to_the_cpu_is_noticed(monkeypatch: pytest.MonkeyPatch)
     assert not finding.needed
 
 
-def test_gpu_without_a_driver_gets_a_fix(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_driver(name: str) -> object:
-        raise OSError(name)
-
-    monkeypatch.setattr("ctypes.CDLL", no_driver)
-    monkeypatch.setattr(engine_probes, "_nvidia_present", lambda: True)
-    assert engine_probes.try_cuda().fix
-    monkeypatch.setattr(engine_probes, "_nvidia_present", lambda: False)
-    assert engine_probes.try_cuda().fix is None
-    assert "no NVIDIA GPU" in engine_probes.try_cuda().detail
-
-
 FAKE_TENSORRT = """
 import types
 __version__ = "9.9"
