@@ -195,7 +195,9 @@ class GpuPlay:
                     if index + len(lanes) < self.frames:
                         lane.draw(float(index + len(lanes)), output)
             finally:
-                consumed.close()
+                # After a lost device there is nothing to give back, and its error was raised where it was met.
+                with suppress(StillflowError):
+                    consumed.close()
 
     def close(self) -> None:
         """Give the device's memory back, as soon as frames in the works are finished; harmless twice."""
@@ -343,6 +345,5 @@ class _Works:
 
     def _finish(self) -> None:
         self._pins.close()
-        # After a lost device there is nothing to give back, and its error was raised where it was met.
         with suppress(StillflowError):
             self._maker.close()
