@@ -9,6 +9,7 @@ frame needs another way.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -132,18 +133,26 @@ def _widened(marks: Marks, radius: int, *, vertical: bool) -> Marks:
     return np.asarray(cv2.dilate(marks.view(np.uint8), kernel).view(np.bool_))
 
 
-def _blocks(values: FloatArray | Marks, fill: float) -> npt.NDArray[np.generic]:
-    """Cut (h, w) into tiles, (rows, TILE_HEIGHT, columns, TILE_WIDTH)."""
+def _by_rows(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Cut (h, w) into tiles, zeros where they lie over the border: (rows, TILE_HEIGHT, columns * TILE_WIDTH)."""
     h, w = values.shape
     rows, columns = -(-h // TILE_HEIGHT), -(-w // TILE_WIDTH)
-    padded = np.full((rows * TILE_HEIGHT, columns * TILE_WIDTH), fill, values.dtype)
+    padded = np.zeros((rows * TILE_HEIGHT, columns * TILE_WIDTH), values.dtype)
     padded[:h, :w] = values
-    return padded.reshape(rows, TILE_HEIGHT, columns, TILE_WIDTH)
+    return padded.reshape(rows, TILE_HEIGHT, columns * TILE_WIDTH)
 
 
 def _tiles(cells: Marks) -> Marks:
     """Which tiles hold a marked cell."""
-    return np.asarray(_blocks(cells, False).any(axis=(1, 3)))
+    lines = np.bitwise_or.reduce(_by_rows(cells.view(np.uint8)), axis=1)
+    # Eight cells are one word.
+    return np.asarray(lines.view(np.uint64) != 0)
+
+
+def _tile_most(values: FloatArray) -> FloatArray:
+    """Largest value in each tile; values are not negative."""
+    lines = _by_rows(values).max(axis=1)
+    return np.maximum.reduce([lines[:, k::TILE_WIDTH] for k in range(TILE_WIDTH)])
 
 
 def _levels(arrays: SceneArrays, flowing: Marks) -> tuple[Places, ...]:
@@ -155,8 +164,8 @@ def _levels(arrays: SceneArrays, flowing: Marks) -> tuple[Places, ...]:
     """
     if not flowing.any() or not arrays.velocity.any():
         return ()
-    period = _blocks(np.float32(arrays.frames) / arrays.cycles.astype(np.float32), 0).max(axis=(1, 3))
-    speed = np.stack([_blocks(np.abs(arrays.velocity[..., k]), 0).max(axis=(1, 3)) for k in range(2)])
+    period = _tile_most(np.float32(arrays.frames) / arrays.cycles.astype(np.float32))
+    speed = np.stack([_tile_most(np.abs(arrays.velocity[..., k])) for k in range(2)])
     # A step looks up its velocity half a step away.
     travel = _largest(speed, speed * period / (2 * 2**DOUBLINGS) + MARGIN) * period
     travel = _largest(travel, travel + MARGIN * (DOUBLINGS + 1))
