@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +46,26 @@ def cuda_device() -> Iterator[CudaDevice]:
     device = open_device(0)
     yield device
     device.close()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_on_the_device(request: pytest.FixtureRequest) -> Iterator[None]:
+    """On the stand-in for the driver: a test gives back all memory, streams, events and graphs that it took.
+
+    One that lets the stand-in fail counts for itself: a lost device takes nothing back.
+    """
+    held = None
+    if request.node.get_closest_marker("device") and not request.node.get_closest_marker("stand_in"):
+        held = getattr(ctypes.CDLL("libcuda.so.1"), "stand_in_held", None)
+    if held is None:
+        yield
+        return
+    kinds = {"pieces of memory": 0, "streams": 2, "events": 3, "graphs": 4}
+    before = {name: held(kind) for name, kind in kinds.items()}
+    yield
+    gc.collect()
+    left = {name: more for name, kind in kinds.items() if (more := held(kind) - before[name]) > 0}
+    assert not left, f"not given back: {left}"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

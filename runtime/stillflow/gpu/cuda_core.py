@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from stillflow.errors import StillflowError
 from stillflow.gpu import layer
 from stillflow.gpu.compiled import cubin_of
 from stillflow.gpu.description import Gpu, find_gpu
-from stillflow.gpu.trouble import refusal
+from stillflow.gpu.trouble import LostDeviceError, refusal
 
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING
 _NO_TIMING = 2  # CU_EVENT_DISABLE_TIMING
@@ -64,7 +64,7 @@ class _Memory:
     def close(self) -> None:
         address, self.address, self.size = self.address, 0, 0
         if address:
-            self._device.call("cuMemFree", address)
+            self._device.give_back("cuMemFree", address)
 
 
 class _Pinned:
@@ -88,7 +88,7 @@ class _Pinned:
         if address:
             self.array = np.empty(0, np.uint8)
             self.device_address = None
-            self._device.call("cuMemFreeHost", address)
+            self._device.give_back("cuMemFreeHost", address)
 
 
 class _Event:
@@ -124,7 +124,7 @@ class _Event:
     def close(self) -> None:
         event, self._event = self._event, None
         if event is not None:
-            self._device.call("cuEventDestroy", event)
+            self._device.give_back("cuEventDestroy", event)
 
 
 class _Stream:
@@ -151,7 +151,7 @@ class _Stream:
     def close(self) -> None:
         if self._open and self._own:
             self._open = False
-            self._device.call("cuStreamDestroy", self.handle)
+            self._device.give_back("cuStreamDestroy", self.handle)
         self._open, self._owner = False, None
 
 
@@ -168,7 +168,7 @@ class _Graph:
     def close(self) -> None:
         executable, self._executable = self._executable, None
         if executable is not None:
-            self._device.call("cuGraphExecDestroy", executable)
+            self._device.give_back("cuGraphExecDestroy", executable)
 
 
 class _Recording:
@@ -221,7 +221,7 @@ class _Kernels:
         module, self._module = self._module, None
         self._found.clear()
         if module is not None:
-            self._device.call("cuModuleUnload", module)
+            self._device.give_back("cuModuleUnload", module)
 
 
 class CudaCoreDevice:
@@ -259,6 +259,11 @@ class CudaCoreDevice:
         if status:
             self.check(call, status, wanted)
         return results[0] if results else None
+
+    def give_back(self, call: str, handle: Any) -> None:
+        """Call the driver to let something go; a lost device has nothing left to give back."""
+        with suppress(LostDeviceError):
+            self.call(call, handle)
 
     def current(self) -> _Current:
         return _Current(self)

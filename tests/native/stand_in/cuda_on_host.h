@@ -21,6 +21,7 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "registry.h"
 
@@ -86,6 +87,12 @@ static inline float __int_as_float(int a) {
     memcpy(&out, &a, 4);
     return out;
 }
+static inline unsigned __byte_perm(unsigned a, unsigned b, unsigned selector) {
+    const uint64_t both = (uint64_t)b << 32 | a;
+    unsigned out = 0;
+    for (int k = 0; k < 4; k++) out |= (unsigned)(both >> 8 * (selector >> 4 * k & 7) & 255) << 8 * k;
+    return out;
+}
 static inline int __float_as_int(float a) {
     int out;
     memcpy(&out, &a, 4);
@@ -138,8 +145,16 @@ template <class... A> static std::function<void(Grid, Grid)> bound(void (*kernel
     return bound(kernel, parameters, std::index_sequence_for<A...>());
 }
 
+template <class... A> static std::vector<size_t> layout(void (*)(A...)) {
+    std::vector<size_t> at;
+    size_t end = 0;
+    ((at.push_back(end = (end + alignof(A) - 1) / alignof(A) * alignof(A)), end += sizeof(A)), ...);
+    at.push_back(end);
+    return at;
+}
+
 #define KERNEL(name)                                                                                                   \
-    HostKernel { #name, [](void **parameters) { return bound(name, parameters); } }
+    HostKernel { #name, [](void **parameters) { return bound(name, parameters); }, [] { return layout(name); } }
 #define KERNELS(...) static HostKernel host_kernels[] = {__VA_ARGS__};
 
 #endif

@@ -26,12 +26,26 @@ struct Failure {
 };
 static std::map<std::string, Failure> failures;
 
+/* Tests name a function as CUDA's documentation does; it is counted where it does its work. */
+static std::string counted(const std::string &name) {
+    static const std::set<std::string> second = {
+        "cuMemAlloc", "cuMemFree", "cuMemGetInfo", "cuMemcpyHtoDAsync", "cuMemcpyDtoHAsync", "cuMemcpyDtoDAsync",
+        "cuMemHostGetDevicePointer", "cuMemHostRegister", "cuEventDestroy", "cuEventElapsedTime", "cuStreamDestroy",
+        "cuStreamBeginCapture", "cuCtxPushCurrent", "cuCtxDestroy", "cuDevicePrimaryCtxRelease",
+    };
+    if (second.count(name)) return name + "_v2";
+    if (name == "cuStreamCreate") return "cuStreamCreateWithPriority";
+    if (name == "cuGraphInstantiate") return "cuGraphInstantiateWithFlags";
+    if (name == "cuMemAllocHost") return "cuMemHostAlloc";
+    return name;
+}
+
 int lost() { return lost_status; }
 int lose(int status) { return lost_status = status; }
 bool initialised() { return begun; }
 bool work_is_off() { return without_work; }
 
-/* STAND_IN_FAIL: "cuMemAlloc_v2:3:2,..." lets the third call return 2. */
+/* STAND_IN_FAIL: "cuMemAlloc:3:2,..." lets the third call return 2. */
 static void read_failures() {
     std::string text = setting("STAND_IN_FAIL", "");
     for (size_t at = 0; at < text.size();) {
@@ -39,7 +53,7 @@ static void read_failures() {
         char name[128];
         Failure failure;
         if (sscanf(text.substr(at, end - at).c_str(), "%127[^:]:%ld:%d", name, &failure.after, &failure.status) == 3)
-            failures[name] = failure;
+            failures[counted(name)] = failure;
         at = end + 1;
     }
 }
@@ -366,16 +380,17 @@ long stand_in_held(int kind) {
     }
 }
 
-/* Let a call fail: the after-th from now on (1 is the next) of a function, by its exported name. */
+/* Let a call fail: the after-th from now on (1 is the next) of a function. */
 void stand_in_fail(const char *function, long after, int status) {
     Locked locked(lock());
-    failures[function] = {calls[function] + after, status};
+    const std::string name = counted(function);
+    failures[name] = {calls[name] + after, status};
 }
 
 /* Calls of a function so far. */
 long stand_in_calls(const char *function) {
     Locked locked(lock());
-    return calls[function];
+    return calls[counted(function)];
 }
 
 /* From now on every call returns this, as after a crash of the device; 0 ends it, which no real device does. */
