@@ -141,13 +141,7 @@ def try_choice() -> Finding:
     from stillflow.sessions.machine import Machine
     from stillflow.sessions.wish import Wish
 
-    machine = Machine(Bundle.open(None))
-    try:
-        chosen = decide(Wish(), machine)
-    finally:
-        for device in machine.devices.values():
-            with suppress(StillflowError):
-                device.close()
+    chosen = decide(Wish(), Machine(Bundle.open(None)))
     detail = (
         f"networks by {chosen.engine} on {chosen.place} at {chosen.precision}, frames by {chosen.painter}: "
         f"{'; '.join(chosen.why)}"

@@ -31,7 +31,7 @@ def open_device(index: int = 0, provider: Provider = "auto") -> CudaDevice:
             installed, or the device refuses.
     """
     _check(index)
-    if provider == "pycuda" or (provider == "auto" and _pycuda_is_here(index)):
+    if provider == "pycuda" or (provider == "auto" and pycuda_is_here(index)):
         if importlib.util.find_spec("pycuda") is None:
             raise StillflowError(
                 f"cannot use GPU {index} through PyCUDA",
@@ -62,7 +62,7 @@ def _check(index: int) -> None:
     )
 
 
-def _pycuda_is_here(index: int) -> bool:
+def pycuda_is_here(index: int) -> bool:
     """Whether this thread holds a PyCUDA context on a device; PyCUDA is not loaded to find out."""
     pycuda = sys.modules.get("pycuda.driver")
     if pycuda is None:

@@ -41,7 +41,7 @@ class Machine:
         graphs: that will be run; None: those that make loops.
 
     Attributes:
-        devices: GPUs that were opened to see whether the kernels run there; whoever asked may use and closes them.
+        devices: GPUs on which the kernels run, open; see `stillflow.gpu.shared`.
     """
 
     def __init__(self, bundle: Bundle, graphs: Sequence[str] | None = None) -> None:
@@ -103,14 +103,13 @@ class Machine:
         if index in self.devices:
             return None
         from stillflow.gpu.compiled import compiler_version
-        from stillflow.gpu.open import open_device
+        from stillflow.gpu.shared import shared_device
 
         try:
-            device = open_device(index)
+            device = shared_device(index)
         except StillflowError as error:
             return Trouble(error.why, error.fix)
         if device.provider.startswith("cuda-core") and compiler_version() == "none":
-            device.close()
             return Trouble(
                 "the compiler of its kernels (NVRTC) is not installed", "pip install 'stillflow[cuda]'"
             )
