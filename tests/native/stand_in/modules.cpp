@@ -7,8 +7,8 @@
 #include "driver.h"
 
 static HostKernel *first;
-HostKernel::HostKernel(const char *name, std::function<void(Grid, Grid)> (*bind)(void **))
-    : name(name), bind(bind), next(first) {
+HostKernel::HostKernel(const char *name, std::function<void(Grid, Grid)> (*bind)(void **), std::vector<size_t> (*layout)())
+    : name(name), bind(bind), layout(layout), next(first) {
     first = this;
 }
 const HostKernel *find_kernel(const char *name) {
@@ -145,6 +145,22 @@ CUresult cuFuncSetCacheConfig(Function *, int) {
     return SUCCESS;
 }
 
+/* Arguments in one buffer, as PyCUDA gives them: 1, the buffer, 2, where its size is, 0. */
+static bool unpack(const HostKernel *kernel, void **extra, std::vector<void *> &places) {
+    char *buffer = nullptr;
+    size_t size = 0;
+    for (; *extra; extra += 2) {
+        if (*extra == (void *)1) buffer = static_cast<char *>(extra[1]);
+        else if (*extra == (void *)2) size = *static_cast<size_t *>(extra[1]);
+        else return false;
+    }
+    std::vector<size_t> at = kernel->layout();
+    if (!buffer || size != at.back()) return false;
+    at.pop_back();
+    for (size_t offset : at) places.push_back(buffer + offset);
+    return true;
+}
+
 CUresult cuLaunchKernel(Function *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
                         unsigned, void *stream, void **parameters, void **extra) {
     ENTER;
@@ -154,7 +170,12 @@ CUresult cuLaunchKernel(Function *function, unsigned gx, unsigned gy, unsigned g
     if (!functions.count(function)) return INVALID_HANDLE;
     const uint64_t threads = (uint64_t)bx * by * bz;
     if (!gx || !gy || !gz || gx > 0x7fffffff || gy > 65535 || gz > 65535 || !threads || threads > 1024) return INVALID_VALUE;
-    if (extra || !parameters) return NOT_SUPPORTED;
+    std::vector<void *> places;
+    if (extra) {
+        if (parameters || !unpack(function->kernel, extra, places)) return INVALID_VALUE;
+        parameters = places.data();
+    }
+    if (!parameters) return INVALID_VALUE;
     auto run = function->kernel->bind(parameters);
     const char *name = function->kernel->name;
     const Grid blocks = {gx, gy, gz}, each = {bx, by, bz};

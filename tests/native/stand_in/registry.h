@@ -3,7 +3,9 @@
 #ifndef STAND_IN_REGISTRY_H
 #define STAND_IN_REGISTRY_H
 
+#include <cstddef>
 #include <functional>
+#include <vector>
 
 struct Grid {
     unsigned x, y, z;
@@ -13,8 +15,10 @@ struct HostKernel {
     const char *name;
     /* Copies the arguments, as a launch does, and returns what runs the kernel with them. */
     std::function<void(Grid blocks, Grid threads)> (*bind)(void **parameters);
+    /* Where the arguments lie when they come in one buffer; behind them, its size. */
+    std::vector<size_t> (*layout)();
     HostKernel *next;
-    HostKernel(const char *name, std::function<void(Grid, Grid)> (*bind)(void **));
+    HostKernel(const char *name, std::function<void(Grid, Grid)> (*bind)(void **), std::vector<size_t> (*layout)());
 };
 
 const HostKernel *find_kernel(const char *name);
