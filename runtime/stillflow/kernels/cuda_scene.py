@@ -19,6 +19,7 @@ from stillflow.gpu.block import Block
 from stillflow.gpu.layer import Argument, CudaDevice, Stream
 from stillflow.kernels import cuda_nv12
 from stillflow.kernels.arrays import SceneArrays, field_shape
+from stillflow.kernels.cuda_material import Materials, Sizes, check, constant_arrays
 from stillflow.kernels.moving import (
     TILE_HEIGHT,
     TILE_WIDTH,
@@ -36,35 +37,8 @@ FIELDS = Path(__file__).with_name("cuda") / "fields.cu"
 COMPOSE = Path(__file__).with_name("cuda") / "compose.cu"
 """Source of the compose step."""
 
-PIXELS_MOST = 1 << 27
-"""Pixels of the largest picture: the kernels index its bytes in 32 bits."""
-
-SIDE_MOST = 65535
-"""Longest side: places in lists are two numbers of 16 bits."""
-
 PHASES = 256
-"""Phases of one time, one for each number of cycles (CYCLES of fields.cu)."""
-
-
-class Sizes(ctypes.Structure):
-    """Sizes of scene.cuh."""
-
-    _fields_ = tuple((name, ctypes.c_int) for name in ("height", "width", "h", "w", "texels"))
-
-
-class Materials(ctypes.Structure):
-    """Materials of fields.cu."""
-
-    _fields_ = (
-        ("low", ctypes.c_void_p),
-        ("cycles", ctypes.c_void_p),
-        ("flow", ctypes.c_void_p),
-        ("blend", ctypes.c_void_p),
-        ("sway", ctypes.c_void_p),
-        ("plate", ctypes.c_void_p),
-        ("harmonics", ctypes.c_int),
-        ("layers", ctypes.c_int),
-    )
+"""Phases of one time, by the number of cycles, a byte; those that a scene has are computed."""
 
 
 class SceneScratch:
@@ -98,7 +72,7 @@ class CudaScene:
     """
 
     def __init__(self, arrays: SceneArrays, device: CudaDevice) -> None:
-        _check(arrays)
+        check(arrays)
         self.arrays = arrays
         self.moving: Moving = find_moving(arrays)
         self._device = device
@@ -109,10 +83,10 @@ class CudaScene:
         # A texel is repeated before each row and column of the plate, and two after.
         self._sizes = Sizes(arrays.height, arrays.width, h, w, arrays.width + 3)
         self._harmonics, self._lights = int(arrays.sway.shape[0]), int(arrays.light.shape[0])
-        layers = np.unique(arrays.flow)
-        self._layers = int(np.count_nonzero(layers))
-        constant = _constant(arrays, self.moving)
+        self._layers = int(np.count_nonzero(np.bincount(arrays.flow.ravel())[1:]))
+        constant = constant_arrays(arrays, self.moving)
         plate = 4 * self._sizes.texels * (arrays.height + 3)
+        self._counts = int(constant["counts"].size)
         sizes = {name: array.nbytes for name, array in constant.items()}
         self._block = Block(device, sizes | {"plate": plate, "nv12": self.nv12_bytes})
         try:
@@ -262,8 +236,9 @@ class CudaScene:
         phases, swings = scratch.pointer("phases"), scratch.pointer("swings")
         harmonics = ctypes.c_int(self._harmonics + self._lights)
         time, frames = ctypes.c_void_p(time_address), ctypes.c_int(self.arrays.frames)
-        timed = time, frames, scene.pointer("periods"), harmonics, phases, swings
-        self._fields.launch("sf_phases", PHASES + harmonics.value, stream, *timed)
+        timed = scene.pointer("counts"), ctypes.c_int(self._counts), scene.pointer("periods"), harmonics
+        items = self._counts + harmonics.value
+        self._fields.launch("sf_phases", items, stream, time, frames, *timed, phases, swings)
 
         def over(tiles: str, places: Places, kernel: str, *arguments: Argument) -> None:
             listed = self._sizes, scene.pointer(tiles), ctypes.c_int(places.size)
@@ -309,48 +284,6 @@ class CudaScene:
     def close(self) -> None:
         """Give the memory back; harmless twice. Scratches are closed by who made them; all work must be done."""
         self._block.close()
-
-
-def _check(arrays: SceneArrays) -> None:
-    height, width = arrays.height, arrays.width
-    if max(height, width) > SIDE_MOST or height * width > PIXELS_MOST:
-        raise StillflowError(
-            "cannot play this scene on a GPU",
-            f"it has {width}x{height} pixels, the kernels take {PIXELS_MOST} and sides of {SIDE_MOST} at most",
-            "make the photo smaller first",
-        )
-    for name in ("velocity", "inside", "sway", "blend", "low", "light"):
-        array = getattr(arrays, name)
-        if array is not None and not np.isfinite(array).all():
-            raise StillflowError(
-                "cannot play this scene on a GPU",
-                f"its {name} array holds what is no number",
-                "build the scene anew with stillflow.scene.build_scene and check its values",
-            )
-
-
-def _constant(arrays: SceneArrays, moving: Moving) -> dict[str, npt.NDArray[np.generic]]:
-    """What is copied to the device as it is."""
-    lists = {f"steps {level}": places for level, places in enumerate(moving.steps)}
-    return {
-        "photo": arrays.photo,
-        "matte": arrays.matte,
-        "velocity": arrays.velocity,
-        "cycles": arrays.cycles,
-        "flow": arrays.flow,
-        "low": np.concatenate([arrays.low, arrays.inside[..., None]], -1),
-        "blend": np.zeros(0, np.float32) if arrays.blend is None else arrays.blend,
-        "sway": arrays.sway,
-        "light": arrays.light,
-        "periods": np.concatenate([arrays.sway_periods, arrays.light_periods]).astype(np.int32),
-        **lists,
-        "sources": moving.sources,
-        "rows": moving.rows,
-        "blended": moving.blended,
-        "lit": moving.lit,
-        "units": moving.units,
-        "converted": moving.converted,
-    }
 
 
 def bytes_moved(

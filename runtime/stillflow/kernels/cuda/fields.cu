@@ -18,7 +18,6 @@
 #define LUMA_R 0.299f
 #define LUMA_G 0.587f
 #define LUMA_B 0.114f
-#define CYCLES 256
 #define TAU 6.283185307179586476925286766559
 
 // The cell of a thread, of a list of tiles.
@@ -74,21 +73,21 @@ __device__ inline Four lookup(const Four *field, const Spot &at) {
     return value;
 }
 
-// Everything that depends on the time alone, in double like the reference: a phase for each number of cycles, and
-// cos - 1 and sin of each harmonic, of the sway and then of the light.
-extern "C" __global__ void sf_phases(const double *time, int frames, const int *periods, int harmonics, Phase *phases,
-                                     Two *swings) {
-    ITEM(i, CYCLES + harmonics);
+// Everything that depends on the time alone, in double like the reference: a phase for each number of cycles that the
+// scene has, and cos - 1 and sin of each harmonic, of the sway and then of the light.
+extern "C" __global__ void sf_phases(const double *time, int frames, const unsigned char *cycles, int count,
+                                     const int *periods, int harmonics, Phase *phases, Two *swings) {
+    ITEM(i, count + harmonics);
     const double t = *time;
-    if (i >= CYCLES) {
-        const double theta = TAU * periods[i - CYCLES] * t / frames;
+    if (i >= count) {
+        const double theta = TAU * periods[i - count] * t / frames;
         Two swing = {(float)cos(theta) - 1.0f, (float)sin(theta)};
-        swings[i - CYCLES] = swing;
+        swings[i - count] = swing;
         return;
     }
-    if (i == 0) return;
-    const double phase = (double)i * (t / frames);
-    const float u = (float)(phase - floor(phase)), period = (float)frames / (float)i;
+    const int n = cycles[i];
+    const double phase = (double)n * (t / frames);
+    const float u = (float)(phase - floor(phase)), period = (float)frames / (float)n;
     Phase made = {-u * period / (float)(1 << DOUBLINGS),
                   (1.0f - u) * period / (float)(1 << DOUBLINGS),
                   1.0f - u,
@@ -96,7 +95,7 @@ extern "C" __global__ void sf_phases(const double *time, int frames, const int *
                   sinf((float)(TAU / 2) * u),
                   sinf((float)TAU * u),
                   {0, 0}};
-    phases[i] = made;
+    phases[n] = made;
 }
 
 // One midpoint step of both traces: d = s v(x + s/2 v(x)).
