@@ -7,9 +7,7 @@ need it; without that (10.0) the library takes the largest at once, by itself.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -19,17 +17,8 @@ from stillflow.build.layers import dtype_name
 from stillflow.errors import StillflowError
 from stillflow.gpu.arrays import DeviceArray
 from stillflow.gpu.layer import CudaDevice, Stream
-from stillflow.gpu.trouble import OutOfMemoryError
 from stillflow.sessions.session import Array, TensorSpec
-from stillflow.sessions.staging import ALIGNMENT, DeviceRoom, Staging
-
-_NO_MEMORY = re.compile(r"out ?of ?memory", re.IGNORECASE)
-
-
-def refusal(what: str, why: str, fix: str) -> StillflowError:
-    """An error with the library's own words; OutOfMemoryError where they say so."""
-    kind = OutOfMemoryError if _NO_MEMORY.search(why) else StillflowError
-    return kind(what, why, fix)
+from stillflow.sessions.staging import DeviceRoom, Staging, refusal
 
 
 class Model:
@@ -102,12 +91,7 @@ class EngineLane:
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Compute from arrays of the host, on a stream of the lane's own; new arrays come back."""
         staging = self._staging = self._staging or Staging(self._cuda)
-        try:
-            return staging.down(self.enqueue(staging.up(arrays), staging.stream))
-        except BaseException:
-            with suppress(StillflowError):
-                staging.stream.synchronize()  # what was enqueued still reads and writes the lane's memory
-            raise
+        return staging.through(arrays, lambda inputs: self.enqueue(inputs, staging.stream))
 
     def enqueue(self, inputs: Mapping[str, DeviceArray], stream: Stream) -> dict[str, DeviceArray]:
         """Compute in order of a stream; the results lie in the lane's memory until the next call."""
@@ -116,7 +100,7 @@ class EngineLane:
             shapes = {name: array.shape for name, array in inputs.items()}
             if shapes != self._shapes:
                 self._reshape(shapes, stream)
-            for name, array in self._aligned(inputs, stream).items():
+            for name, array in self._moved.aligned(inputs, stream).items():
                 context.set_tensor_address(name, array.address)
             if not context.execute_async_v3(stream.handle):
                 why = model.library.log.why(None)
@@ -149,16 +133,6 @@ class EngineLane:
         for name, array in self._placed.items():
             context.set_tensor_address(name, array.address)
         self._shapes = shapes
-
-    def _aligned(self, inputs: Mapping[str, DeviceArray], stream: Stream) -> dict[str, DeviceArray]:
-        """The inputs; those at an address that TensorRT does not take are copied to one that it does."""
-        ready = dict(inputs)
-        astray = {n: (a.shape, a.dtype) for n, a in inputs.items() if a.address % ALIGNMENT}
-        if astray:
-            for name, array in self._moved.place(astray, stream).items():
-                self._cuda.copy(ready[name].address, array.address, array.nbytes, stream)
-                ready[name] = array
-        return ready
 
     def close(self) -> None:
         """Give everything back; its work is done."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sessions on ONNX Runtime: the default engine."""
+"""Sessions on ONNX Runtime: the default engine. Here on the CPU; on a GPU see onnxruntime_cuda.py."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING, Any
 import onnxruntime as ort
 
 from stillflow.errors import StillflowError
-from stillflow.sessions.session import Arithmetic, Array, Device, TensorSpec, checked_inputs
+from stillflow.sessions.session import (
+    Arithmetic,
+    Array,
+    Device,
+    Session,
+    TensorSpec,
+    checked_inputs,
+    cuda_index,
+)
 
 if TYPE_CHECKING:
     from stillflow.gpu.layer import CudaDevice
 
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+CPU = "CPUExecutionProvider"
 _DTYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -22,7 +30,8 @@ _DTYPES = {
     "tensor(int32)": "int32",
     "tensor(int64)": "int64",
 }
-_FATAL_ONLY = 4  # its log severity; errors come as exceptions, a second line on stderr would only confuse
+FATAL_ONLY = 4
+"""Its log severity: errors come as exceptions, a second line on stderr would only confuse."""
 
 
 def open_session(
@@ -34,77 +43,102 @@ def open_session(
     arithmetic: Arithmetic,
     allow_fallback: bool = False,
     cuda: CudaDevice | None = None,
-) -> OnnxRuntimeSession:
+) -> Session:
     """Load a graph; see `stillflow.sessions.open_session`."""
-    if arithmetic != "f32":
+    index = cuda_index(device)
+    if arithmetic != "f32" and (arithmetic != "tf32" or index is None):
         raise StillflowError(
             f"cannot load the graph {name}",
-            f"onnxruntime computes in the precision of the file and cannot be asked for {arithmetic}",
+            f"onnxruntime computes in the precision of the file and cannot be asked for {arithmetic} on {device}",
             "leave the arithmetic at f32, or use the engine openvino",
         )
-    provider = _PROVIDERS[device.split(":")[0]]
-    if provider not in ort.get_available_providers():
-        raise StillflowError(
-            f"cannot run the graph {name} on {device}",
-            f"the installed onnxruntime {ort.__version__} has no {provider}",
-            "pip uninstall onnxruntime, then pip install 'stillflow[gpu]'; or use the device cpu",
-        )
+    if index is None:
+        return on_cpu(data, name, threads)
+    from stillflow.sessions import onnxruntime_cuda
+
+    return onnxruntime_cuda.open_session(
+        data,
+        name,
+        threads=threads,
+        index=index,
+        tf32=arithmetic == "tf32",
+        allow_fallback=allow_fallback,
+        cuda=cuda,
+    )
+
+
+def on_cpu(data: bytes, name: str, threads: int | None, fallback: str = "") -> OnnxRuntimeSession:
+    """Load a graph on the CPU; ``fallback`` says why it is not where it was asked to be."""
+    session = load_graph(data, name, session_options(threads), [CPU])
+    return OnnxRuntimeSession(session, name, fallback)
+
+
+def session_options(threads: int | None) -> Any:
+    """Options that all sessions share."""
     options = ort.SessionOptions()
-    options.log_severity_level = _FATAL_ONLY
+    options.log_severity_level = FATAL_ONLY
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
     # A network runs once per photo, then frames are made on the same cores: threads that spin
     # and memory that is kept would only be in the way.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_cpu_mem_arena = False
-    if device != "cpu":
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    return options
+
+
+def load_graph(data: bytes, name: str, options: Any, providers: list[Any]) -> Any:
+    """Make an InferenceSession.
+
+    Raises:
+        StillflowError: ONNX Runtime does not load the graph.
+    """
     try:
-        session = ort.InferenceSession(data, options, providers=[provider])
+        # Without this, its Python half prints and goes on with the CPU where a provider fails, now or in a run.
+        session = ort.InferenceSession(data, options, providers=providers, enable_fallback=0)
+        session.disable_fallback()  # versions that do not know the argument
     # Its exception types share no base but Exception.
     except Exception as error:
         raise StillflowError(
             f"cannot load the graph {name}",
-            f"onnxruntime {ort.__version__} says: {_first_line(error)}",
+            f"onnxruntime {ort.__version__} says: {first_line(error)}",
             "check the bundle with `stillflow bundle verify`, or export the graph again",
         ) from error
-    if session.get_providers()[0] != provider:
-        raise StillflowError(
-            f"cannot run the graph {name} on {device}",
-            f"onnxruntime fell back to {session.get_providers()[0]}",
-            "check the driver with `stillflow doctor`, or use the device cpu",
-        )
-    return OnnxRuntimeSession(session, name)
+    return session
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an exception of the library says, in one line."""
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__
 
 
 class OnnxRuntimeSession:
-    """One graph on ONNX Runtime."""
+    """One graph on ONNX Runtime, on the CPU."""
 
     engine = "onnxruntime"
-    fallback = ""
 
-    def __init__(self, session: Any, name: str) -> None:
+    def __init__(self, session: Any, name: str, fallback: str = "") -> None:
         self._session = session
         self._name = name
+        self.fallback = fallback
         self.provider: str = session.get_providers()[0]
-        self.inputs = _specs(session.get_inputs(), name)
-        self.outputs = _specs(session.get_outputs(), name)
+        self.inputs = tensor_specs(session.get_inputs(), name)
+        self.outputs = tensor_specs(session.get_outputs(), name)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """See `Session.run`."""
         ready = checked_inputs(self.inputs, inputs, self._name)
         names = [spec.name for spec in self.outputs]
+        if self._session is None:
+            raise StillflowError(
+                f"cannot run the graph {self._name}", "its session is closed", "open it again"
+            )
         try:
             values = self._session.run(names, ready)
         except Exception as error:
             raise StillflowError(
                 f"the graph {self._name} failed",
-                f"onnxruntime {ort.__version__} says: {_first_line(error)}",
+                f"onnxruntime {ort.__version__} says: {first_line(error)}",
                 "check that the sides are multiples of the manifest's sizes.multiple, and free some memory",
             ) from error
         return dict(zip(names, values, strict=True))
@@ -114,7 +148,12 @@ class OnnxRuntimeSession:
         self._session = None
 
 
-def _specs(arguments: Any, name: str) -> tuple[TensorSpec, ...]:
+def tensor_specs(arguments: Any, name: str) -> tuple[TensorSpec, ...]:
+    """Names, types and shapes of a session's inputs or outputs.
+
+    Raises:
+        StillflowError: a type that no kernel of ours and no NumPy array has.
+    """
     specs = []
     for argument in arguments:
         if argument.type not in _DTYPES:

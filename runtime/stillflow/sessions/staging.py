@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,14 @@ import numpy as np
 from stillflow.errors import StillflowError
 from stillflow.gpu.arrays import DeviceArray, device_array, ready_on
 from stillflow.gpu.layer import CudaDevice, Memory, Pinned, Stream
+from stillflow.gpu.trouble import OutOfMemoryError
 from stillflow.sessions.session import Array
 
 ALIGNMENT = 256
 """Bytes. What TensorRT asks of the memory it works in, and what cuMemAlloc gives."""
+
+_NO_MEMORY = re.compile(r"out ?of ?memory|failed to allocate|alloc_failed", re.IGNORECASE)
+"""How TensorRT, ONNX Runtime, cuDNN and cuBLAS say it."""
 
 Shapes = Mapping[str, tuple[tuple[int, ...], "np.dtype[Any]"]]
 """Name -> shape and type."""
@@ -66,6 +72,15 @@ class DeviceRoom:
             for name, (shape, dtype) in shapes.items()
         }
 
+    def aligned(self, inputs: Mapping[str, DeviceArray], stream: Stream) -> dict[str, DeviceArray]:
+        """The same arrays; those at an address that libraries do not take are copied here, in order of the stream."""
+        ready = dict(inputs)
+        astray = {n: (a.shape, a.dtype) for n, a in inputs.items() if a.address % ALIGNMENT}
+        for name, array in (self.place(astray, stream) if astray else {}).items():
+            self._cuda.copy(ready[name].address, array.address, array.nbytes, stream)
+            ready[name] = array
+        return ready
+
     def close(self) -> None:
         """Give it back; harmless twice."""
         memory, self._memory = self._memory, None
@@ -108,6 +123,19 @@ class Staging:
         self._up, self._down = _PinnedRoom(cuda), _PinnedRoom(cuda)
         self._room = DeviceRoom(cuda)
 
+    def through(
+        self,
+        arrays: Mapping[str, Array],
+        compute: Callable[[dict[str, DeviceArray]], Mapping[str, DeviceArray]],
+    ) -> dict[str, Array]:
+        """Bring arrays up, compute in order of the stream, and bring the results down."""
+        try:
+            return self.down(compute(self.up(arrays)))
+        except BaseException:
+            with suppress(StillflowError):
+                self.stream.synchronize()  # what was enqueued still reads and writes the lane's memory
+            raise
+
     def up(self, arrays: Mapping[str, Array]) -> dict[str, DeviceArray]:
         """Enqueue copies to the device.
 
@@ -142,6 +170,12 @@ class Staging:
         """Give everything back; the stream's work is done."""
         for part in (self._room, self._up, self._down, self.stream):
             part.close()
+
+
+def refusal(what: str, why: str, fix: str) -> StillflowError:
+    """An error with a library's own words; OutOfMemoryError where they say so."""
+    kind = OutOfMemoryError if _NO_MEMORY.search(why) else StillflowError
+    return kind(what, why, fix)
 
 
 def arrays_on(

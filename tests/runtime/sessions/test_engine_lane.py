@@ -18,7 +18,8 @@ from stillflow.gpu.arrays import DeviceArray, download_array, upload_array
 from stillflow.gpu.layer import CudaDevice
 from stillflow.gpu.trouble import OutOfMemoryError
 from stillflow.sessions import DeviceSession
-from stillflow.sessions.engine_lane import Model, refusal
+from stillflow.sessions.engine_lane import Model
+from stillflow.sessions.staging import refusal
 from stillflow.sessions.tensorrt import TensorRTSession
 
 from .copying_engine import ITEM, LARGEST, WORK, CopyingContext, CopyingEngine, TightDevice, copying_library
