@@ -144,6 +144,7 @@ int finish(Stream *stream);
 int finish_all(Context *context);
 int refused_while_capturing(); /* for calls that may wait */
 void forget_context(Context *context);
+void forget_memory(Context *context);
 
 enum Kind { DEVICE, HOST };
 bool in_device(uint64_t address, size_t size);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory of the device and pinned memory, and copies. A piece of device memory ends, but for less than 256 bytes, at a
- * page that nobody may touch, and has a guard on both sides; what is given back is closed to everybody for a while.
+ * Memory of the device and pinned memory, and copies. A piece of device memory ends, but for less than 256 bytes, where
+ * nobody may touch anything for 4 MiB, as before it, and has a guard on both sides; what is given back is closed to
+ * everybody for a while.
  */
 #include <csetjmp>
 #include <csignal>
@@ -12,7 +13,7 @@
 
 #include "driver.h"
 
-enum : size_t { PAGE = 4096, ALIGN = 256, GUARD = 512, QUARANTINE = 64 };
+enum : size_t { PAGE = 4096, ALIGN = 256, GUARD = 512, CLOSED = 4 << 20, QUARANTINE = 64 };
 enum { FRESH = 0xFF, GUARDED = 0xA5 };
 
 struct Piece {
@@ -20,9 +21,11 @@ struct Piece {
     char *map;
     size_t mapped;
     int device;
+    Context *context;
 };
 static std::map<uint64_t, Piece> pieces;
 static std::map<uint64_t, size_t> pinned, registered;
+static std::map<uint64_t, Context *> pinned_by;
 static std::deque<Piece> closed;
 static size_t used[16];
 
@@ -110,17 +113,17 @@ static void release_oldest() {
 static int take(CUdeviceptr *address, size_t size, int device) {
     if (!size) return INVALID_VALUE;
     if (size > total() || used[device] + size > total()) return OUT_OF_MEMORY;
-    const size_t body = (size + slack(size) + GUARD + PAGE - 1) / PAGE * PAGE, mapped = body + PAGE;
-    char *map = (char *)mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const size_t body = (size + slack(size) + GUARD + PAGE - 1) / PAGE * PAGE, mapped = body + 2 * CLOSED;
+    char *map = (char *)mmap(nullptr, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (map == MAP_FAILED) return OUT_OF_MEMORY;
-    mprotect(map + body, PAGE, PROT_NONE);
-    char *at = map + body - size - slack(size);
+    if (mprotect(map + CLOSED, body, PROT_READ | PROT_WRITE)) return munmap(map, mapped), OUT_OF_MEMORY;
+    char *at = map + CLOSED + body - size - slack(size);
     memset(at - GUARD, GUARDED, GUARD);
     /* Not a number for floats, 255 for bytes: what is read before it is written shows. */
     memset(at, FRESH, size);
     memset(at + size, GUARDED, slack(size));
     *address = (uint64_t)(uintptr_t)at;
-    pieces[*address] = {size, map, mapped, device};
+    pieces[*address] = {size, map, mapped, device, current_context()};
     used[device] += size;
     return SUCCESS;
 }
@@ -137,6 +140,17 @@ static int give(CUdeviceptr address) {
     pieces.erase(piece);
     while (closed.size() > QUARANTINE) release_oldest();
     return bad ? lose(ILLEGAL_ADDRESS) : SUCCESS;
+}
+
+/* A context takes with it what was allocated in it. */
+void forget_memory(Context *context) {
+    std::vector<uint64_t> lost_pieces, lost_pins;
+    for (auto &piece : pieces)
+        if (piece.second.context == context) lost_pieces.push_back(piece.first);
+    for (auto &one : pinned_by)
+        if (one.second == context) lost_pins.push_back(one.first);
+    for (uint64_t address : lost_pieces) give(address);
+    for (uint64_t address : lost_pins) pinned.erase(address), pinned_by.erase(address), free((void *)(uintptr_t)address);
 }
 
 static int copy_now(void *to, const void *from, size_t size) {
@@ -222,6 +236,7 @@ CUresult cuMemHostAlloc(void **address, size_t size, unsigned) {
     if (posix_memalign(address, PAGE, size)) return OUT_OF_MEMORY;
     memset(*address, FRESH, size);
     pinned[(uint64_t)(uintptr_t)*address] = size;
+    pinned_by[(uint64_t)(uintptr_t)*address] = current_context();
     return SUCCESS;
 }
 CUresult cuMemAllocHost_v2(void **address, size_t size) { return cuMemHostAlloc(address, size, 0); }
@@ -230,6 +245,7 @@ CUresult cuMemFreeHost(void *address) {
     ENTER;
     NEED_CONTEXT;
     if (!pinned.erase((uint64_t)(uintptr_t)address)) return INVALID_VALUE;
+    pinned_by.erase((uint64_t)(uintptr_t)address);
     free(address);
     return SUCCESS;
 }

@@ -71,9 +71,14 @@ int finish_all(Context *context) {
     return lost();
 }
 void forget_context(Context *context) {
-    for (auto &stream : streams)
-        if (stream->context == context) stream->queue.clear();
+    /* What others may still point to keeps its few bytes. */
+    for (auto stream = streams.begin(); stream != streams.end();)
+        if ((*stream)->context == context) (*stream)->queue.clear(), stream = streams.erase(stream);
+        else ++stream;
+    for (auto event = events.begin(); event != events.end();)
+        event = (*event)->context == context ? events.erase(event) : std::next(event);
     legacy.erase(context);
+    forget_memory(context);
 }
 
 static PointRef mark(Stream *stream) {
