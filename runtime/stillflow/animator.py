@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from stillflow.assess import Suitability
     from stillflow.build.builder import Orders
     from stillflow.bundle import Bundle, Manifest
+    from stillflow.features.gpu_feature_scene import GpuFeatureScene
     from stillflow.flow import Run
     from stillflow.generator import Generator
     from stillflow.gpu.layer import CudaDevice
@@ -270,12 +271,23 @@ class Animator:
         manifest = self.bundle.manifest
         if manifest.loop.rule == "symmetric_splat":
             from stillflow.features.feature_scene import build_feature_scene
-            from stillflow.features.networks import feature_networks
+            from stillflow.features.networks import BYTES_A_PIXEL, feature_networks
             from stillflow.features.splat_motion import splat_motion
 
             moving = splat_motion(picture, motion, hints, seconds=seconds, fps=fps)
             networks = feature_networks(manifest, self._ask)
-            return build_feature_scene(picture, moving, networks, seconds=seconds, fps=fps)
+
+            def decoded(device: CudaDevice) -> GpuFeatureScene:
+                from stillflow.features.gpu_feature_scene import build_gpu_feature_scene
+
+                names = [name for name in BYTES_A_PIXEL if manifest.graph(name) is not None]
+                sessions = self.networks.on_device(names, device)
+                return build_gpu_feature_scene(
+                    picture, moving, networks, sessions, device, seconds=seconds, fps=fps
+                )
+
+            on_gpu = self.networks.on_gpu(decoded)
+            return on_gpu or build_feature_scene(picture, moving, networks, seconds=seconds, fps=fps)
         from stillflow.scene import build_scene
 
         generator, outputs = self._generator(), manifest.outputs
@@ -302,7 +314,7 @@ class Animator:
         # A generator that throws features plays what flows, and neither sway nor light.
         splat = self.bundle.manifest.loop.rule == "symmetric_splat"
         sources = {k: v for k, v in motion.sources.items() if not (splat and k in ("sway", "light"))}
-        painter = None if hasattr(scene, "device") else "cpu kernels"
+        painter = self.choice.painter if hasattr(scene, "device") else "cpu kernels"
         return {"bundle": self.bundle.manifest.name, **self.networks.ran(painter), **sources, **scene.sources}
 
 

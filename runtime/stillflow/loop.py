@@ -15,6 +15,7 @@ from stillflow.photo import ByteArray, Photo
 if TYPE_CHECKING:
     from stillflow.assess import Suitability
     from stillflow.features.feature_scene import FeatureScene
+    from stillflow.features.gpu_feature_scene import GpuFeatureScene
     from stillflow.gpu.arrays import DeviceArray
     from stillflow.gpu_scene import GpuScene
     from stillflow.kernels.arrays import SceneArrays
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from stillflow.scene import Scene
     from stillflow.video import Batch
 
-AnyScene = Union["Scene", "FeatureScene", "GpuScene"]
+AnyScene = Union["Scene", "FeatureScene", "GpuScene", "GpuFeatureScene"]
 """What renders the frames: geometry, on the CPU or a GPU, or a generator that decodes each of them."""
 
 Progress = Callable[[int, int], None]
@@ -74,9 +75,10 @@ class Loop:
         Raises:
             StillflowError: its frames are decoded, and there are no such arrays.
         """
-        from stillflow.features.feature_scene import FeatureScene
+        from stillflow.gpu_scene import GpuScene
+        from stillflow.scene import Scene
 
-        if isinstance(self.scene, FeatureScene):
+        if not isinstance(self.scene, (Scene, GpuScene)):
             raise StillflowError(
                 "cannot look into this loop",
                 "a network decodes its frames, and geometry alone makes none of them",
@@ -134,13 +136,13 @@ class Loop:
         Raises:
             StillflowError: the frames are not made on a GPU.
         """
-        from stillflow.gpu_scene import GpuScene
+        from stillflow.gpu_scene import GpuPlay
 
-        if not isinstance(self.scene, GpuScene):
+        if not isinstance(self.scene, GpuPlay):
             raise StillflowError(
                 "there are no frames in a GPU's memory",
                 f"they are made by {self.runs.get('frames', 'the CPU')}",
-                "make the loop with Animator(device='cuda') and a bundle whose loop rule is cross_fade",
+                "make the loop with Animator(device='cuda')",
             )
         return self.scene.device_frames(nv12=nv12, stream=stream)
 
@@ -149,9 +151,9 @@ class Loop:
 
         The same happens when nobody holds the loop any longer.
         """
-        from stillflow.gpu_scene import GpuScene
+        from stillflow.gpu_scene import GpuPlay
 
-        if isinstance(self.scene, GpuScene):
+        if isinstance(self.scene, GpuPlay):
             self.scene.close()
 
     def save(
@@ -188,11 +190,11 @@ class Loop:
             StillflowError: the format is unknown, the folder is missing, read-only or full, or NVENC was asked for
                 and does not work.
         """
-        from stillflow.gpu_scene import GpuScene
         from stillflow.video import open_sink, record
 
         started = time.perf_counter()
-        gpu = self.scene.device.index if isinstance(self.scene, GpuScene) else None
+        device = getattr(self.scene, "device", None)  # GpuPlay's; importing that takes time that a CPU need not spend
+        gpu = None if device is None else device.index
         sink = open_sink(
             path,
             width=self.scene.width,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,7 +13,7 @@ from stillflow.errors import StillflowError
 from stillflow.gpu.trouble import LostDeviceError
 from stillflow.sessions.choice import Choice, decide
 from stillflow.sessions.machine import Machine
-from stillflow.sessions.session import Session
+from stillflow.sessions.session import DeviceSession, Session
 from stillflow.sessions.wish import TENSORRT, Wish
 
 if TYPE_CHECKING:
@@ -163,6 +163,22 @@ class Networks:
                 raise
             self.tell("frames are made on the CPU", error)
             return None
+
+    def on_device(self, graphs: Iterable[str], device: CudaDevice) -> dict[str, DeviceSession]:
+        """Return networks that take and give arrays on a device.
+
+        Raises:
+            StillflowError: one does not load, or does not run there.
+        """
+        found: dict[str, DeviceSession] = {}
+        for graph in graphs:
+            session = self.session(graph)
+            if not isinstance(session, DeviceSession) or session.cuda is not device:
+                where = f"{session.engine} ({session.provider})"
+                fix = "see the other warnings, and `stillflow doctor`"
+                raise StillflowError(f"cannot use {graph} on GPU {device.index}", f"it runs on {where}", fix)
+            found[graph] = session
+        return found
 
     def tell(self, what: str, error: StillflowError) -> None:
         """Keep a warning: what is not as chosen, and why."""
