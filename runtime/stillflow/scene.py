@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -22,6 +24,9 @@ from stillflow.outline import bend_outlines
 from stillflow.photo import Photo
 from stillflow.region import flow_kinds, flow_region, inner_ramp
 from stillflow.tone import tone_curve, toned
+
+if TYPE_CHECKING:
+    from stillflow.kernels.native import NativeScene
 
 MATTE_RAMP = 6.0
 """Pixels of a 1280-wide picture over which the matte rises from the region's edge inwards."""
@@ -70,10 +75,12 @@ class Scene:
     speed_scale: float = 1.0
     sources: Mapping[str, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def _native(self) -> NativeScene:
+        """What the CPU plays: prepared with the first frame, since a GPU that plays the scene needs none of it."""
         from stillflow.kernels.native import NativeScene
 
-        object.__setattr__(self, "_native", NativeScene(self.arrays))
+        return NativeScene(self.arrays)
 
     @property
     def frames(self) -> int:
@@ -102,7 +109,7 @@ class Scene:
             (H, W, 3) uint8 RGB, a new array.
         """
         out = np.empty_like(self.arrays.photo)
-        self._native.frame(t, out)  # type: ignore[attr-defined]
+        self._native.frame(t, out)
         return out
 
     def frame_rows(self, t: float, y0: int, y1: int, out: ByteArray) -> None:
@@ -115,11 +122,11 @@ class Scene:
             out: (y1 - y0, W, 3) uint8 RGB, written to.
         """
         if (y0, y1) == (0, self.height):
-            self._native.frame(t, out)  # type: ignore[attr-defined]
+            self._native.frame(t, out)
             return
         # The kernel writes rows where they lie in a whole frame; pages it does not touch cost nothing.
         whole = np.empty_like(self.arrays.photo)
-        self._native.compose(self._native.fields(t), y0, y1, whole)  # type: ignore[attr-defined]
+        self._native.compose(self._native.fields(t), y0, y1, whole)
         out[:] = whole[y0:y1]
 
 

@@ -46,6 +46,9 @@ SUFFIXES = {
     ".raw": "raw",
 }
 
+TRIED_SIZE = (1280, 720)
+"""Width and height at which hardware is tried while those of the output are not known."""
+
 LARGEST_SIDE = {"mp4": 16384, "webm": 16384, "webp": 16383, "gif": 65535}
 """Pixels: x264's and libvpx's limits, WebP's 14 bits, GIF's 16 bits."""
 
@@ -179,6 +182,25 @@ def _check(name: str, kind: str, size: tuple[int, int], *, loops: int, alpha: bo
             f"{kind} allows at most {limit} on a side",
             f"make it smaller with --size {limit}, or choose another format",
         )
+
+
+def check_encoder(
+    path: str | os.PathLike[str], asked: str, *, format: str | None = None, device: int = 0
+) -> None:
+    """Refuse the encoder of an output before any work is done for it; the size is not known yet.
+
+    Args:
+        path: as for ``open_sink``.
+        asked: "auto", "software" or "nvenc".
+        format: as for ``open_sink``.
+        device: index of the GPU that is to encode.
+
+    Raises:
+        StillflowError: there is no such encoder, it encodes other formats, or does not work on this machine.
+    """
+    check_choice(asked)
+    if asked == "nvenc":
+        _encoder(os.fspath(path), format_of(path, format), asked, TRIED_SIZE, device)
 
 
 def _encoder(name: str, kind: str, asked: str, size: tuple[int, int], device: int) -> Chosen | None:

@@ -352,3 +352,18 @@ def test_broken_pipe_is_quiet(start_stillflow: Callable, photo_file: Path) -> No
     err = process.stderr.read()
     assert process.wait(60) == 141
     assert err == b""
+
+
+def test_who_encodes_is_told(stillflow: Callable, photo_file: Path, tmp_path: Path) -> None:
+    words = ("animate", photo_file, "--device", "cpu", "-o", tmp_path / "loop.mp4", *SHORT, "--json")
+    runs = stillflow(*words).summary["runs"]
+    assert runs["encoder"] == "libx264" and "encoder_why" not in runs, "frames of the CPU stay there"
+
+
+def test_nvenc_where_it_is_not(stillflow: Callable, photo_file: Path, tmp_path: Path) -> None:
+    for out, why in ((tmp_path / "loop.gif", "mp4, not gif"), (tmp_path / "loop.mp4", "NVENC")):
+        ended = stillflow(
+            "animate", photo_file, "-o", out, "--encoder", "nvenc", "--device", "cuda:97", *SHORT
+        )
+        assert ended.code == 2 and why in ended.err and "--encoder" in ended.err
+        assert not out.exists()
