@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where there is no CUDA device, all that wants one runs on a stand-in for the driver, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from stillflow.gpu.description import find_gpu
+
+TESTS = Path(__file__).resolve().parent
+STAND_IN = TESTS / "native" / "stand_in" / "run"
+
+FEWEST = 150
+"""Tests that run there at least; fewer would mean that they are not found any more."""
+
+
+def marked() -> list[str]:
+    """Files with tests that want a device; to collect the others would take longer than to run these."""
+    return [
+        str(path)
+        for path in sorted(TESTS.rglob("test_*.py"))
+        if re.search(r"\bmark\.device\b", path.read_text(encoding="utf-8")) and path != Path(__file__)
+    ]
+
+
+@pytest.mark.skipif(find_gpu() is not None, reason="there is a CUDA device: its tests run on it")
+@pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed, which builds the stand-in")
+def test_all_that_wants_a_device_passes_on_the_stand_in(tmp_path):
+    pytest.importorskip("cuda.core", reason="cuda-core is not installed (pip install 'stillflow[cuda]')")
+    report = tmp_path / "report.xml"
+    options = ["-m", "device", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--junitxml={report}"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(
+        [STAND_IN, sys.executable, "-m", "pytest", *options, *marked()],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        cwd=TESTS.parent,
+        env=environment,
+        check=False,
+    )
+    if not report.is_file():
+        pytest.fail(
+            f"it ended with {done.returncode}:\n{done.stdout[-8000:]}{done.stderr[-4000:]}", pytrace=False
+        )
+    cases = ElementTree.parse(report).findall(".//testcase")
+    failed = []
+    for case in cases:
+        found = [*case.findall("failure"), *case.findall("error")]
+        failed += [f"{case.get('classname')}::{case.get('name')}\n{one.text}" for one in found]
+    ran = [case for case in cases if case.find("skipped") is None]
+    if failed or done.returncode:
+        told = "\n\n".join(failed) or done.stdout[-8000:]
+        pytest.fail(f"{len(failed)} of {len(ran)} failed on the stand-in:\n\n{told}", pytrace=False)
+    assert len(ran) >= FEWEST
