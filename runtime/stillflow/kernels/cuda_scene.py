@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -102,29 +103,18 @@ class CudaScene:
     def _upload(self, constant: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Copy what is constant, and make of it what kernels read."""
         arrays, device, block = self.arrays, self._device, self._block
-        stream = device.stream()
-        staging = device.allocate(arrays.plate.nbytes)
-        try:
+        with ExitStack() as held:
+            stream = held.enter_context(closing(device.stream()))
+            staging = held.enter_context(closing(device.allocate(arrays.plate.nbytes)))
+            held.callback(stream.synchronize)
             for name, array in constant.items():
                 if array.nbytes:
                     device.upload(array, block.address(name), stream)
             device.upload(arrays.plate, staging.address, stream)
-            texels = self._sizes.texels * (arrays.height + 3)
-            self._compose.launch(
-                "sf_pack",
-                texels,
-                stream,
-                self._sizes,
-                ctypes.c_void_p(staging.address),
-                block.pointer("plate"),
-            )
-            cuda_nv12.convert(
-                self._nv12, arrays.height, arrays.width, block.address("photo"), block.address("nv12"), stream
-            )
-        finally:
-            stream.synchronize()
-            staging.close()
-            stream.close()
+            packed = self._sizes, ctypes.c_void_p(staging.address), block.pointer("plate")
+            self._compose.launch("sf_pack", self._sizes.texels * (arrays.height + 3), stream, *packed)
+            size, photo = (arrays.height, arrays.width), block.address("photo")
+            cuda_nv12.convert(self._nv12, *size, photo, block.address("nv12"), stream)
 
     @property
     def rgb_bytes(self) -> int:
@@ -167,15 +157,15 @@ class CudaScene:
         Args:
             nv12: whether frames in NV12 alone are wanted: they are made of a frame in RGB, which is kept here.
         """
-        device = self._device
-        block = Block(device, self._scratch_sizes(nv12))
-        if nv12:
-            stream = device.stream()
-            try:
-                device.copy(self._block.address("photo"), block.address("frame"), self.rgb_bytes, stream)
-            finally:
-                stream.synchronize()
-                stream.close()
+        with ExitStack() as held:
+            block = Block(self._device, self._scratch_sizes(nv12))
+            held.callback(block.close)
+            if nv12:
+                with closing(self._device.stream()) as stream:
+                    photo, frame = self._block.address("photo"), block.address("frame")
+                    self._device.copy(photo, frame, self.rgb_bytes, stream)
+                    stream.synchronize()
+            held.pop_all()
         return SceneScratch(block)
 
     def enqueue(

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stillflow.errors import StillflowError
+from stillflow.gpu.trouble import OutOfMemoryError
 from stillflow.kernels import cuda_nv12, moving
 from stillflow.kernels import reference as ref
 from stillflow.kernels.arrays import FIELD_OFFSET, FIELD_SCALE
@@ -253,6 +254,29 @@ def test_bytes_moved_grow_with_what_moves(cuda_device):
     # The bound is 34 bytes a pixel: the frame itself, all of it moving, is within half of it.
     assert 14 * pixels < counts[2]["sf_compose"] < 18 * pixels
     assert counts[1]["sf_compose"] < 0.2 * counts[2]["sf_compose"]
+
+
+@pytest.mark.device
+@pytest.mark.stand_in
+@pytest.mark.parametrize(
+    "function", ["cuMemAlloc_v2", "cuMemcpyHtoDAsync_v2", "cuLaunchKernel", "cuStreamCreate"]
+)
+def test_what_is_refused_halfway_is_given_back(cuda_device, function):
+    driver = ctypes.CDLL("libcuda.so.1")
+    arrays = random_cross_fade(np.random.default_rng(17), 20, 30)
+    CudaScene(arrays, cuda_device).close()  # kernels are loaded once and stay
+    before = [driver.stand_in_held(kind) for kind in range(5)]
+    failed = 0
+    for k in range(1, 9):
+        driver.stand_in_fail(function.encode(), k, 2)
+        try:
+            with closing(CudaScene(arrays, cuda_device)) as scene, closing(scene.scratch()):
+                pass
+        except OutOfMemoryError:
+            failed += 1
+        driver.stand_in_fail(function.encode(), 0, 0)
+        assert [driver.stand_in_held(kind) for kind in range(5)] == before
+    assert failed >= 2
 
 
 def members(text, structure):
