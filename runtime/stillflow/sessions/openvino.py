@@ -51,7 +51,10 @@ def open_session(
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = threads
     try:
-        compiled = core.compile_model(core.read_model(data), "CPU", settings)
+        model = core.read_model(data)
+        # Before it is compiled: an Identity that is taken out then leaves its name on what it read from.
+        inputs, outputs = _specs(model.inputs), _specs(model.outputs)
+        compiled = core.compile_model(model, "CPU", settings)
     # openvino raises RuntimeError and, for some malformed files, others.
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -60,7 +63,7 @@ def open_session(
             f"openvino {ov.__version__} says: {lines[-1][:300] if lines else type(error).__name__}",
             "check the bundle with `stillflow bundle verify`, or use the engine onnxruntime",
         ) from error
-    return OpenVinoSession(compiled, name)
+    return OpenVinoSession(compiled, name, inputs, outputs)
 
 
 class OpenVinoSession:
@@ -69,18 +72,24 @@ class OpenVinoSession:
     engine = "openvino"
     fallback = ""
 
-    def __init__(self, compiled: Any, name: str) -> None:
+    def __init__(
+        self, compiled: Any, name: str, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+    ) -> None:
         self._compiled = compiled
         self._name = name
         devices = ",".join(compiled.get_property("EXECUTION_DEVICES"))
         precision = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         self.provider: str = f"{devices} {precision}"
-        self.inputs = _specs(compiled.inputs)
-        self.outputs = _specs(compiled.outputs)
+        self.inputs = inputs
+        self.outputs = outputs
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """See `Session.run`."""
         ready = checked_inputs(self.inputs, inputs, self._name)
+        if self._compiled is None:
+            raise StillflowError(
+                f"cannot run the graph {self._name}", "its session is closed", "open it again"
+            )
         try:
             # A request of its own for each run, since one request cannot serve two threads.
             request = self._compiled.create_infer_request()

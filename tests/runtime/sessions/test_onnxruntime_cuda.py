@@ -211,9 +211,14 @@ def tight(cuda_device: CudaDevice) -> TightDevice:
 
 
 @pytest.fixture
-def session(tight: TightDevice, graph_path: Path) -> Iterator[adapter.OnnxRuntimeCudaSession]:
+def stream(tight: TightDevice) -> Any:
+    """The session's own."""
+    return tight.stream()
+
+
+@pytest.fixture
+def session(tight: TightDevice, graph_path: Path, stream: Any) -> Iterator[adapter.OnnxRuntimeCudaSession]:
     real = ort.InferenceSession(graph_path.read_bytes(), providers=["CPUExecutionProvider"])
-    stream = tight.stream()
     made = adapter.OnnxRuntimeCudaSession(
         Late(real, stream), "flow", tight, stream, place="cpu"  # type: ignore[arg-type]
     )  # fmt: skip
@@ -242,30 +247,36 @@ def test_arrays_of_the_host(
 @pytest.mark.device
 @pytest.mark.stand_in
 def test_device_arrays_in_order_of_streams(
-    session: adapter.OnnxRuntimeCudaSession, graph_path: Path, inputs: Arrays, cuda_device: CudaDevice
+    session: adapter.OnnxRuntimeCudaSession,
+    graph_path: Path,
+    inputs: Arrays,
+    cuda_device: CudaDevice,
+    stream: Any,
 ) -> None:
     """Nothing waits on the way but the streams for each other; one input lies at an odd address."""
     reference = open_session(graph_path)
+    session.run(inputs)  # what it has to know of these shapes
     streams = [cuda_device.stream() for _ in range(2)]
     given = [{name: array + step for name, array in inputs.items()} for step in (0, 0.3)]
     held = [
-        {name: upload_array(cuda_device, array, stream) for name, array in arrays.items()}
-        for arrays, stream in zip(given, streams, strict=True)
+        {name: upload_array(cuda_device, array, theirs) for name, array in arrays.items()}
+        for arrays, theirs in zip(given, streams, strict=True)
     ]
     odd = upload_array(
         cuda_device, np.concatenate([np.zeros(5, np.float32), given[0]["photo"].ravel()]), streams[0]
     )
     taken = held[0] | {"photo": DeviceArray(odd.address + 20, given[0]["photo"].shape, odd.dtype, owner=odd)}
     results = [
-        session.run_on(arrays, stream) for arrays, stream in zip((taken, held[1]), streams, strict=True)
+        session.run_on(arrays, theirs) for arrays, theirs in zip((taken, held[1]), streams, strict=True)
     ]
-    for arrays, out, stream in zip(given, results, streams, strict=True):
+    stream.synchronize()  # if it did not wait for the others, it would now compute from what is not there yet
+    for arrays, out, theirs in zip(given, results, streams, strict=True):
         expected = reference.run(arrays)
         for name, array in out.items():
-            assert array.stream == stream.handle
-            np.testing.assert_allclose(download_array(cuda_device, array, stream), expected[name], atol=1e-6)
-    for stream in streams:
-        session.release(stream)
+            assert array.stream == theirs.handle
+            np.testing.assert_allclose(download_array(cuda_device, array, theirs), expected[name], atol=1e-6)
+    for theirs in streams:
+        session.release(theirs)
     for part in (*held[0].values(), *held[1].values(), odd, *streams):
         part.close()
 

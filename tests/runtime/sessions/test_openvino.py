@@ -54,6 +54,33 @@ def test_inputs_that_do_not_fit(graph_path: Path, inputs: Arrays) -> None:
         open_session(graph_path, "openvino").run({"photo": inputs["photo"]})
 
 
+def test_an_input_that_goes_straight_into_an_identity_keeps_its_name() -> None:
+    helper = pytest.importorskip(
+        "onnx.helper", reason="onnx is not installed: pip install 'stillflow[export]'"
+    )
+    nodes = [
+        helper.make_node("Identity", ["x"], ["a"]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Identity", ["b"], ["z"]),
+        helper.make_node("Identity", ["b"], ["A"]),
+    ]
+    named = {n: helper.make_tensor_value_info(n, 1, [1, 2]) for n in "xabzA"}
+    graph = helper.make_graph(nodes, "copies", [named["x"]], [named["z"], named["A"]])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    session = open_session(model.SerializeToString(), "openvino")
+    assert [spec.name for spec in session.inputs] == ["x"]
+    assert [spec.name for spec in session.outputs] == ["z", "A"]
+    got = session.run({"x": np.array([[-1, 2]], np.float32)})
+    assert {name: value.tolist() for name, value in got.items()} == {"z": [[0, 2]], "A": [[0, 2]]}
+
+
+def test_closed(graph_path: Path, inputs: Arrays) -> None:
+    session = open_session(graph_path, "openvino")
+    session.close()
+    with pytest.raises(StillflowError, match="its session is closed"):
+        session.run(inputs)
+
+
 @pytest.mark.parametrize("data", [b"", b"not a graph"])
 def test_bytes_that_are_no_graph(data: bytes) -> None:
     with pytest.raises(StillflowError, match="cannot load the graph"):
