@@ -135,7 +135,16 @@ class PacketSink(Sink):
             )  # an encoder that opens with the first frame takes it as it is
         prepared.pts = self.count
         prepared.time_base = self._step
-        self._mux(self._stream.encode(prepared))
+        self._mux(self._encoded(prepared))
+
+    def _encoded(self, frame: av.VideoFrame | None) -> list[Any]:
+        """Packets that come out when a frame goes in; with None all that are left."""
+        try:
+            return list(self._stream.encode(frame))
+        except av.error.FFmpegError as error:
+            if not self._hardware:
+                raise
+            raise refused(f"{self.encoder} failed at frame {self.count} ({error})") from error
 
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
@@ -145,7 +154,7 @@ class PacketSink(Sink):
             self._file.mux_one(packet)
 
     def _finish(self) -> None:
-        self._mux(self._stream.encode(None))
+        self._mux(self._encoded(None))
         for loop in range(1, self._loops):
             for packet, pts, dts in self._kept:
                 packet.time_base = self._step  # muxing changed it to the container's

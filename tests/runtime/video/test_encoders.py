@@ -119,6 +119,18 @@ def test_nv12_gives_the_video_that_rgb_gives(hardware: bool, tmp_path: Path) -> 
     assert len(found[0]) == 3 and all((a == b).all() for a, b in zip(*found, strict=True))
 
 
+@pytest.mark.parametrize("hardware", [False, True])
+def test_an_encoder_that_fails_on_the_way(hardware: bool, tmp_path: Path) -> None:
+    sink = sink_of(tmp_path / "loop.mp4", Chosen(Encoder("libx264", hardware=hardware)))
+    sink.write(pictures()[0])
+    sink._stream.encode(None)  # after its end it takes no more
+    with pytest.raises(StillflowError if hardware else EOFError) as caught:
+        sink.write(pictures()[1])
+    assert not hardware or "failed at frame 1" in str(caught.value)
+    sink.abort()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_only_mp4_takes_nv12(tmp_path: Path) -> None:
     with (
         pytest.raises(ValueError, match="does not fit"),
