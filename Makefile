@@ -7,6 +7,8 @@ PHOTO  ?= samples/waterfall.jpg
 LOOP   ?= loop.mp4
 # One worker unless told otherwise: two share the two cores with NumPy's and ONNX Runtime's own threads.
 TESTFLAGS ?=
+# For gpu-check and gpu-pack: --help lists them.
+GPUFLAGS ?=
 # Labelled photos for the recipes: photos/, labels/ and LICENCES.csv.
 DATA   ?= ../shared/data
 
@@ -15,10 +17,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 NATIVE := CMakeLists.txt $(wildcard runtime/native/include/*.h runtime/native/src/*.c runtime/native/src/*.h)
 
 .DEFAULT_GOAL := help
-.PHONY: help loop test lint format bench pictures bundle train wheel clean
+.PHONY: help loop test lint format bench gpu-check gpu-pack pictures bundle train wheel clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 loop: $(VENV)/.runtime ## Animate the sample photo with the shipped bundle: PHOTO=samples/waterfall.jpg LOOP=loop.mp4
 	$(BIN)/stillflow animate $(PHOTO) -o $(LOOP) --overwrite
@@ -37,6 +39,12 @@ format: $(VENV)/.test ## Let ruff put the code in order
 
 bench: $(VENV)/.test ## Measure kernels, encoding, start-up and quality on this machine: benchmarks/results/
 	$(BIN)/stillflow-bench all
+
+gpu-check: $(VENV)/.test ## Check this machine's GPU step by step: benchmarks/results/<gpu>-<date>.json
+	$(BIN)/python -m stillflow_bench.gpu.check $(GPUFLAGS)
+
+gpu-pack: $(VENV)/.test ## Pack what a GPU machine without a network needs: build/gpu-pack/, GPUFLAGS="--with rtx"
+	$(BIN)/python -m stillflow_bench.gpu.pack $(GPUFLAGS)
 
 pictures: $(VENV)/.test ## Draw the README's picture anew with the shipped bundle
 	$(BIN)/stillflow-bench sheet samples/waterfall.jpg -o docs/pictures/waterfall.jpg --no-close-ups

@@ -124,6 +124,34 @@ def quality(
     run(measure, out)
 
 
+@program.command()
+@OUT
+@click.argument("parts", nargs=-1, metavar="[PART]...")
+@click.option("--device", type=click.IntRange(0), default=0, show_default=True, help="Index of the GPU.")
+@click.option(
+    "--repeats", type=click.IntRange(1), default=30, show_default=True, help="Samples of each figure."
+)
+@click.option("--tiny", is_flag=True, help="Sizes at which figures mean nothing: to see that it runs.")
+def gpu(out: Path | None, parts: tuple[str, ...], device: int, repeats: int, tiny: bool) -> None:
+    """Measure frames, networks and latency on a GPU: all PARTs, or some.
+
+    They are copy, frames, overhead, steady, networks, latency, agreement and imported. `make gpu-check` measures them
+    too, each in a process of its own.
+    """
+    from stillflow_bench.gpu import suite
+    from stillflow_bench.gpu.plan import Plan, tiny_plan
+    from stillflow_bench.gpu.steps import PARTS
+
+    plan = Plan(device, repeats=repeats)
+    plan = tiny_plan(plan) if tiny else plan
+    about = suite.gpu_provenance(device)
+    rows = [row for part in parts or PARTS for row in suite.measure(part, plan)]
+    click.echo(markdown(as_json(rows, about)))
+    if out is not None:
+        for path in suite.keep(out, rows, plan, about):
+            say(f"wrote {path}")
+
+
 @program.command(name="sheet")
 @click.argument("photo", type=click.Path(path_type=Path))
 @click.option(

@@ -20,10 +20,9 @@ from typing import Any
 
 from stillflow.gpu.description import find_gpu
 from stillflow_bench import machine
-from stillflow_bench.gpu.record import check_table, is_stand_in, write_check
+from stillflow_bench.gpu.record import check_table, described, is_stand_in, write_check
 from stillflow_bench.gpu.stage import Outcome, not_run, run_stage
 from stillflow_bench.gpu.steps import Order, finding, rows_file, steps
-from stillflow_bench.gpu.versions import gpu_versions
 
 ROOMS = ("runtime", "engines", "export", "training", "benchmarks")
 """Folders of the source tree that hold a package."""
@@ -65,20 +64,7 @@ def check(arguments: argparse.Namespace) -> int:
     logs.mkdir(parents=True, exist_ok=True)
     order = Order(arguments.device, arguments.photos, arguments.tiny, logs, root)
     about = machine.provenance("python -m stillflow_bench.gpu.check")
-    described = {
-        "gpu": asdict(gpu),
-        "date": about.date,
-        "machine": {
-            "cpu": about.cpu,
-            "cores": about.cores,
-            "memory_gib": about.memory_gib,
-            "system": about.system,
-        },
-        "python": about.python,
-        "versions": gpu_versions(),
-        "commit": about.commit,
-        "tiny": arguments.tiny,
-    }
+    told = described(gpu, about, tiny=arguments.tiny)
     write = not (arguments.no_write or is_stand_in(gpu.name))
     if is_stand_in(gpu.name):
         say(f"{gpu.name} is no device: its figures mean nothing, and no results are written")
@@ -103,10 +89,10 @@ def check(arguments: argparse.Namespace) -> int:
         if part != stage.name:
             rows += read_rows(rows_file(order, part))
         if write:
-            write_check(arguments.results, described, outcomes, rows)
-    sys.stdout.write(check_table(described, [asdict(outcome) for outcome in outcomes]))
+            write_check(arguments.results, told, outcomes, rows)
+    sys.stdout.write(check_table(told, [asdict(outcome) for outcome in outcomes]))
     if write:
-        for path in write_check(arguments.results, described, outcomes, rows):
+        for path in write_check(arguments.results, told, outcomes, rows):
             say(f"wrote {path}")
     return int(any(outcome.bad for outcome in outcomes))
 

@@ -35,7 +35,7 @@ def measure(device: CudaDevice, plan: Plan) -> list[Row]:
             for graphs in (True, False):
                 how = "as a graph" if graphs else "launch by launch"
                 name = f"host's time to enqueue a frame, {output.upper()}, {how}"
-                found = _drawn(device, stand, plan, output, graphs)  # type: ignore[arg-type]
+                found = _drawn(device, stand, plan, output, graphs)
                 if isinstance(found, str):
                     rows.append(missing(PART, name, found, limit=LIMIT))
                 else:

@@ -23,11 +23,15 @@ from stillflow.kernels.native import library_candidates
 from stillflow_bench import machine
 from stillflow_bench.gpu import unpack
 from stillflow_bench.gpu.check import named, source_tree
+from stillflow_bench.gpu.random_generator import write_random_bundle
 from stillflow_bench.gpu.slices import MIB, Slice, files_below, sha256_of, write_archive
 from stillflow_bench.gpu.wheels import BIG, PYTHON, Wheel, described, download, normal, unpacked, wanted
 
 PART_MIB = 36
 """Of a slice: it may travel beside a checkout of the tree where both together may take 64 MiB."""
+
+GENERATOR = "generator"
+"""The part that holds an imported generator's bundle, which a bare machine cannot export."""
 
 Entries = list[tuple[str, "Path | bytes"]]
 
@@ -122,10 +126,11 @@ def make(arguments: argparse.Namespace) -> int:
         raise StillflowError(
             "cannot make a pack", "this is not a git checkout of stillflow", "clone it and run it there"
         )
-    unknown = [name for name in arguments.bring if name not in BIG]
+    parts = (*BIG, GENERATOR)
+    unknown = [name for name in arguments.bring if name not in parts]
     if unknown:
         raise StillflowError(
-            f"cannot bring '{unknown[0]}'", "there is no such part", f"use some of: {', '.join(BIG)}"
+            f"cannot bring '{unknown[0]}'", "there is no such part", f"use some of: {', '.join(parts)}"
         )
     packing = Packing(arguments.out, arguments.part_mib * MIB, arguments.effort)
     entries = tree_entries(root)
@@ -145,9 +150,13 @@ def make(arguments: argparse.Namespace) -> int:
         absent = {normal(word) for word in arguments.without}
         base = [w for w in described([*(folder / "base").glob("*.whl")], floors) if w.name not in absent]
         packing.add_wheels("wheels", base, unless_there=True)
-        for part in dict.fromkeys(arguments.bring):
+        for part in dict.fromkeys(name for name in arguments.bring if name in BIG):
             fetch(folder / part, dict.fromkeys(BIG[part], ""), python, alone=True)
             packing.add_wheels(part, described([*(folder / part).glob("*.whl")], {}), unless_there=False)
+        if GENERATOR in arguments.bring:
+            say("exporting a generator with random weights")
+            write_random_bundle(folder / "random.sfb")
+            packing.add(GENERATOR, [(f"{GENERATOR}/random.sfb", folder / "random.sfb")])
     packing.close(machine.commit(root), expects, arguments.python)
     largest = max(piece["bytes"] for archive in packing.archives for piece in archive["slices"])
     say(f"the largest part has {largest / MIB:.1f} MiB. Bring {arguments.out} to the machine, and there:")

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,12 @@ from stillflow_bench.photos import SIZES
 
 TINY = {"720p": (128, 72), "1080p": (96, 64), "4K": (160, 96)}
 """Sizes at which a run only shows that it runs."""
+
+
+def brought_generator() -> Path | None:
+    """The generator that a pack brought, named by STILLFLOW_GENERATOR; None where there is none."""
+    path = Path(os.environ.get("STILLFLOW_GENERATOR", ""))
+    return path if path.is_file() else None
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class Plan:
         warm_up: samples before those.
         tiny: small pictures: the figures mean nothing.
         bundle: of the networks; None: the shipped one.
-        imported: a bundle of an imported generator; None: it is made.
+        imported: a bundle of an imported generator; None: it is made, which takes the ONNX tools.
     """
 
     device: int = 0
@@ -33,7 +40,7 @@ class Plan:
     warm_up: int = 5
     tiny: bool = False
     bundle: str | None = None
-    imported: Path | None = None
+    imported: Path | None = field(default_factory=brought_generator)
 
     def size(self, name: str) -> tuple[int, int]:
         """(Width, height) of "720p", "1080p" or "4K"."""
@@ -52,4 +59,4 @@ class Plan:
 
 def tiny_plan(plan: Plan) -> Plan:
     """The same as small as it goes."""
-    return Plan(plan.device, repeats=3, warm_up=1, tiny=True, bundle=plan.bundle, imported=plan.imported)
+    return replace(plan, repeats=3, warm_up=1, tiny=True)

@@ -12,8 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from stillflow.gpu.description import Gpu
 from stillflow_bench.gpu.stage import Outcome
-from stillflow_bench.machine import slug
+from stillflow_bench.gpu.versions import gpu_versions
+from stillflow_bench.machine import Provenance, slug
 from stillflow_bench.report import file_text, joined, read_report, replace_file
 from stillflow_bench.tables import markdown
 
@@ -26,6 +28,30 @@ def is_stand_in(name: str) -> bool:
     return STAND_IN in name.lower()
 
 
+def described(gpu: Gpu, about: Provenance, *, tiny: bool = False) -> dict[str, Any]:
+    """What a file of results says of the machine.
+
+    Args:
+        gpu: that was used.
+        about: of the run.
+        tiny: whether sizes were used at which figures mean nothing.
+    """
+    return {
+        "gpu": asdict(gpu),
+        "date": about.date,
+        "machine": {
+            "cpu": about.cpu,
+            "cores": about.cores,
+            "memory_gib": about.memory_gib,
+            "system": about.system,
+        },
+        "python": about.python,
+        "versions": gpu_versions(),
+        "commit": about.commit,
+        "tiny": tiny,
+    }
+
+
 def write_check(
     folder: Path,
     machine: Mapping[str, Any],
@@ -36,7 +62,7 @@ def write_check(
 
     Args:
         folder: is made when missing.
-        machine: "gpu" with the device's description, "date" as ISO 8601 begins, and what else describes it.
+        machine: see ``described``.
         outcomes: of the steps, in order.
         rows: as ``report.as_json`` makes them.
 

@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 MIB = 1 << 20
 
@@ -98,7 +99,7 @@ def write_archive(
     cut = Slices(folder, f"{name}.tar.xz", limit)
     with (
         cut,
-        lzma.LZMAFile(cut, "w", format=lzma.FORMAT_XZ, filters=code) as squeezed,
+        lzma.LZMAFile(cast("IO[bytes]", cut), "w", format=lzma.FORMAT_XZ, filters=code) as squeezed,
         tarfile.open(fileobj=squeezed, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
         for path, what in entries:

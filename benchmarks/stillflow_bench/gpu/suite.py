@@ -20,7 +20,7 @@ from typing import Any
 from stillflow.errors import StillflowError
 from stillflow.gpu.description import find_gpu
 from stillflow_bench import machine
-from stillflow_bench.gpu.plan import Plan, tiny_plan
+from stillflow_bench.gpu.plan import Plan, brought_generator, tiny_plan
 from stillflow_bench.gpu.samples import missing
 from stillflow_bench.gpu.steps import PARTS
 from stillflow_bench.gpu.surroundings import surroundings
@@ -99,6 +99,30 @@ def run_part(part: str, plan: Plan, rows: Path | None) -> int:
     return int(all(row.missing for row in found))
 
 
+def keep(folder: Path, rows: Sequence[Row], plan: Plan, about: Provenance) -> tuple[Path, Path]:
+    """Write rows into the results of this GPU and day.
+
+    Args:
+        folder: of the results.
+        rows: of some parts.
+        plan: that they were measured by.
+        about: see ``gpu_provenance``.
+
+    Returns:
+        Paths of the .json and the .md.
+
+    Raises:
+        StillflowError: the device is a stand-in of the tests.
+    """
+    from stillflow_bench.gpu.record import described, is_stand_in, write_check
+
+    gpu = find_gpu(plan.device)
+    if gpu is None or is_stand_in(gpu.name):
+        why = "the device is a stand-in for one, and its figures mean nothing"
+        raise StillflowError("cannot write results", why, "leave out --out")
+    return write_check(folder, described(gpu, about, tiny=plan.tiny), [], as_json(rows, about))
+
+
 def summed_up(rows: Sequence[Row]) -> str:
     """One line about rows: how many limits are kept, and which are not."""
     limits = [row for row in rows if row.limit is not None]
@@ -118,7 +142,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--tiny", action="store_true")
     made.add_argument("--repeats", type=int, default=Plan.repeats)
     made.add_argument("--bundle")
-    made.add_argument("--imported", type=Path)
+    made.add_argument("--imported", type=Path, default=brought_generator())
     return made
 
 

@@ -41,7 +41,7 @@ RUN = """#!/bin/sh
 # Runs a command in the source tree, with what the pack brought on its path.
 export PYTHONPATH="{path}${{PYTHONPATH:+:$PYTHONPATH}}"
 export LD_LIBRARY_PATH="{libraries}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}"
-export STILLFLOW_COMMIT="{commit}" PYTHONDONTWRITEBYTECODE=1
+export STILLFLOW_COMMIT="{commit}" STILLFLOW_GENERATOR="{generator}" PYTHONDONTWRITEBYTECODE=1
 cd "{tree}" && exec "$@"
 """
 
@@ -219,7 +219,14 @@ def write_run(told: dict[str, Any], to: Path, tree: Path) -> None:
     libraries = os.pathsep.join(map(str, library_folders(to / "site")))
     script = to / "run"
     script.write_text(
-        RUN.format(path=path, libraries=libraries, commit=told["commit"], tree=tree), encoding="utf-8"
+        RUN.format(
+            path=path,
+            libraries=libraries,
+            commit=told["commit"],
+            generator=to / "generator" / "random.sfb",
+            tree=tree,
+        ),
+        encoding="utf-8",
     )
     script.chmod(0o755)
 
@@ -243,7 +250,7 @@ def _purelib() -> Iterator[Path]:
 
 def has(name: str, at_least: str, path: list[str] | None = None) -> bool:
     """Whether this machine's Python, or a path, has a distribution of that version or a later one."""
-    found = importlib.metadata.distributions(name=name, **({} if path is None else {"path": path}))
+    found = importlib.metadata.distributions(name=name, path=sys.path if path is None else path)
     return any(_numbers(one.version) >= _numbers(at_least) for one in found)
 
 
