@@ -22,6 +22,7 @@ from stillflow.kernels import cuda_nv12
 from stillflow.kernels.arrays import SceneArrays, field_shape
 from stillflow.kernels.cuda_material import Materials, Sizes, check, constant_arrays
 from stillflow.kernels.moving import (
+    SWAYS,
     TILE_HEIGHT,
     TILE_WIDTH,
     UNIT_HEIGHT,
@@ -306,7 +307,8 @@ def bytes_moved(
     moved = {"sf_step": (8 + 1 + 16) * sum(steps[:1]), "sf_double": (16 + 16) * sum(steps[1:])}
     # Displacements, low twice, a texel twice, flow and cycles, harmonics and coefficients; then three times 16 bytes.
     blend = 0 if arrays.blend is None else 8
-    moved["sf_sources"] = (16 + 32 + 8 + 2 + 16 * harmonics + blend + 48) * cells["sources"]
+    swaying = TILE_WIDTH * TILE_HEIGHT * int(np.count_nonzero(moving.sources & SWAYS))
+    moved["sf_sources"] = (16 + 32 + 8 + 2 + blend + 48) * cells["sources"] + 16 * harmonics * swaying
     moved["sf_rows"] = (16 + 16) * cells["rows"]
     moved["sf_gain"] = (16 + 4) * cells["blended"]
     moved["sf_light"] = (8 * lights + 4) * cells["lit"]

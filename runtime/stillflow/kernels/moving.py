@@ -33,6 +33,9 @@ MARGIN = 2.0
 Places = npt.NDArray[np.uint32]
 """(n,) uint32, row << 16 | column, by rows."""
 
+SWAYS = np.uint32(1 << 31)
+"""Set in the place of a tile of which something sways (scene.cuh); elsewhere harmonics need not be read."""
+
 Marks = npt.NDArray[np.bool_]
 
 
@@ -44,7 +47,8 @@ class Moving:
         units: with a pixel that differs from the photo's at some time.
         converted: units whose 4:2:0 planes differ: those, and on their right, where chroma takes from them.
         steps: tiles at each level of the traces, after 0, 1, 2 and 3 doublings; empty when nothing flows.
-        sources: tiles whose sources are needed, for the blend or for its statistics.
+        sources: tiles whose sources are needed, for the blend or for its statistics; ``SWAYS`` is set in those that
+            sway.
         rows: tiles whose sums along a row are needed.
         blended: tiles that the compose step reads.
         lit: tiles that it reads the light of; empty in a scene without light.
@@ -82,7 +86,8 @@ def find_moving(arrays: SceneArrays) -> Moving:
         units=_places(touched),
         converted=_places(right[:, :across]),
         steps=_levels(arrays, flowing),
-        sources=_places(source_tiles),
+        sources=_places(source_tiles)
+        | np.where(_swaying(arrays.sway)[source_tiles], SWAYS, 0).astype(np.uint32),
         rows=_places(_tiles(rows)),
         blended=_places(_tiles(blended)),
         lit=_places(_tiles(_cells_between(touched, arrays.height, arrays.width) & lit)),
@@ -147,6 +152,14 @@ def _tiles(cells: Marks) -> Marks:
     lines = np.bitwise_or.reduce(_by_rows(cells.view(np.uint8)), axis=1)
     # Eight cells are one word.
     return np.asarray(lines.view(np.uint64) != 0)
+
+
+def _swaying(sway: FloatArray) -> Marks:
+    """Which tiles hold a cell that sways."""
+    any_bit = np.zeros(sway.shape[1:3], np.uint64)
+    for plane in sway.view(np.uint64):
+        any_bit |= plane[..., 0] | plane[..., 1]
+    return _tiles(any_bit != 0)
 
 
 def _tile_most(values: FloatArray) -> FloatArray:

@@ -40,6 +40,8 @@ def random_cross_fade(
     plate = np.where(matte[..., None] > 0, arrays.photo, textured(height, width, int(rng.integers(1 << 30))))
     half = arrays.cycles.copy()
     half[:, w // 2 :] += 1
+    sway = arrays.sway.copy()
+    sway[:, h // 2 :] = 0
     return dataclasses.replace(
         arrays,
         matte=matte,
@@ -47,6 +49,7 @@ def random_cross_fade(
         plate=np.ascontiguousarray(plate),
         low=ref.low_pass(plate),
         cycles=half,
+        sway=sway,
         velocity=(arrays.velocity * np.float32(speed)),
     )
 

@@ -311,6 +311,7 @@ def test_constants_and_shapes_are_those_of_the_sources():
     lumas = [np.float32(defined[f"LUMA_{channel}"]) for channel in "RGB"]
     assert lumas == list(ref.LUMA)
     assert (cuda_nv12.UNIT_WIDTH, cuda_nv12.UNIT_HEIGHT) == (moving.UNIT_WIDTH, moving.UNIT_HEIGHT)
+    assert f"#define SWAYS {int(moving.SWAYS):#x}u\n" in shared
     # The weights are written out for this parameter.
     assert "with a = -1," in text["compose"] and ref.CUBIC_A == -1.0
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from stillflow.kernels import reference as ref
 from stillflow.kernels.arrays import SceneArrays, field_shape
 from stillflow.kernels.moving import (
+    SWAYS,
     TILE_HEIGHT,
     TILE_WIDTH,
     UNIT_HEIGHT,
@@ -30,7 +31,7 @@ def of_places(places, shape, height, width, shift=0):
     """Which samples of a plane the listed blocks hold."""
     marks = np.zeros((shape[0] + 2 * height, shape[1] + width), np.bool_)
     for place in places:
-        row, column = int(place >> 16) * height, int(place & 0xFFFF) * width
+        row, column = int(place >> 16 & 0x7FFF) * height, int(place & 0xFFFF) * width
         marks[row : row + height, column : column + width] = True
     return marks[shift : shift + shape[0], : shape[1]]
 
@@ -114,6 +115,9 @@ def test_all_that_a_moving_pixel_is_made_of_is_listed(seed, height, width, movin
     for cy, cx in zip(*np.nonzero(needed), strict=True):
         box = slice(max(cy - 4, 0), cy + 5)
         assert rows[box, cx].all() and sources[box, max(cx - 4, 0) : cx + 5].all()
+    sways = arrays.sway.any(axis=(0, 3)) & sources
+    marked = of_tiles(found.sources[found.sources & SWAYS != 0], shape)
+    assert marked[sways].all() and (sways.any() or not marked.any())
     # Chroma takes from the column on the left.
     converted = of_places(found.converted, (height, width), UNIT_HEIGHT, UNIT_WIDTH, UNIT_SHIFT)
     assert converted[moves].all() and converted[:, 1:][moves[:, :-1]].all()

@@ -205,7 +205,8 @@ extern "C" __global__ void sf_sources(Sizes s, const unsigned *__restrict__ tile
                       confidence(s, m, own, x + b.x, y + b.y));
     }
     Two d = {0, 0};
-    for (int k = 0; k < m.harmonics; k++) {
+    const int harmonics = tiles[item / (TILE_WIDTH * TILE_HEIGHT)] & SWAYS ? m.harmonics : 0;
+    for (int k = 0; k < harmonics; k++) {
         const Four c = m.sway[(size_t)k * ((size_t)s.h * (size_t)s.w) + (size_t)cell.at];
         const Two swing = swings[k];
         d.x += c.x * swing.x + c.z * swing.y;

@@ -51,13 +51,16 @@ struct alignas(16) Phase {
     float spare[2];
 };
 
-// Lists hold places as row << 16 | column; both are below 2^16 because sides are below 2^16 pixels.
+// Lists hold places as row << 16 | column. Sides are below 2^16 pixels, so rows of units and tiles are below 2^15, and
+// the highest bit is free: it marks tiles of which something sways.
+#define SWAYS 0x80000000u
+
 struct Place {
     int row, column;
 };
 
 __device__ inline Place place_of(unsigned entry) {
-    Place place = {(int)(entry >> 16), (int)(entry & 0xffffu)};
+    Place place = {(int)(entry >> 16 & 0x7fffu), (int)(entry & 0xffffu)};
     return place;
 }
 
