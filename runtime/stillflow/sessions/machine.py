@@ -23,7 +23,6 @@ from stillflow.sessions.wish import TENSORRT
 
 if TYPE_CHECKING:
     from stillflow.build.cache import EngineCache, Stored
-    from stillflow.build.profile import Profile
     from stillflow.bundle.bundle import Bundle
     from stillflow.gpu.layer import CudaDevice
 
@@ -138,25 +137,26 @@ class Machine:
         return self._libraries[name]
 
     def builder(self, engine: str, index: int) -> Trouble | None:
-        """See `Facts`; does not import the library."""
-        profile = self._profile(index)
-        gpu = self.gpus[index].name
-        if isinstance(profile, StillflowError):
-            return Trouble(profile.why, profile.fix)
+        """See `Facts`. A profile that was written for the GPU says it; else the library is imported and asked."""
+        from stillflow.build.profile import profile_for, profile_names
+
+        gpu = self.gpus[index]
+        profile = profile_for(gpu)
         if engine not in profile.libraries:
             able = " or ".join(profile.libraries)
-            return Trouble(f"{engine} does not build for {gpu}, {able} does", f"use the engine {able}")
+            return Trouble(f"{engine} does not build for {gpu.name}, {able} does", f"use the engine {able}")
         if find_module(engine) is None:
             return Trouble(f"{engine} is not installed", INSTALL[engine])
-        return None
-
-    def _profile(self, index: int) -> Profile | StillflowError:
-        from stillflow.build.profile import profile_for
-
-        try:
-            return profile_for(self.gpus[index])
-        except StillflowError as error:
-            return error
+        if profile.name in profile_names():
+            return None
+        library = self._library(engine)
+        if isinstance(library, StillflowError):
+            return Trouble(library.why, library.fix)
+        targets = library.targets()
+        if not targets or gpu.compute_capability in targets:
+            return None
+        able = f"{engine} {library.version} builds for compute capability {', '.join(targets)}"
+        return Trouble(f"{able}, not {gpu.compute_capability}", "use the engine tensorrt or onnxruntime")
 
     def onnxruntime_cuda(self) -> Trouble | None:
         """See `Facts`."""

@@ -176,6 +176,12 @@ def test_what_can_be_built_here_is_asked_of_the_profile(
     monkeypatch.setattr(machine, "find_gpu", lambda index: hopper if index == 0 else None)
     other = Machine(edge).builder("tensorrt_rtx", 0)
     assert other is not None and "does not build for NVIDIA H200" in other.why
+    for capability, builds in (("8.9", True), ("6.1", False)):
+        unknown = dataclasses.replace(ADA, name="an unknown card", compute_capability=capability)
+        monkeypatch.setattr(machine, "find_gpu", lambda index, one=unknown: None if index else one)
+        trouble = Machine(edge).builder("tensorrt_rtx", 0)
+        assert (trouble is None) == builds
+        assert builds or (trouble is not None and "not 6.1" in trouble.why)
 
 
 def test_packages(edge: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
