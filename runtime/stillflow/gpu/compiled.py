@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CUDA sources compiled for a GPU by NVRTC, which needs no GPU, and kept on the disk.
+"""CUDA sources compiled for a GPU by NVRTC, which needs no GPU, and kept on the disk; by nvcc without cuda-core.
 
 What is kept is code that a GPU runs. As with engines, it is read only where nobody but this user can have written it,
 and only if it is the bytes that were written; anything else is compiled again. A cache that cannot be used costs the
@@ -19,6 +19,7 @@ from pathlib import Path
 from stillflow.build.cache import cache_root
 from stillflow.build.files import UnsafeError, private_folder, read_trusted, replace_private, trusted_folder
 from stillflow.errors import StillflowError
+from stillflow.gpu.nvcc import compile_by_nvcc, find_nvcc, nvcc_version
 
 _OPTIONS: dict[str, object] = {
     "std": "c++17",
@@ -92,7 +93,12 @@ def _keep(folder: Path, key: str, code: bytes) -> None:
 
 
 def compiler_version() -> str:
-    """Version of NVRTC: of its package, which takes no library to ask, or what the library says."""
+    """Version of NVRTC: of its package, which takes no library to ask, or what the library says; or that of nvcc."""
+    try:
+        metadata.version("cuda-core")
+    except metadata.PackageNotFoundError:
+        nvcc = find_nvcc()
+        return "none" if nvcc is None else nvcc_version(nvcc)
     for name in ("nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu13", "nvidia-cuda-nvrtc-cu12"):
         with suppress(metadata.PackageNotFoundError):
             return f"{name} {metadata.version(name)}"
@@ -150,6 +156,9 @@ def compile_source(source: Path, architecture: str) -> bytes:
     try:
         from cuda.core import Program, ProgramOptions
     except ImportError as error:
+        nvcc = find_nvcc()
+        if nvcc is not None:
+            return compile_by_nvcc(nvcc, source_text(source), source.name, architecture)
         raise StillflowError(
             what, str(error), "install the compiler: pip install 'stillflow[cuda]'"
         ) from error
