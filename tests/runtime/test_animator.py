@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import stillflow
 from stillflow.animator import Animator, check_timing
 from stillflow.bundle import Bundle
 from stillflow.errors import StillflowError
+from stillflow.gpu.description import find_gpu
 from stillflow.guidance import Arrow, Guidance
 from stillflow.kernels.arrays import ByteArray
 from stillflow.photo import Photo
@@ -170,6 +172,62 @@ def test_interrupted_save_leaves_nothing(animator: Animator, photo_file: Path, t
 def test_unknown_engine(default_bundle: Path, photo_file: Path, engine: str) -> None:
     with pytest.raises(StillflowError, match="engine"):
         Animator(default_bundle, engine).motion(photo_file)
+
+
+@pytest.mark.parametrize(
+    "words", [{"device": "gpu"}, {"precision": "fp8"}, {"device": "cpu", "engine": "rtx"}]
+)
+def test_words_that_mean_nothing_are_refused_at_once(default_bundle: Path, words: dict[str, str]) -> None:
+    with pytest.raises(StillflowError):
+        Animator(default_bundle, **words)
+
+
+def test_the_choice_is_told(default_bundle: Path, photo_file: Path) -> None:
+    positional = Animator(default_bundle, "onnxruntime", "fp16", "cpu", False)
+    assert (positional.choice.device, positional.choice.frames, positional.choice.precision) == (
+        "cpu",
+        "cpu",
+        "fp16",
+    )
+    loop = positional.animate(photo_file, seconds=0.5, fps=8)
+    assert loop.warnings == positional.warnings == ()
+    told = {name: loop.runs[name] for name in ("device", "engine", "precision", "frames", "why")}
+    assert told == {
+        "device": "cpu",
+        "engine": "onnxruntime",
+        "precision": "fp16",
+        "frames": "cpu kernels",
+        "why": "the device cpu was asked for",
+    }
+
+
+@pytest.mark.skipif(find_gpu() is not None, reason="a CUDA device is here")
+def test_a_gpu_that_is_not_here_is_an_error_and_never_the_cpu(default_bundle: Path, photo_file: Path) -> None:
+    for words in ({"device": "cuda"}, {"device": "cuda:1", "allow_fallback": True}, {"engine": "tensorrt"}):
+        with pytest.raises(StillflowError, match=r"no NVIDIA GPU|no GPU"):
+            Animator(default_bundle, **words).animate(photo_file)
+
+
+def test_threads_share_an_animator(default_bundle: Path, scenery: ByteArray) -> None:
+    shared = Animator(default_bundle)
+    photos = [Photo.from_array(np.roll(scenery, 8 * k, axis=1)) for k in range(4)]
+    found: dict[int, list[ByteArray]] = {}
+    begin = threading.Barrier(len(photos))
+
+    def animate(number: int) -> None:
+        begin.wait()
+        loop = shared.animate(photos[number], STREAM, seconds=0.5, fps=8)
+        found[number] = [loop.frame(i) for i in range(4)]
+
+    threads = [threading.Thread(target=animate, args=(number,)) for number in range(len(photos))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(shared.networks.sessions) == ["flow", "generator"]
+    for number, photo in enumerate(photos):
+        alone = Animator(default_bundle).animate(photo, STREAM, seconds=0.5, fps=8)
+        assert all(np.array_equal(alone.frame(i), found[number][i]) for i in range(4))
 
 
 def test_unknown_bundle() -> None:
