@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Graphs on a device for tests: what they take comes to the host, is computed there and goes back.
+
+They keep to the rule of ``DeviceSession``: results stay until the next call with the same stream, and not longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from stillflow.bundle.interfaces import LAYERS
+from stillflow.features.networks import FeatureNetworks
+from stillflow.features.tiles import Run
+from stillflow.gpu.arrays import DeviceArray, download_array, upload_array
+from stillflow.gpu.layer import CudaDevice, Stream
+
+
+class RoundTrip:
+    """A DeviceSession that computes on the host."""
+
+    engine, provider, fallback = "roundtrip", "host", ""
+    inputs = outputs = ()
+
+    def __init__(self, run: Run, cuda: CudaDevice) -> None:
+        self.run, self.cuda = run, cuda
+        self.lanes: dict[int, list[DeviceArray]] = {}
+        self.sizes: list[int] = []
+
+    def run_on(self, inputs: Mapping[str, DeviceArray], stream: Stream) -> dict[str, DeviceArray]:
+        there = {name: download_array(self.cuda, array, stream) for name, array in inputs.items()}
+        self.sizes.append(next(iter(there.values()))[0, 0].size)
+        made = {name: np.asarray(a, np.float32) for name, a in self.run(there).items()}
+        for array in self.lanes.pop(stream.handle, []):
+            self.cuda.clear(array.address, array.nbytes, stream)
+            stream.synchronize()
+            array.close()
+        arrays = {name: upload_array(self.cuda, array, stream) for name, array in made.items()}
+        self.lanes[stream.handle] = list(arrays.values())
+        return arrays
+
+    def release(self, stream: Stream) -> None:
+        for array in self.lanes.pop(stream.handle, []):
+            array.close()
+
+    def close(self) -> None:
+        assert not self.lanes, "released for every stream"
+
+
+def on_device(networks: FeatureNetworks, device: CudaDevice) -> dict[str, RoundTrip]:
+    """All graphs of a generator, on a device."""
+    graphs = {"encoder": networks.encoder, "decoder": networks.decoder}
+    graphs |= dict(zip(LAYERS, networks.layers or (), strict=False))
+    return {name: RoundTrip(graph.run, device) for name, graph in graphs.items()}
