@@ -128,14 +128,12 @@ def _on_gpu(
     allow_fallback: bool,
     cuda: CudaDevice | None,
 ) -> OnnxRuntimeCudaSession:
-    own = cuda is None
     if cuda is None:
-        from stillflow.gpu.open import open_device
+        from stillflow.gpu.shared import shared_device
 
-        cuda = open_device(index)
-    stream: Stream | None = None
+        cuda = shared_device(index)
+    stream = cuda.stream()
     try:
-        stream = cuda.stream()
         with cuda.current():
             session = _loaded(
                 data, name, threads, allow_fallback, (CUDA, provider_options(index, stream, tf32=tf32))
@@ -144,14 +142,10 @@ def _on_gpu(
         if settled != str(index):
             why = f"onnxruntime {ort.__version__} took GPU {settled}"
             raise _FellBackError((why, "name that one, or see `stillflow doctor`"))
-        return OnnxRuntimeCudaSession(
-            session, name, cuda, stream, fallback=nodes_on_cpu(session) if allow_fallback else "", own=own
-        )
+        fallback = nodes_on_cpu(session) if allow_fallback else ""
+        return OnnxRuntimeCudaSession(session, name, cuda, stream, fallback=fallback)
     except BaseException:
-        if stream is not None:
-            stream.close()
-        if own:
-            cuda.close()
+        stream.close()
         raise
 
 
@@ -219,7 +213,6 @@ class OnnxRuntimeCudaSession:
         cuda: the device.
         stream: of the session's own, which is closed with it.
         fallback: what does not run on the GPU.
-        own: the device is closed with the session.
         place: where the addresses are that the session takes, as ONNX Runtime calls it.
     """
 
@@ -233,7 +226,6 @@ class OnnxRuntimeCudaSession:
         stream: Stream,
         *,
         fallback: str = "",
-        own: bool = False,
         place: str = "cuda",
     ) -> None:
         self.cuda = cuda
@@ -247,7 +239,7 @@ class OnnxRuntimeCudaSession:
         self.outputs: tuple[TensorSpec, ...] = graph.outputs
         # All runs of a session are in one stream, so a second lane for callers from the host would only hold memory.
         self._lanes = SessionLanes(partial(BoundLane, graph, cuda, stream), most=1)
-        self._close = weakref.finalize(self, _close, self._lanes, graph, stream, cuda, own)
+        self._close = weakref.finalize(self, _close, self._lanes, graph, stream, cuda)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """See `Session.run`."""
@@ -268,10 +260,8 @@ class OnnxRuntimeCudaSession:
         self._close()
 
 
-def _close(
-    lanes: SessionLanes[BoundLane], graph: BoundGraph, stream: Stream, cuda: CudaDevice, own: bool
-) -> None:
-    """Lanes, then the session that uses the stream, then the stream, then the device."""
+def _close(lanes: SessionLanes[BoundLane], graph: BoundGraph, stream: Stream, cuda: CudaDevice) -> None:
+    """Lanes, then the session that uses the stream, then the stream."""
     with suppress(StillflowError):
         stream.synchronize()
     lanes.close()
@@ -279,6 +269,3 @@ def _close(
         graph.close()
     with suppress(StillflowError):
         stream.close()
-    if own:
-        with suppress(StillflowError):
-            cuda.close()

@@ -150,12 +150,12 @@ def open_session(
         name: of the graph, for messages.
         allow_fallback: what the GPU cannot do may run on the CPU; ``Session.fallback`` then says what did. Only
             onnxruntime can.
-        cuda: the device, opened already; it must outlive the session. None: opened by its index, and closed with
-            the session.
+        cuda: the device, opened already; it must outlive the session. None: the one that all of this process share.
 
     Raises:
         NoEngineError: tensorrt or tensorrt_rtx, and there is no engine of this graph that may be loaded here.
         StillflowError: unknown or unusable engine, unsuitable option, or a graph that does not load.
+        ValueError: ``cuda`` is another device than ``device`` says.
     """
     index = None if device == AUTO else cuda_index(device)
     if engine == "auto" and index is None:
@@ -173,6 +173,8 @@ def open_session(
     if index is None and _ENGINES[engine].needs_cuda:
         why, fix = "it runs on NVIDIA GPUs only", "use the device cuda, or the engine onnxruntime"
         raise StillflowError(f"cannot use the engine '{engine}' on the CPU", why, fix)
+    if cuda is not None and index not in (None, cuda.index):
+        raise ValueError(f"the device {device} was asked for, and GPU {cuda.index} was passed")
     if threads is not None and not 1 <= threads <= 1024:
         fix = "leave threads out for all cores"
         raise StillflowError(f"cannot use {threads} threads", "a session takes 1 to 1024", fix)

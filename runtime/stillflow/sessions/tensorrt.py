@@ -79,17 +79,11 @@ def open_session(
     if why is not None:
         said = f"{library} {opened.version} calls its engine invalid: {why}"
         raise NoEngineError(what, said, _build_line(library, again=True))
-    own = cuda is None
     if cuda is None:
-        from stillflow.gpu.open import open_device
+        from stillflow.gpu.shared import shared_device
 
-        cuda = open_device(index)
-    try:
-        return TensorRTSession(opened, engine, f"{name} ({entry.precision})", cuda, own=own)
-    except BaseException:
-        if own:
-            cuda.close()
-        raise
+        cuda = shared_device(index)
+    return TensorRTSession(opened, engine, f"{name} ({entry.precision})", cuda)
 
 
 def find_engine(
@@ -148,14 +142,11 @@ class TensorRTSession:
         engine: bytes that were checked: deserialising an engine runs code.
         name: for messages.
         cuda: the device that it runs on.
-        own: the device is closed with the session.
     """
 
     fallback = ""
 
-    def __init__(
-        self, library: Library, engine: bytes, name: str, cuda: CudaDevice, *, own: bool = False
-    ) -> None:
+    def __init__(self, library: Library, engine: bytes, name: str, cuda: CudaDevice) -> None:
         self.engine = library.name
         self.cuda = cuda
         place = f" (cuda:{cuda.index})" if cuda.index else ""
@@ -164,7 +155,7 @@ class TensorRTSession:
         model = Model(library, engine, name, cuda, _build_line(library.name, again=True))
         self.inputs, self.outputs = model.inputs, model.outputs
         self._lanes = SessionLanes(partial(EngineLane, model))
-        self._close = weakref.finalize(self, _close, self._lanes, model, cuda if own else None)
+        self._close = weakref.finalize(self, _close, self._lanes, model)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """See `Session.run`. Several threads share two lanes, or one where memory is short."""
@@ -185,11 +176,8 @@ class TensorRTSession:
         self._close()
 
 
-def _close(lanes: SessionLanes[EngineLane], model: Model, cuda: CudaDevice | None) -> None:
-    """Lanes before the engine that they run, the engine before its device."""
+def _close(lanes: SessionLanes[EngineLane], model: Model) -> None:
+    """Lanes before the engine that they run."""
     lanes.close()
     with suppress(StillflowError):
         model.close()
-    if cuda is not None:
-        with suppress(StillflowError):
-            cuda.close()
