@@ -70,6 +70,7 @@ def _copy(source: Path, target: Path) -> None:
     part = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part")
     try:
         shutil.copyfile(source, part)
+        part.chmod(0o644)  # whatever the umask: `stillflow cache add` takes nothing that others may write
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)

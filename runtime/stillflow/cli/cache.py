@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``stillflow cache list`` and ``stillflow cache prune``."""
+"""``stillflow cache list``, ``stillflow cache add`` and ``stillflow cache prune``."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
@@ -12,7 +13,7 @@ from stillflow.cli.options import Amount
 
 @click.group()
 def cache() -> None:
-    """See or clear the cache of built engines. STILLFLOW_CACHE names another place for it."""
+    """See, fill or clear the cache of built engines. STILLFLOW_CACHE names another place for it."""
 
 
 @cache.command("list", short_help="Print what is in the cache.")
@@ -39,6 +40,49 @@ def list_entries(as_json: bool) -> None:
         )
     size = sum(row["bytes"] for row in rows)
     click.echo(f"{found.root}: {len(rows)} engines, {size / 1e6:.1f} MB; leftovers {rest / 1e6:.1f} MB")
+
+
+@cache.command(short_help="Take engines that were built elsewhere into the cache.")
+@click.argument("engines", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ENGINE...")
+@click.option("--for-another-machine", "elsewhere", is_flag=True,
+              help="Keep engines that are not for the library and the GPU of this machine.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace engines that are in the cache.")
+@click.option("--json", "as_json", is_flag=True, help="Print one object on stdout.")
+def add(engines: tuple[Path, ...], elsewhere: bool, force: bool, as_json: bool) -> None:
+    """Take each ENGINE that `stillflow build --out` wrote, with the sidecars beside it, into the cache.
+
+    An engine is code: take only what you built yourself, or what you trust as you trust a program. Gate C, the
+    comparison with the ONNX file, runs at the next `stillflow build`.
+    """
+    from stillflow.build.cache import EngineCache
+    from stillflow.build.receiving import receive
+
+    found = EngineCache()
+    rows = []
+    for path in engines:
+        received = receive(path, found, elsewhere=elsewhere, replace=force)
+        entry = received.entry
+        rows.append(
+            {
+                "path": str(path),
+                "key": entry.parts.key,
+                "bundle": entry.bundle,
+                "graph": entry.graph,
+                "precision": entry.precision,
+                "library": entry.parts.builder,
+                "library_version": entry.parts.builder_version,
+                "target": str(entry.parts.target),
+                "new": received.new,
+            }
+        )
+        if not as_json:
+            state = "added" if received.new else "there already"
+            click.echo(
+                f"ok    {entry.bundle} {entry.graph} {entry.precision}, {entry.parts.builder} "
+                f"{entry.parts.builder_version}, {entry.parts.target}: {state}"
+            )
+    if as_json:
+        click.echo(json.dumps({"cache": str(found.root), "engines": rows}))
 
 
 @cache.command(short_help="Remove what is damaged, left over, or no longer of use.")

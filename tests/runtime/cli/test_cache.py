@@ -50,6 +50,26 @@ def test_prune(stillflow: Callable, filled: Path) -> None:
     assert "0 engines" in stillflow("cache", "list").out
 
 
+def test_add(
+    stillflow: Callable, filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source_tree: Path
+) -> None:
+    golden = source_tree / "tests" / "data" / "bundles" / "golden-1.0"
+    words = ("build", golden, "--for", "l4", "--library", "tensorrt_rtx", "--out", tmp_path / "out", "--json")
+    (shipped,) = stillflow(*words).summary["shipped"]
+    assert "golden flow fp32" in stillflow("cache", "add", shipped, "--for-another-machine").out
+    monkeypatch.setenv("STILLFLOW_CACHE", str(tmp_path / "other"))
+    ended = stillflow("cache", "add", shipped)
+    assert ended.code == 2
+    assert "it is for compute capability 8.9, here is no CUDA device" in ended.err
+    assert "--for-another-machine" in ended.err
+    ended = stillflow("cache", "add", shipped, "--for-another-machine", "--json")
+    assert [row["new"] for row in ended.summary["engines"]] == [True]
+    assert "there already" in stillflow("cache", "add", shipped, "--for-another-machine").out
+    (row,) = stillflow("cache", "list", "--json").summary["engines"]
+    assert Path(row["path"]).read_bytes() == filled.read_bytes()
+    assert row["gate_c"] == "not run"
+
+
 def test_a_cache_that_is_not_there(
     stillflow: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
