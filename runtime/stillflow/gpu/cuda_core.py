@@ -214,6 +214,10 @@ class _Kernels:
         found = self._device.call(
             "cuModuleGetFunction", self._module, kernel.encode(), wanted=f"{kernel} of {self._name}"
         )
+        # Loaded now and not at its first launch, which may be one that is only recorded. Drivers before 12.4 have no
+        # such call, and load it then.
+        with suppress(Exception), _Current(self._device):
+            self._device.driver.cuFuncLoad(found)
         self._found[kernel] = found
         return found
 
@@ -282,7 +286,12 @@ class CudaCoreDevice:
             return stream
         if hasattr(stream, "__cuda_stream__"):
             return _Stream(self, int(stream.__cuda_stream__()[1]), stream)
-        return _Stream(self, int(getattr(stream, "handle", stream)), stream)
+        # PyCUDA, PyTorch and CuPy each call it something else.
+        for name in ("handle", "cuda_stream", "ptr"):
+            handle = getattr(stream, name, None)
+            if handle is not None:
+                return _Stream(self, int(handle), stream)
+        return _Stream(self, int(stream), stream)
 
     def event(self, *, timing: bool = False) -> _Event:
         return _Event(self, timing)

@@ -82,13 +82,14 @@ def _check_toolkit(index: int) -> None:
         import cuda.core
     except ImportError as error:
         raise StillflowError(
-            f"cannot use GPU {index}", f"cuda-core is not installed ({error})", "pip install 'stillflow[gpu]'"
+            f"cannot use GPU {index}",
+            f"cuda-core is not installed ({error})",
+            "pip install 'stillflow[cuda]'",
         ) from error
     driver, toolkit = cuda_version(), int(cuda.bindings.__version__.split(".")[0])
     if driver is not None and driver[0] < toolkit:
-        packages = f"'cuda-bindings<{toolkit}' nvidia-cuda-nvrtc-cu{driver[0]}"
         raise StillflowError(
             f"cannot use GPU {index}",
             f"its driver knows CUDA {driver[0]}.{driver[1]}, and cuda-bindings here is of CUDA {toolkit}",
-            f"install a newer driver, or the libraries for this one: pip install cuda-core {packages}",
+            f"install a newer driver, or the libraries for this one: pip install 'stillflow[cuda{driver[0]}]'",
         )

@@ -40,15 +40,26 @@ static int cubin_architecture(const unsigned char *image) {
     return image[8] >= 8 ? (int)(flags >> 8 & 0xff) : (int)(flags & 0xff);
 }
 
+/* PTX is a text: ".target sm_87" says for what at least it was made. */
+static bool is_ptx(const char *image) { return !strncmp(image, "//", 2) && strstr(image, "\n.version ") != nullptr; }
+
 static int load(Module **module, const void *image) {
     if (!image) return INVALID_VALUE;
-    const unsigned char *bytes = static_cast<const unsigned char *>(image);
-    const size_t size = elf_size(bytes);
-    if (!size) return INVALID_IMAGE;
     int major = 8, minor = 7;
     sscanf(setting("STAND_IN_CAPABILITY", "8.7"), "%d.%d", &major, &minor);
-    const int made_for = cubin_architecture(bytes);
-    if (made_for && (made_for / 10 != major || made_for % 10 > minor)) return NO_BINARY;
+    const unsigned char *bytes = static_cast<const unsigned char *>(image);
+    size_t size = elf_size(bytes);
+    if (size) {
+        const int made_for = cubin_architecture(bytes);
+        if (made_for && (made_for / 10 != major || made_for % 10 > minor)) return NO_BINARY;
+    } else {
+        if (!is_ptx((const char *)image)) return INVALID_IMAGE;
+        int least = 0;
+        const char *target = strstr((const char *)image, "\n.target sm_");
+        if (!target || sscanf(target, "\n.target sm_%d", &least) != 1) return INVALID_IMAGE;
+        if (least > 10 * major + minor) return NO_BINARY;
+        size = strlen((const char *)image);
+    }
     *module = new Module{current_context(), std::vector<char>(bytes, bytes + size), {}};
     modules.insert(*module);
     return SUCCESS;
@@ -58,12 +69,13 @@ static int find(Function **function, Module *module, const char *name) {
     if (!modules.count(module)) return INVALID_HANDLE;
     auto found = module->functions.find(name);
     if (found != module->functions.end()) return *function = found->second, SUCCESS;
-    const std::string section = std::string(".text.") + name + std::string(1, '\0');
     const std::string image(module->image.begin(), module->image.end());
-    if (image.find(section) == std::string::npos) return NOT_FOUND;
+    const std::string section = std::string(".text.") + name + std::string(1, '\0');
+    const std::string entry = std::string(".entry ") + name + "(";
+    if (image.find(section) == std::string::npos && image.find(entry) == std::string::npos) return NOT_FOUND;
     const HostKernel *kernel = find_kernel(name);
     if (!kernel) {
-        fprintf(stderr, "stand-in: %s is in the cubin, but in no kernels_*.cpp\n", name);
+        fprintf(stderr, "stand-in: %s is in the module, but in no kernels_*.cpp\n", name);
         return NOT_FOUND;
     }
     *function = new Function{kernel, module};
@@ -139,6 +151,10 @@ CUresult cuFuncGetAttribute(int *value, int which, Function *function) {
     if (!functions.count(function)) return INVALID_HANDLE;
     *value = which == 0 ? 1024 : which == 4 ? 32 : 0;
     return SUCCESS;
+}
+CUresult cuFuncLoad(Function *function) {
+    ENTER;
+    return functions.count(function) ? SUCCESS : INVALID_HANDLE;
 }
 CUresult cuFuncSetCacheConfig(Function *, int) {
     ENTER;

@@ -75,7 +75,7 @@ def test_a_device_that_is_not_there_is_refused():
 @pytest.mark.stand_in
 def test_a_driver_older_than_the_toolkit_is_refused():
     why, fix = elsewhere(TRY.format(index=0), STAND_IN_VERSION="12060")
-    assert "CUDA 12.6" in why and "cuda-bindings<13" in fix and "cu12" in fix
+    assert "CUDA 12.6" in why and "stillflow[cuda12]" in fix
 
 
 @pytest.mark.device
