@@ -196,10 +196,13 @@ class Networks:
             loaded, taken = dict(self.sessions), dict(self._taken)
             told = tuple(line for line in self._told if line not in choice.warnings)
         ways = {graph: taken.get(graph, choice) for graph in loaded or choice.precisions}
+        # ONNX Runtime may have gone to the CPU by itself, where that is allowed.
+        on_cpu = {graph for graph, session in loaded.items() if not hasattr(session, "cuda")}
+        places = {graph: "cpu" if graph in on_cpu else way.place for graph, way in ways.items()}
         found = {
             "engine": _each({graph: session.engine for graph, session in loaded.items()}) or choice.engine,
             "provider": _each({graph: session.provider for graph, session in loaded.items()}),
-            "device": _each({graph: way.place for graph, way in ways.items()}),
+            "device": _each(places),
             "precision": _each({graph: way.precisions.get(graph, "") for graph, way in ways.items()}),
             "frames": painter or choice.painter,
             "why": "; ".join(choice.why),

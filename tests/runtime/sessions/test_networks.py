@@ -36,9 +36,10 @@ def edge(default_bundle: Path) -> Bundle:
 def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
     """A GPU that is told of, with engines of TensorRT and the wheel for CUDA; what is opened there is listed.
 
-    ``refusals``: engine and device -> what `Bundle.session` raises; what runs on the CPU is real.
+    ``refusals``: engine and device -> what `Bundle.session` raises; what runs on the CPU is real. ``whole``: sessions
+    went to the CPU by themselves, for the reason in ``fallback``.
     """
-    told = SimpleNamespace(opened=[], refusals={}, fallback="", device=SimpleNamespace(index=0))
+    told = SimpleNamespace(opened=[], refusals={}, fallback="", whole=False, device=SimpleNamespace(index=0))
     monkeypatch.setattr(machine, "find_gpu", lambda index: ADA if index == 0 else None)
     monkeypatch.setattr(Machine, "kernels", lambda self, index: self.devices.update({index: told.device}))
     monkeypatch.setattr(Machine, "package", lambda self, engine: None)
@@ -54,7 +55,8 @@ def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
             raise error
         if how["device"] == "cpu":
             return real(self, graph, engine, **how)
-        return SimpleNamespace(engine=engine, provider=f"{engine} here", fallback=told.fallback)
+        found = {"engine": engine, "provider": f"{engine} here", "fallback": told.fallback}
+        return SimpleNamespace(**found) if told.whole else SimpleNamespace(**found, cuda=told.device)
 
     monkeypatch.setattr(Bundle, "session", session)
     return told
@@ -184,6 +186,14 @@ def test_nodes_on_the_cpu_are_told(edge: Bundle, gpu: SimpleNamespace) -> None:
     networks.session("flow")
     assert networks.warnings == ("flow: 2 of 80 nodes run on the CPU: Resize, Pad",)
     assert "2 of 80" in networks.ran()["fallback"]
+
+
+def test_a_whole_network_on_the_cpu_is_told(edge: Bundle, gpu: SimpleNamespace) -> None:
+    gpu.fallback, gpu.whole = "the whole graph runs on the CPU: libcudnn.so.9 is missing", True
+    networks = Networks(edge, Wish("cuda", "onnxruntime", allow_fallback=True))
+    networks.session("flow")
+    assert networks.ran()["device"] == "cpu"
+    assert "libcudnn" in networks.ran()["fallback"] and "libcudnn" in networks.warnings[0]
 
 
 def test_frames_that_do_not_fit_the_gpu(edge: Bundle, gpu: SimpleNamespace) -> None:
