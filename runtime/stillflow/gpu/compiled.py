@@ -42,12 +42,14 @@ log = logging.getLogger(__name__)
 def cubin_of(source: Path, architecture: str) -> bytes:
     """Return a source compiled for a GPU architecture, from the cache or into it.
 
+    For a GPU that is newer than the compiler it is PTX, which the driver translates when it loads it.
+
     Args:
         source: the file.
         architecture: such as "sm_87".
 
     Returns:
-        A cubin that the driver loads.
+        A cubin, or PTX, that the driver loads.
 
     Raises:
         StillflowError: see `compile_source`.
@@ -59,10 +61,10 @@ def cubin_of(source: Path, architecture: str) -> bytes:
         folder = cache_root() / "kernels"
     except StillflowError as error:
         log.warning("compiled kernels are not kept: %s", error.why)
-        return compile_source(source, architecture)
+        return compile_source(source, _known(architecture))
     code = _kept(folder, key)
     if code is None:
-        code = compile_source(source, architecture)
+        code = compile_source(source, _known(architecture))
         _keep(folder, key, code)
     return code
 
@@ -90,6 +92,20 @@ def _keep(folder: Path, key: str, code: bytes) -> None:
         replace_private(private_folder(folder) / f"{key}.cubin", hashlib.sha256(code).digest() + code)
     except (OSError, StillflowError) as error:
         log.warning("compiled kernels are not kept: %s", error)
+
+
+def _known(architecture: str) -> str:
+    """The architecture, where the compiler knows it or none before it; else that of PTX for the last before it."""
+    try:
+        from cuda.bindings import nvrtc
+
+        status, numbers = nvrtc.nvrtcGetSupportedArchs()
+    # Where there is no NVRTC, compiling says so in words.
+    except Exception:
+        return architecture
+    number = int(re.sub(r"\D", "", architecture) or 0)
+    before = [known for known in numbers if known < number] if not status else []
+    return architecture if number in numbers or not before else f"compute_{max(before)}"
 
 
 def compiler_version() -> str:
@@ -137,17 +153,17 @@ def compile_source(source: Path, architecture: str) -> bytes:
 
     Args:
         source: the file.
-        architecture: such as "sm_87".
+        architecture: such as "sm_87", or "compute_87" for PTX.
 
     Returns:
-        A cubin that the driver loads.
+        A cubin that the driver loads, or PTX.
 
     Raises:
         StillflowError: the name is none, the compiler is not installed, it does not know that architecture, or the
             source is not valid.
     """
     what = f"cannot compile {source.name} for {architecture}"
-    if not re.fullmatch(r"sm_\d{2,3}[af]?", architecture):
+    if not re.fullmatch(r"(sm_\d{2,3}[af]?|compute_\d{2,3})", architecture):
         raise StillflowError(
             what,
             f"{architecture!r} is no architecture",
@@ -164,10 +180,12 @@ def compile_source(source: Path, architecture: str) -> bytes:
         ) from error
     try:
         options = ProgramOptions(name=source.name, arch=architecture, **_OPTIONS)
-        code = Program(source_text(source), "c++", options).compile("cubin").code
+        kind = "cubin" if architecture.startswith("sm_") else "ptx"
+        code = bytes(Program(source_text(source), "c++", options).compile(kind).code)
     # The compiler's binding raises types of its own, which would have to be imported to be named.
     except Exception as error:
         raise StillflowError(
             what, str(error), "pip install 'stillflow[cuda]' brings a compiler that knows GPUs from sm_75 on"
         ) from error
-    return bytes(code)
+    # PTX is a text, which the driver reads up to its 0.
+    return code if kind == "cubin" else code.rstrip(b"\0") + b"\0"

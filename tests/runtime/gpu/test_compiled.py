@@ -6,6 +6,8 @@ from __future__ import annotations
 import logging
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from stillflow.gpu import compiled
 from stillflow.gpu.compiled import compile_source, compiler_version, cubin_of, source_text
 
 SOURCES = sorted((Path(kernels.__file__).parent / "cuda").glob("*.cu"))
+TRIAL = Path(__file__).resolve().parents[2] / "native" / "stand_in" / "trial.cu"
 ARCHITECTURES = ["sm_75", "sm_86", "sm_87", "sm_89", "sm_90", "sm_100", "sm_110", "sm_120"]
 
 SMALL = 'extern "C" __global__ void sf_one(int *at) { at[0] = 1; }\n'
@@ -57,10 +60,41 @@ def test_architectures_that_the_compiler_does_not_know_are_refused(compiler, sma
         compile_source(small, architecture)
 
 
-@pytest.mark.parametrize("architecture", ["8.7", "sm_87 -lineinfo", "", "compute_87"])
+@pytest.mark.parametrize("architecture", ["8.7", "sm_87 -lineinfo", "", "compute_x"])
 def test_names_that_are_no_architecture_are_refused(small, architecture):
     with pytest.raises(StillflowError, match="no architecture"):
         compile_source(small, architecture)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "known"),
+    [("sm_87", "sm_87"), ("sm_87a", "sm_87a"), ("sm_999", "compute_[0-9]+"), ("sm_12", "sm_12"), ("x", "x")],
+)
+def test_a_gpu_that_is_newer_than_the_compiler_gets_ptx(compiler, architecture, known):
+    assert re.fullmatch(known, compiled._known(architecture))
+
+
+@pytest.mark.device
+@pytest.mark.stand_in
+def test_ptx_runs_on_a_gpu_that_is_newer_than_the_compiler():
+    program = f"""
+import ctypes, pathlib
+import numpy as np
+from stillflow.gpu.open import open_device
+device = open_device()
+assert device.architecture == "sm_990"
+kernels = device.kernels(pathlib.Path({str(TRIAL)!r}))
+stream, memory, out = device.stream(), device.allocate(40), np.zeros(10, np.int32)
+kernels.launch("trial_fill", 10, stream, ctypes.c_void_p(memory.address), ctypes.c_int(10), ctypes.c_int(5))
+device.download(memory.address, out, stream)
+stream.synchronize()
+assert (out == 5).all()
+"""
+    environment = {**os.environ, "STAND_IN_CAPABILITY": "99.0"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_source_that_is_not_valid_is_told_by_its_line(compiler, tmp_path):
