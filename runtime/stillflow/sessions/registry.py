@@ -150,13 +150,16 @@ def open_session(
         name: of the graph, for messages.
         allow_fallback: what the GPU cannot do may run on the CPU; ``Session.fallback`` then says what did. Only
             onnxruntime can.
-        cuda: the device, opened already; it must outlive the session. None: the one that all of this process share.
+        cuda: the device, opened already, which "auto" then means; it must outlive the session. None: the one that
+            all of this process share.
 
     Raises:
         NoEngineError: tensorrt or tensorrt_rtx, and there is no engine of this graph that may be loaded here.
         StillflowError: unknown or unusable engine, unsuitable option, or a graph that does not load.
         ValueError: ``cuda`` is another device than ``device`` says.
     """
+    if device == AUTO and cuda is not None:
+        device = f"cuda:{cuda.index}"
     index = None if device == AUTO else cuda_index(device)
     if engine == "auto" and index is None:
         engine = next((n for n, e in _ENGINES.items() if not e.needs_cuda and e.package), "onnxruntime")
@@ -168,8 +171,8 @@ def open_session(
             "stillflow does not know it",
             f"use one of: auto, {', '.join(_ENGINES)}",
         )
-    if device == AUTO:
-        index = (0 if cuda is None else cuda.index) if _ENGINES[engine].needs_cuda else None
+    if device == AUTO and _ENGINES[engine].needs_cuda:
+        index = 0
     if index is None and _ENGINES[engine].needs_cuda:
         why, fix = "it runs on NVIDIA GPUs only", "use the device cuda, or the engine onnxruntime"
         raise StillflowError(f"cannot use the engine '{engine}' on the CPU", why, fix)

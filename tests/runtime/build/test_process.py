@@ -15,6 +15,7 @@ import pytest
 
 from stillflow.build.builder import Engine
 from stillflow.build.cache import EngineCache
+from stillflow.build.process import environment_for
 from stillflow.errors import StillflowError
 
 CRASH = """
@@ -172,6 +173,21 @@ def test_ctrl_c_ends_the_child_and_leaves_nothing(
     assert "interrupted" in err
     assert not Path(f"/proc/{child}").exists()
     assert list(cache.engines.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("visible", "device", "seen"),
+    [(None, 0, None), (None, 1, "1"), ("3,0", 0, "3,0"), ("3, GPU-8f2c", 1, "GPU-8f2c"), ("3", 1, "1")],
+)
+def test_the_child_sees_the_gpu_that_it_builds_on(
+    monkeypatch: pytest.MonkeyPatch, visible: str | None, device: int, seen: str | None
+) -> None:
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert environment_for(device).get("CUDA_VISIBLE_DEVICES") == seen
+    assert environment_for(device)["PATH"] == os.environ["PATH"]
 
 
 def _only_child(pid: int) -> int:

@@ -155,7 +155,7 @@ def test_shipped_under_a_generous_umask(
 def test_no_bit_may_be_another(
     place: int, bit: int, sidecar: bool, shipped: Path, target: EngineCache
 ) -> None:
-    """Of the engine none; of the sidecar none that decides what is loaded: then its key is another's, or it is unread."""
+    """Of the engine none; of the sidecar none that decides what is loaded, or its key is another's, or it is unread."""
     path = Path(f"{shipped}.json") if sidecar else shipped
     before = path.read_bytes()
     data = bytearray(before)

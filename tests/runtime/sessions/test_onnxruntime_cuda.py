@@ -26,6 +26,7 @@ from stillflow.sessions import DeviceSession, open_session
 from stillflow.sessions import onnxruntime_cuda as adapter
 
 from .copying_engine import TightDevice
+from .device_checks import hold_to
 
 Arrays = dict[str, Any]
 CUDA = adapter.CUDA
@@ -289,7 +290,4 @@ def test_a_gpu_gives_the_results_of_the_cpu(graph_path: Path, inputs: Arrays) ->
     session = open_session(graph_path, "onnxruntime", device="cuda")
     assert (session.fallback, session.provider[: len(CUDA)]) == ("", CUDA)
     expected = open_session(graph_path).run(inputs)
-    for _ in range(2):
-        for name, value in session.run(inputs).items():
-            np.testing.assert_allclose(value, expected[name], atol=1e-4, rtol=1e-4)
-    session.close()
+    hold_to(session, inputs, expected, 1e-4)

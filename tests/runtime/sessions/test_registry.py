@@ -3,14 +3,15 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from stillflow.build.adapter import find_module
-from stillflow.gpu.description import find_gpu
 from stillflow.errors import StillflowError
-from stillflow.sessions import engine_statuses, open_session, registry
+from stillflow.gpu.description import find_gpu
+from stillflow.sessions import cuda_index, engine_statuses, open_session, registry
 
 
 @pytest.fixture
@@ -87,6 +88,40 @@ def test_auto_never_takes_an_engine_that_needs_a_gpu(
     )
     with pytest.raises(StillflowError, match="onnxruntime is not installed"):
         open_session(graph_path, "auto")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:-1", "cuda:1.5", "cuda:1 ", "CUDA", ""])
+def test_devices_that_are_none(graph_path: Path, device: str) -> None:
+    with pytest.raises(StillflowError, match="there is no such device"):
+        open_session(graph_path, device=device)
+
+
+def test_devices_by_number() -> None:
+    assert [cuda_index(name) for name in ("cpu", "cuda", "cuda:0", "cuda:12")] == [None, 0, 0, 12]
+
+
+@pytest.mark.parametrize("name", ["tensorrt", "tensorrt_rtx"])
+def test_what_needs_a_gpu_does_not_run_on_the_cpu(graph_path: Path, name: str) -> None:
+    with pytest.raises(StillflowError, match=f"'{name}' on the CPU: it runs on NVIDIA GPUs only"):
+        open_session(graph_path, name, device="cpu")
+
+
+def test_auto_on_a_gpu_is_onnxruntime(graph_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        "stillflow.sessions.onnxruntime.open_session", lambda data, name, **options: seen.append(options)
+    )
+    device: Any = SimpleNamespace(index=1)
+    open_session(graph_path, device="cuda:1", cuda=device, allow_fallback=True)
+    open_session(graph_path, "onnxruntime", cuda=device)
+    open_session(graph_path, "onnxruntime")
+    assert [(one["device"], one["cuda"], one["allow_fallback"]) for one in seen] == [
+        ("cuda:1", device, True),
+        ("cuda:1", device, False),
+        ("cpu", None, False),
+    ]
+    with pytest.raises(ValueError, match="cuda:0 was asked for, and GPU 1 was passed"):
+        open_session(graph_path, "onnxruntime", device="cuda:0", cuda=device)
 
 
 @pytest.mark.skipif(find_gpu() is not None, reason="a CUDA device is here")

@@ -12,17 +12,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from stillflow.build.adapter import Library, find_module
-from stillflow.build.builder import build_engines
+from stillflow.build.builder import Orders, build_engines
 from stillflow.build.cache import EngineCache
 from stillflow.build.profile import load_profile, profile_for
 from stillflow.bundle import Bundle
 from stillflow.errors import StillflowError
 from stillflow.gpu.description import Gpu, find_gpu
-from stillflow.sessions import NoEngineError, open_session, tensorrt, tensorrt_rtx
+from stillflow.sessions import NoEngineError, TensorSpec, open_session, tensorrt, tensorrt_rtx
+
+from .device_checks import hold_to
 
 Arrays = dict[str, Any]
 L4 = Gpu("NVIDIA L4", "", "8.9", 58, 22563, 49152, 192, 101376, False, True, "580.65.06")
@@ -104,6 +105,65 @@ def test_loading_without_a_driver_is_an_error_and_no_crash(
         tensorrt.TensorRTSession(library, engine, "flow", here)
 
 
+@pytest.fixture
+def l4_is_here(monkeypatch: pytest.MonkeyPatch, golden: Bundle, tmp_path: Path) -> list[int]:
+    """Let a build and a session believe that the second GPU is an L4; what loads the engine only looks at it."""
+    asked: list[int] = []
+
+    def find(index: int = 0) -> Gpu | None:
+        asked.append(index)
+        return L4 if index == 1 else None
+
+    class Seen:
+        engine, fallback, provider = "tensorrt_rtx", "", "seen"
+
+        def __init__(self, library: Library, engine: bytes, name: str, cuda: Any) -> None:
+            graph = golden.graph("flow")
+            self.inputs, self.outputs = (
+                tuple(TensorSpec(t.name, t.dtype, t.shape) for t in tensors)
+                for tensors in (graph.inputs, graph.outputs)
+            )
+            self.bytes = engine
+
+    monkeypatch.setenv("STILLFLOW_CACHE", str(tmp_path / "cache"))
+    for module in ("sessions.tensorrt", "build.rebuild", "build.builder"):
+        monkeypatch.setattr(f"stillflow.{module}.find_gpu", find)
+    monkeypatch.setattr("stillflow.gpu.shared.shared_device", lambda index: f"GPU {index}")
+    monkeypatch.setattr(tensorrt, "TensorRTSession", Seen)
+    return asked
+
+
+def test_a_missing_engine_is_built_by_who_asks_for_it(
+    golden: Bundle, library: Library, l4_is_here: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = {"state": "passed", "why": ""}
+    monkeypatch.setattr("stillflow.build.builder.run_gate", lambda *_: gate)
+
+    def session(**orders: Any) -> Any:
+        return golden.session("flow", "tensorrt_rtx", device="cuda:1", **orders)
+
+    with pytest.raises(NoEngineError, match="no engine of it is in the cache"):
+        session()
+    said: list[str] = []
+    made = session(build=Orders(say=said.append))
+    (stored,) = EngineCache().stored()
+    assert made.bytes == stored.path.read_bytes()
+    assert said[0] == "flow fp32 for l4: building"
+    assert set(l4_is_here) == {1}
+    count = len(said)
+    assert session(build=Orders(say=said.append)).bytes == made.bytes
+    assert len(said) == count, "it is there now"
+
+    EngineCache().set_gate(stored.key, {"state": "failed", "why": "moves is wrong"})
+    with pytest.raises(NoEngineError, match="failed gate C"):
+        session(build=Orders(say=said.append))
+    assert len(said) == count, "building it again would make the same"
+    gate |= {"state": "failed", "why": "moves is wrong"}
+    EngineCache().prune(lambda stored: True)
+    with pytest.raises(StillflowError, match=r"that tensorrt_rtx has just built: .*moves is wrong"):
+        session(build=Orders(say=said.append))
+
+
 def test_bf16_is_refused() -> None:
     with pytest.raises(StillflowError, match="precision of the file"):
         tensorrt.open_session(b"", "flow", threads=1, device="cuda", arithmetic="bf16")
@@ -124,5 +184,4 @@ def test_an_engine_gives_the_results_of_its_onnx_file(
     assert engine.entry.inspected == "engine"
     session = golden.session("flow", library, precision="fp32", device="cuda")
     expected = golden.session("flow", "onnxruntime", precision="fp32").run(inputs)
-    for name, value in session.run(inputs).items():
-        np.testing.assert_allclose(value, expected[name], atol=1e-3, rtol=1e-3)
+    hold_to(session, inputs, expected, 1e-3)
