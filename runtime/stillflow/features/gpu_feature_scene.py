@@ -93,7 +93,7 @@ def build_gpu_feature_scene(
         StillflowError: a velocity of another size, cycles that are no whole number of frames, or a graph that runs on
             another device.
     """
-    elsewhere = [name for name, session in sessions.items() if session.cuda is not device]
+    elsewhere = [name for name, session in sessions.items() if session.cuda.index != device.index]
     if elsewhere:
         raise StillflowError(
             f"cannot play on CUDA device {device.index}",
@@ -101,4 +101,9 @@ def build_gpu_feature_scene(
             "open all graphs of a bundle on the device that plays",
         )
     plan = plan_feature_scene(photo, moving, networks, max(1, round(seconds * fps)))
-    return GpuFeatureScene(GpuPainter(plan, networks, sessions, device), fps, lanes)
+    painter = GpuPainter(plan, networks, sessions, device)
+    try:
+        return GpuFeatureScene(painter, fps, lanes)
+    except BaseException:
+        painter.close()
+        raise

@@ -142,6 +142,11 @@ class FeatureScratch:
 class GpuPainter:
     """Everything about a feature scene that is constant in time, on a device, and the making of its frames.
 
+    Bytes, with P pixels of the padded picture, of which M move, C channels that are thrown (made a multiple of 4), and
+    N frames in a cycle: for the scene 4 C P + 12 P + 4 M, with layers 16 P more, and for states 16 M ceil(N / 8 - 1),
+    within the budget of ``networks.memory``. Each lane: 29 P, 16 for every pixel of what is landed on, 16 (3 M + P)
+    for lists, and a tile of the decoder, beside what the networks take for themselves.
+
     Args:
         plan: of the scene.
         networks: how graphs are cut into tiles.

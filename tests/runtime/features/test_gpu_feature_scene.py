@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,10 +15,11 @@ torch = pytest.importorskip(
     "torch", reason="the generators here run in torch: pip install 'stillflow[export]'"
 )
 
+from stillflow.bundle import Bundle  # noqa: E402
 from stillflow.errors import StillflowError  # noqa: E402
 from stillflow.features.feature_scene import FeatureScene, build_feature_scene  # noqa: E402
 from stillflow.features.gpu_feature_scene import GpuFeatureScene, build_gpu_feature_scene  # noqa: E402
-from stillflow.features.networks import FeatureNetworks  # noqa: E402
+from stillflow.features.networks import FeatureNetworks, feature_networks  # noqa: E402
 from stillflow.features.splat_motion import SplatMotion  # noqa: E402
 from stillflow.gpu.layer import CudaDevice  # noqa: E402
 from stillflow.photo import Photo  # noqa: E402
@@ -192,8 +195,23 @@ def test_a_graph_of_another_device_is_refused(
 ) -> None:
     networks = generator.networks()
     sessions = on_device(networks, cuda_device)
-    sessions["decoder"].cuda = object()
+    sessions["decoder"].cuda = SimpleNamespace(index=cuda_device.index + 1)
     with pytest.raises(StillflowError, match="decoder"):
         build_gpu_feature_scene(
             Photo.from_array(textured(40, 52)), wandering(40, 52), networks, sessions, cuda_device
         )
+
+
+def test_a_bundle_plays(cuda_device: CudaDevice, source_tree: Path) -> None:
+    """Its ONNX graphs, run by the CPU's session between the kernels of the device."""
+    bundle = Bundle.open(source_tree / "tests" / "data" / "bundles" / "golden-1.1")
+    networks = feature_networks(bundle.manifest, lambda name: bundle.session(name).run)
+    sessions = on_device(networks, cuda_device)
+    about = Photo.from_array(textured(75, 130)), wandering(75, 130), networks
+    scene = build_feature_scene(*about, seconds=1, fps=10)
+    with build_gpu_feature_scene(*about, sessions, cuda_device, seconds=1, fps=10) as played:
+        for t in (0, 3, 7.5):
+            assert np.abs(played.decoded(t) - scene.decoded(t)).max() <= 1e-5, t
+            assert near(played.frame(t), scene.frame(t)), t
+    for session in sessions.values():
+        session.close()
