@@ -49,7 +49,7 @@ class Animator:
 
     Args:
         bundle: an opened bundle, the path of one, the name of a shipped one, or None for the default.
-        engine: what runs the networks: "auto", or a name that ``stillflow doctor`` lists.
+        engine: what runs the networks: "auto", "tensorrt", "rtx", "onnxruntime" or "openvino".
         precision: which of each network's files: "fp32", "fp16" or "int8"; "auto" or None: fp16 on a GPU where the
             bundle's receipts say that it passed, else the bundle's default.
         device: where networks and frames are computed: "auto" (a GPU that can be used, else the CPU), "cpu", "cuda" or
@@ -102,6 +102,19 @@ class Animator:
     def session(self, graph: str) -> Session:
         """Return the loaded network of that name, loading it at the first call."""
         return self.networks.session(graph)
+
+    def close(self) -> None:
+        """Let the networks go, when no photo is being animated; the next one loads them anew.
+
+        Loops whose frames a network decodes end with it; others play on. Being let go does the same, later.
+        """
+        self.networks.close()
+
+    def __enter__(self) -> Animator:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def animate(
         self,

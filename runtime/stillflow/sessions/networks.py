@@ -142,6 +142,14 @@ class Networks:
 
         return Orders(say=lambda line: log.info("%s", line))
 
+    def close(self) -> None:
+        """Close all sessions; harmless twice. What is asked for afterwards is loaded anew."""
+        with self._lock:
+            for session in self.sessions.values():
+                session.close()
+            self.sessions.clear()
+            self._taken.clear()
+
     def on_gpu(self, make: Callable[[CudaDevice], T]) -> T | None:
         """Make what plays frames on the GPU that was chosen for them; None: the CPU does it, as chosen or as told.
 

@@ -8,16 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from stillflow.bundle import Bundle
 from stillflow.errors import StillflowError
 from stillflow.gpu.description import Gpu
-from stillflow.gpu.layer import CudaDevice
 from stillflow.gpu.trouble import LostDeviceError, OutOfMemoryError
-from stillflow.kernels.arrays import ByteArray
-from stillflow.photo import Photo
 from stillflow.sessions import machine
 from stillflow.sessions.facts import Built, Trouble
 from stillflow.sessions.machine import Machine
@@ -238,25 +234,9 @@ def test_no_networks_on_the_gpu_is_a_warning(
     assert "fallback" not in networks.ran() and "the networks run on the CPU" in networks.ran()["why"]
 
 
-@pytest.mark.device
-def test_a_loop_whose_frames_a_gpu_makes(
-    cuda_device: CudaDevice,
-    default_bundle: Path,
-    scenery: ByteArray,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Animated on the device that is here, by the face; the CPU's frames are the measure."""
-    from stillflow.animator import Animator
-
-    monkeypatch.setenv("STILLFLOW_CACHE", str(tmp_path))
-    photo = Photo.from_array(scenery)
-    animator = Animator(default_bundle, engine="onnxruntime", precision="fp32", allow_fallback=True)
-    loop = animator.animate(photo, seconds=0.5, fps=8)
-    assert loop.runs["frames"] == f"cuda kernels on {cuda_device.gpu.name}"
-    assert loop.arrays.frames == len(loop) == 4
-    plain = Animator(default_bundle, device="cpu", precision="fp32").animate(photo, seconds=0.5, fps=8)
-    assert plain.runs["frames"] == "cpu kernels"
-    for index in range(4):
-        off = np.abs(loop.frame(index).astype(int) - plain.frame(index))
-        assert off.max() <= (1 if "CPU" in loop.runs["provider"] else 3)
+def test_closed_networks_are_loaded_anew(edge: Bundle) -> None:
+    networks = Networks(edge, Wish("cpu"))
+    first = networks.session("flow")
+    networks.close()
+    networks.close()
+    assert networks.sessions == {} and networks.session("flow") is not first
