@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from stillflow.features import gpu_encoder, gpu_painter
+from stillflow.features.gpu_displacements import MOMENT_BYTES
 from stillflow.gpu.compiled import source_text
 from stillflow.kernels.cuda_splat import BLOCK, SOURCE, CWindow, Field, _Picture, _Values
 from stillflow.kernels.splat_source import DENOMINATORS_MOST, LEAST_WEIGHT
@@ -27,9 +29,22 @@ def test_constants_and_shapes_of_the_splat_are_those_of_its_source():
     assert f"#define BLOCK {BLOCK}\n" in text
     assert f"#define DENOMINATORS_MOST {DENOMINATORS_MOST}\n" in text
     assert f"> {LEAST_WEIGHT:.0e}f".replace("e-08", "e-8") in text
-    shapes = (_Picture, "Picture"), (_Values, "Values"), (Field, "Field"), (CWindow, "Tile")
-    for structure, name in shapes:
-        body = re.search(rf"struct {name} {{(.*?)}};", text, re.DOTALL)
-        assert body is not None
-        members = re.findall(r"\w+(?=[,;\[])", re.sub(r"//.*|\[\w+\]", "", body[1]))
-        assert members == [field for field, _ in structure._fields_]
+    for structure, name in ((_Picture, "Picture"), (_Values, "Values"), (Field, "Field"), (CWindow, "Tile")):
+        assert members(text, name) == [field for field, _ in structure._fields_]
+    # Ten numbers, the shares first.
+    assert members(text, "Moment")[0] == "share" and len(members(text, "Moment")) * 2 * 4 == MOMENT_BYTES
+
+
+def test_constants_and_shapes_of_feature_scenes_are_those_of_their_source():
+    text = gpu_encoder.SOURCE.read_text(encoding="utf-8")
+    assert f"#define BLOCK {BLOCK}\n" in text and f"#define SIDE {gpu_painter.SIDE}\n" in text
+    shapes = (CWindow, "Window"), (gpu_encoder.Piece, "Piece")
+    for structure, name in (*shapes, (gpu_painter._Canvas, "Canvas"), (gpu_painter._Photo, "Photo")):
+        assert members(text, name) == [field for field, _ in structure._fields_]
+
+
+def members(text, name):
+    """Names of a structure's members, in order."""
+    body = re.search(rf"struct {name} {{(.*?)}};", text, re.DOTALL)
+    assert body is not None
+    return re.findall(r"\w+(?=[,;\[])", re.sub(r"//.*|\[\w+\]", "", body[1]))
