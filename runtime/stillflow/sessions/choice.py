@@ -225,12 +225,12 @@ def _on_gpu(wish: Wish, facts: Facts, index: int) -> _Networks | Trouble:
     trouble = facts.onnxruntime_cuda()
     if trouble is None:
         if wish.engine == "auto" and able:
-            notes.append(f"TensorRT may be faster: {_build_line(facts, able[0], best)}")
+            notes.append(f"TensorRT may be faster: {_build_line(facts, index, able[0], best)}")
         why = ("onnxruntime runs on CUDA", *notes, *_doubts(wish, facts))
         return _Networks("onnxruntime", f"cuda:{index}", best, why)
     if wish.engine == "onnxruntime":
         return trouble
-    fix = _build_line(facts, able[0], best) if able else trouble.fix
+    fix = _build_line(facts, index, able[0], best) if able else trouble.fix
     return Trouble(f"{'; '.join(notes)}, and {trouble.why}", fix)
 
 
@@ -266,7 +266,9 @@ def _engines_there(wish: Wish, facts: Facts, index: int, library: str, notes: li
         return None
     best = {graph: _preferred(wish, facts, graph)[0] for graph in facts.held}
     slower = {graph: best[graph] for graph, precision in precisions.items() if precision != best[graph]}
-    more = [f"an engine at a faster precision: {_build_line(facts, library, slower)}"] if slower else []
+    more = (
+        [f"an engine at a faster precision: {_build_line(facts, index, library, slower)}"] if slower else []
+    )
     why = f"{library} engines that fit are in the cache: {', '.join(used)}"
     return _Networks(library, f"cuda:{index}", precisions, (why, *more, *_doubts(wish, facts)))
 
@@ -283,7 +285,7 @@ def _engines_asked(wish: Wish, facts: Facts, index: int) -> _Networks | Trouble:
         precision = _first_of(found, "fits") or _first_of(found, "none", "foreign")
         if precision is None:  # building it again would give the same
             failed = next(iter(found))
-            fix = f"use the engine onnxruntime; or {_build_line(facts, library, {graph: failed})} --force"
+            fix = f"use the engine onnxruntime; or {_build_line(facts, index, library, {graph: failed})} --force"
             return Trouble(f"the {library} engine of {graph} {failed} is not used: {found[failed].why}", fix)
         precisions[graph] = precision
         if found[precision].state != "fits":
@@ -312,9 +314,9 @@ def _doubts(wish: Wish, facts: Facts) -> list[str]:
     return [f"no receipt says that fp16 of {' and '.join(found)} passed"] if found else []
 
 
-def _build_line(facts: Facts, library: str, precisions: Mapping[str, str]) -> str:
+def _build_line(facts: Facts, index: int, library: str, precisions: Mapping[str, str]) -> str:
     """The command that builds engines."""
     kinds = sorted(set(precisions.values()))
     graphs = "" if set(precisions) == set(facts.held) else "".join(f" --graph {g}" for g in precisions)
     precision = f" --precision {kinds[0]}" if len(kinds) == 1 else ""
-    return f"stillflow build {facts.bundle} --for auto --library {library}{precision}{graphs}"
+    return f"{facts.alone(index)}stillflow build {facts.bundle} --for auto --library {library}{precision}{graphs}"
