@@ -74,6 +74,7 @@ class FeatureScratch:
         windows: of the picture, in which a frame is decoded.
         decoder: how it is cut into tiles.
         tiles: that these windows are decoded in.
+        ready: whether there is memory for them.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class FeatureScratch:
                 self.near_bytes = -(-height // SIDE) * -(-width // SIDE)
                 canvas = (_take(device, owned, count) for count in (12 * pixels, pixels, self.near_bytes))
                 self.canvas = _Canvas(height, width, *canvas)
+            owned.callback(self.drop)
             self.retile(decoder)
             if self.rgb is not None:
                 device.copy(painter.photo.pixels, self.rgb, painter.plan.photo.nbytes, painter.stream)
@@ -103,11 +105,16 @@ class FeatureScratch:
             self._owned = owned.pop_all()
 
     def retile(self, decoder: TiledGraph) -> None:
-        """Take memory for tiles of another size, when nothing of the lane is in the works."""
-        self._tiled.close()
+        """Take memory for tiles, when nothing of the lane is in the works.
+
+        Raises:
+            OutOfMemoryError: the lane is not ``ready`` then.
+        """
+        self.drop()
         painter = self._painter
         self.decoder, self.tiles = decoder, painter.tiles(self.windows, decoder)
         if not self.tiles:
+            self.ready = True
             return
         source, largest = painter.photo.source, max(tile.pixels for tile in self.tiles)
         still = source.rows * source.columns - painter.displacements.moving
@@ -117,6 +124,13 @@ class FeatureScratch:
             self.features = _take(painter.device, owned, 4 * source.outputs * largest)
             self.mask = _take(painter.device, owned, 4 * largest)
             self._tiled = owned.pop_all()
+        self.ready = True
+
+    def drop(self) -> None:
+        """Give back what tiles and networks hold for this lane, when nothing of it is in the works."""
+        self.ready = False
+        self.release()
+        self._tiled.close()
 
     def used_with(self, stream: Stream) -> None:
         """Remember whose stream the networks hold memory for."""
@@ -133,10 +147,11 @@ class FeatureScratch:
 
     def close(self) -> None:
         """Give the memory back, after the stream has done its work; harmless twice."""
-        self.release()
-        self._tiled.close()
-        self._owned.close()
-        self._painter.closed(self)
+        try:
+            self.drop()
+        finally:
+            self._owned.close()
+            self._painter.closed(self)
 
 
 class GpuPainter:
@@ -245,17 +260,7 @@ class GpuPainter:
         Raises:
             OutOfMemoryError: a network does not find memory for the smallest tiles.
         """
-        while True:
-            try:
-                self.paint(time_address, scratch, stream)
-                break
-            except OutOfMemoryError as error:
-                # Of the networks: what they need for a tile shows when they run.
-                stream.synchronize()
-                scratch.release()
-                with self._lock:
-                    self._graph = self._less(scratch.windows, scratch.decoder, error)
-                    scratch.retile(self._graph)
+        self.paint(time_address, scratch, stream)
         if rgb is not None:
             if still:
                 self.device.copy(self.photo.pixels, rgb, self.plan.photo.nbytes, stream)
@@ -284,6 +289,21 @@ class GpuPainter:
 
     def paint(self, time_address: int, scratch: FeatureScratch, stream: Stream) -> None:
         """Throw and decode one frame onto the canvas of a lane; see ``enqueue``."""
+        while True:
+            try:
+                if not scratch.ready:
+                    scratch.retile(self._graph)
+                self._paint(time_address, scratch, stream)
+                return
+            except OutOfMemoryError as error:
+                # Of the networks: what they need for a tile shows when they run.
+                stream.synchronize()
+                scratch.drop()
+                with self._lock:
+                    self._graph = self._less(scratch.windows, scratch.decoder, error)
+
+    def _paint(self, time_address: int, scratch: FeatureScratch, stream: Stream) -> None:
+        """Put it into the stream."""
         if not scratch.tiles:
             return
         scratch.used_with(stream)
