@@ -8,7 +8,9 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -60,4 +62,11 @@ def test_all_that_wants_a_device_passes_on_the_stand_in(tmp_path):
     if failed or done.returncode:
         told = "\n\n".join(failed) or done.stdout[-8000:]
         pytest.fail(f"{len(failed)} of {len(ran)} failed on the stand-in:\n\n{told}", pytrace=False)
+    for reason, count in Counter(found.get("message") for found in skipped(cases)).items():
+        warnings.warn(pytest.PytestWarning(f"on the stand-in {count} skipped: {reason}"), stacklevel=1)
     assert len(ran) >= FEWEST
+
+
+def skipped(cases: list[ElementTree.Element]) -> list[ElementTree.Element]:
+    """What says why cases were skipped: they are counted by reason, like those of this run."""
+    return [found for case in cases if (found := case.find("skipped")) is not None]

@@ -92,7 +92,8 @@ class DeviceArray:
             raise BufferError(f"the array is on CUDA device {self.device}")
         if copy:
             raise BufferError("the array is not copied when it is handed over")
-        if self.stream is not None and stream not in (-1, self.stream):
+        # The legacy default stream has three names: None, 1, and 0 in CUDA.
+        if self.stream is not None and stream != -1 and (stream or 1) != (self.stream or 1):
             raise BufferError(
                 "the array is being written on another stream: synchronise it, or pass that stream"
             )

@@ -84,6 +84,13 @@ def test_what_is_handed_over_says_where_it_is():
     for wrong in ({"dl_device": (1, 0)}, {"copy": True}, {"stream": 5}):
         with pytest.raises(BufferError):
             array.__dlpack__(**wrong)
+    for good in (
+        {},
+        {"stream": 1},
+        {"stream": -1},
+        {"max_version": (1, 1), "dl_device": (2, 0), "copy": False},
+    ):
+        array.__dlpack__(**good)
 
 
 @pytest.mark.parametrize("dtype", ["?", "u1", "i4", "f2", "f4", "f8", "c8"])
