@@ -6,6 +6,7 @@
         engines/.part-KEY-*  being built, under the lock of its key
         locks/KEY.lock       held while an engine of that key is built, replaced or removed
         timing/              timing caches, one for each library, version and GPU
+        jit/KEY-*.kernels    what TensorRT-RTX compiled of an engine for a GPU here
         kernels/             compiled CUDA kernels (gpu/compiled.py)
         failed/KEY/          request and graph of a build that failed, to run again
         quarantine/          entries that were found damaged
@@ -332,6 +333,10 @@ class EngineCache:
                 if stored.entry is None or unwanted(stored):
                     freed += _remove(stored.folder)
                     removed.append(stored)
+        with suppress(OSError):
+            for name in os.listdir(self.root / "jit"):
+                if not (self.engines / name[:64]).exists():
+                    freed += _remove(self.root / "jit" / name)
         return removed, freed
 
     def prune_timing(self) -> int:

@@ -17,6 +17,7 @@ from stillflow.build.layers import dtype_name
 from stillflow.errors import StillflowError
 from stillflow.gpu.arrays import DeviceArray
 from stillflow.gpu.layer import CudaDevice, Stream
+from stillflow.sessions.compiled_kernels import CompiledKernels
 from stillflow.sessions.session import Array, TensorSpec
 from stillflow.sessions.staging import DeviceRoom, Staging, refusal
 
@@ -30,6 +31,7 @@ class Model:
         name: for messages.
         cuda: the device that it runs on.
         again: the line that builds it again.
+        kernels: what TensorRT-RTX compiled before; None for TensorRT, whose engines hold their kernels.
 
     Attributes:
         inputs: what it takes.
@@ -40,8 +42,16 @@ class Model:
         StillflowError: the library does not load it.
     """
 
-    def __init__(self, library: Library, data: bytes, name: str, cuda: CudaDevice, again: str) -> None:
-        self.library, self.name, self.cuda = library, name, cuda
+    def __init__(
+        self,
+        library: Library,
+        data: bytes,
+        name: str,
+        cuda: CudaDevice,
+        again: str,
+        kernels: CompiledKernels | None = None,
+    ) -> None:
+        self.library, self.name, self.cuda, self.kernels = library, name, cuda, kernels
         trt = library.module
         # An engine that is loaded while another device is current gives empty results without an error.
         with cuda.current():
@@ -64,6 +74,8 @@ class Model:
     def close(self) -> None:
         """Let it go, after its lanes."""
         with self.cuda.current():
+            if self.kernels is not None:
+                self.kernels.save()
             self.engine = None
             self._runtime = None
 
@@ -152,13 +164,14 @@ def _ours(context: Any) -> bool:
 
 def _context(model: Model) -> Any:
     """A new execution context, without memory where it is ours to give."""
-    trt = model.library.module
-    kind = getattr(trt, "IExecutionContext", None)
-    strategy = getattr(trt.ExecutionContextAllocationStrategy, "USER_MANAGED", None)
-    if strategy is None or not _ours(kind):
-        context = model.engine.create_execution_context()
+    trt, engine = model.library.module, model.engine
+    kinds = trt.ExecutionContextAllocationStrategy
+    ours = hasattr(kinds, "USER_MANAGED") and _ours(getattr(trt, "IExecutionContext", None))
+    strategy = kinds.USER_MANAGED if ours else kinds.STATIC
+    if model.kernels is not None:
+        context = engine.create_execution_context(model.kernels.config(engine, strategy))
     else:
-        context = model.engine.create_execution_context(strategy)
+        context = engine.create_execution_context(strategy)
     if context is None:
         why = model.library.log.why(None)
         raise refusal(f"cannot use the engine of {model.name}", why, "free some memory of the GPU")

@@ -16,6 +16,7 @@ from stillflow.build.cache import DamagedError, EngineCache
 from stillflow.build.entry import Entry
 from stillflow.errors import StillflowError
 from stillflow.gpu.description import Gpu, find_gpu
+from stillflow.sessions.compiled_kernels import CompiledKernels
 from stillflow.sessions.engine_lane import EngineLane, Model
 from stillflow.sessions.session import (
     Arithmetic,
@@ -83,7 +84,10 @@ def open_session(
         from stillflow.gpu.shared import shared_device
 
         cuda = shared_device(index)
-    return TensorRTSession(opened, engine, f"{name} ({entry.precision})", cuda)
+    # Only RTX compiles when it runs, and only since 1.1 it lets that be kept.
+    keeps = hasattr(opened.module, "IRuntimeCache")
+    kernels = CompiledKernels(cache, entry.parts.key, gpu) if keeps else None
+    return TensorRTSession(opened, engine, f"{name} ({entry.precision})", cuda, kernels)
 
 
 def find_engine(
@@ -142,17 +146,25 @@ class TensorRTSession:
         engine: bytes that were checked: deserialising an engine runs code.
         name: for messages.
         cuda: the device that it runs on.
+        kernels: see `Model`.
     """
 
     fallback = ""
 
-    def __init__(self, library: Library, engine: bytes, name: str, cuda: CudaDevice) -> None:
+    def __init__(
+        self,
+        library: Library,
+        engine: bytes,
+        name: str,
+        cuda: CudaDevice,
+        kernels: CompiledKernels | None = None,
+    ) -> None:
         self.engine = library.name
         self.cuda = cuda
         place = f" (cuda:{cuda.index})" if cuda.index else ""
         self.provider: str = f"{library.name} {library.version} on {cuda.gpu.name}{place}"
         self._name = name
-        model = Model(library, engine, name, cuda, _build_line(library.name, again=True))
+        model = Model(library, engine, name, cuda, _build_line(library.name, again=True), kernels)
         self.inputs, self.outputs = model.inputs, model.outputs
         self._lanes = SessionLanes(partial(EngineLane, model))
         self._close = weakref.finalize(self, _close, self._lanes, model)

@@ -44,12 +44,49 @@ class CopyingEngine:
     def get_tensor_shape(self, name: str) -> tuple[int, int]:
         return -1, 2
 
-    def create_execution_context(self, strategy: str = "STATIC") -> CopyingContext:
-        assert strategy == "USER_MANAGED"
+    def create_execution_context(self, how: Any = "STATIC") -> CopyingContext:
+        if isinstance(how, CopyingConfig):
+            how.compile()
+            how = how.strategy
+        assert how == "USER_MANAGED"
         return CopyingContext(self)
+
+    def create_runtime_config(self) -> CopyingConfig:
+        return CopyingConfig()
 
     def __del__(self) -> None:
         self.gone.append("engine")
+
+
+class CopyingConfig:
+    """An IRuntimeConfig of TensorRT-RTX, and the IRuntimeCache that it makes."""
+
+    compiled = 0
+    """How often anything had to be compiled."""
+
+    def __init__(self) -> None:
+        self.strategy, self.cache, self.known = "", None, b""
+
+    def set_execution_context_allocation_strategy(self, strategy: str) -> None:
+        self.strategy = strategy
+
+    def create_runtime_cache(self) -> CopyingConfig:
+        return CopyingConfig()
+
+    def set_runtime_cache(self, cache: CopyingConfig) -> None:
+        self.cache = cache
+
+    def compile(self) -> None:
+        if self.cache.known != b"kernels":
+            CopyingConfig.compiled += 1
+            self.cache.known = b"kernels"
+
+    def deserialize(self, data: bytes) -> bool:
+        self.known = data if data == b"kernels" else self.known
+        return data == b"kernels"
+
+    def serialize(self) -> bytes:
+        return self.known
 
 
 class CopyingContext:
@@ -114,7 +151,7 @@ def copying_library(cuda: CudaDevice) -> Any:
         Runtime=CopyingRuntime,
         TensorIOMode=SimpleNamespace(INPUT="INPUT"),
         IExecutionContext=CopyingContext,
-        ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED="USER_MANAGED"),
+        ExecutionContextAllocationStrategy=SimpleNamespace(STATIC="STATIC", USER_MANAGED="USER_MANAGED"),
     )
     log = SimpleNamespace(why=lambda error: "it says why", cuda=cuda, gone=[])
     return SimpleNamespace(name="tensorrt", version="10.9", module=module, log=log)

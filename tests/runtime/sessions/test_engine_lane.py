@@ -7,17 +7,20 @@ import gc
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from stillflow.build.cache import EngineCache
 from stillflow.errors import StillflowError
 from stillflow.gpu.arrays import DeviceArray, download_array, upload_array
 from stillflow.gpu.layer import CudaDevice
 from stillflow.gpu.trouble import OutOfMemoryError
 from stillflow.sessions import DeviceSession
+from stillflow.sessions.compiled_kernels import CompiledKernels
 from stillflow.sessions.engine_lane import Model
 from stillflow.sessions.staging import refusal
 from stillflow.sessions.tensorrt import TensorRTSession
@@ -231,6 +234,16 @@ def test_everything_goes_in_order(tight: TightDevice) -> None:
         session.run({"x": rows(3)})
 
 
+def test_what_rtx_compiles_is_kept(tight: TightDevice, tmp_path: Path) -> None:
+    cache, library = EngineCache(tmp_path), copying_library(tight)
+    for _ in range(2):
+        kernels = CompiledKernels(cache, "ab" * 32, tight.gpu)
+        session = TensorRTSession(library, b"engine", "copy", tight, kernels)  # type: ignore[arg-type]
+        assert np.array_equal(session.run({"x": rows(3)})["y"], twice(rows(3)))
+        session.close()
+        assert [file.read_bytes() for file in (tmp_path / "jit").iterdir()] == [b"kernels"]
+
+
 def test_being_let_go_is_closing(tight: TightDevice) -> None:
     session = TensorRTSession(copying_library(tight), b"engine", "copy", tight)  # type: ignore[arg-type]
     session.run({"x": rows(3)})
@@ -282,7 +295,7 @@ def test_a_library_that_gives_memory_by_itself(tight: TightDevice, monkeypatch: 
     monkeypatch.setattr(CopyingContext, "execute_async_v3", lambda *_: True)
     session = TensorRTSession(library, b"engine", "copy", tight)  # type: ignore[arg-type]
     session.run({"x": rows(3)})
-    assert seen == [()]
+    assert seen == [("STATIC",)]
     session.close()
 
 
