@@ -232,6 +232,7 @@ class CudaCoreDevice:
     """One GPU through cuda-core; see `layer.CudaDevice`. Made by `open_device`."""
 
     graphs = True
+    primary = True
 
     def __init__(self, driver: Any, version: str, index: int, gpu: Gpu) -> None:
         self.driver = driver

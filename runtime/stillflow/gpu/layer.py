@@ -160,6 +160,10 @@ class CudaDevice(Protocol):
         """For the compiler, such as "sm_87"."""
 
     @property
+    def primary(self) -> bool:
+        """Whether its context is the device's primary one, the only one that libraries on CUDA's runtime use."""
+
+    @property
     def graphs(self) -> bool:
         """Whether ``capture`` works."""
 

@@ -93,6 +93,7 @@ class PycudaDevice:
 
     Attributes:
         driver: the module pycuda.driver.
+        primary: whether the host took the primary context (pycuda.autoprimaryctx, Device.retain_primary_context).
     """
 
     graphs = False
@@ -102,6 +103,7 @@ class PycudaDevice:
         self.provider = f"pycuda {pycuda.VERSION_TEXT}"
         self.index = index
         self.gpu = gpu
+        self.primary = _is_primary(int(context.handle), index)
         self.architecture = "sm_" + gpu.compute_capability.replace(".", "")
         self._context = context
         self._kernels: dict[Path, PycudaKernels] = {}
@@ -324,10 +326,32 @@ def _refused(error: Exception, wanted: str = "") -> StillflowError:
     return refusal(_statuses().get(said, 999), call, said or str(error), wanted)
 
 
+def _is_primary(handle: int, index: int) -> bool:
+    """Whether a context is the primary one. Asked of the driver: PyCUDA would leave what it asks for current."""
+    library, device = _library(), ctypes.c_int()
+    flags, active, primary = ctypes.c_uint(), ctypes.c_int(), ctypes.c_void_p()
+    if library.cuDeviceGet(ctypes.byref(device), index) != 0:
+        return False
+    # One that is not there yet would be made, and takes some hundred MB.
+    if (
+        library.cuDevicePrimaryCtxGetState(device, ctypes.byref(flags), ctypes.byref(active)) != 0
+        or not active
+    ):
+        return False
+    if library.cuDevicePrimaryCtxRetain(ctypes.byref(primary), device) != 0:
+        return False
+    library.cuDevicePrimaryCtxRelease_v2(device)
+    return primary.value == handle
+
+
+def _library() -> ctypes.CDLL:
+    return ctypes.CDLL("libcuda.so.1" if os.name == "posix" else "nvcuda.dll")
+
+
 @lru_cache(maxsize=1)
 def _statuses() -> dict[str, int]:
     """The driver's words for a status -> CUresult: PyCUDA tells the words only. 999 is CUDA_ERROR_UNKNOWN."""
-    library = ctypes.CDLL("libcuda.so.1" if os.name == "posix" else "nvcuda.dll")
+    library = _library()
     found: dict[str, int] = {}
     text = ctypes.c_char_p()
     for status in range(1, 1000):

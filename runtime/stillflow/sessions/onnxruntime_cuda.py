@@ -132,6 +132,13 @@ def _on_gpu(
         from stillflow.gpu.shared import shared_device
 
         cuda = shared_device(index)
+    if not cuda.primary:
+        raise _FellBackError(
+            (
+                f"{CUDA} uses the device's primary context, and {cuda.provider} here holds another one",
+                "let the program hold the primary one (import pycuda.autoprimaryctx), or use --engine tensorrt",
+            )
+        )
     stream = cuda.stream()
     try:
         with cuda.current():

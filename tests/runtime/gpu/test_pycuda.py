@@ -293,6 +293,19 @@ def test_memory_that_the_host_has_freed_is_closed_without_a_word(device):
     memory.close()
 
 
+def test_a_primary_context_is_known_as_such(cuda, device):
+    assert not device.primary
+    primary = cuda.Device(0).retain_primary_context()
+    primary.push()
+    try:
+        with opened(open_device(0)) as other, opened(other.allocate(8)) as memory:
+            assert other.primary
+            assert memory.address
+            assert cuda.Context.get_current() == primary
+    finally:
+        cuda.Context.pop()
+
+
 def test_there_are_no_graphs(device):
     with opened(device.stream()) as stream, pytest.raises(StillflowError, match="PyCUDA has none"):
         device.capture(stream)

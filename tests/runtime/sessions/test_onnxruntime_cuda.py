@@ -43,6 +43,8 @@ class Opened:
 
     index = 1
     gpu = SimpleNamespace(name="NVIDIA L4")
+    provider = "pycuda 2026.1"
+    primary = True
     current = staticmethod(nullcontext)
 
     def __init__(self) -> None:
@@ -107,6 +109,15 @@ def test_a_silent_fallback_is_an_error(graph_path: Path, monkeypatch: pytest.Mon
         "arena_extend_strategy": "kSameAsRequested",
     }
     assert device.closed == [77]
+
+
+@pytest.mark.usefixtures("wheel_for_cuda")
+def test_a_context_of_the_host_that_it_would_not_use_is_refused(graph_path: Path) -> None:
+    device: Any = Opened()
+    device.primary = False
+    with pytest.raises(StillflowError, match=r"primary context, and pycuda 2026\.1") as caught:
+        open_session(graph_path, "onnxruntime", device="cuda:1", cuda=device)
+    assert "autoprimaryctx" in caught.value.fix
 
 
 @pytest.mark.usefixtures("wheel_for_cuda")
