@@ -33,6 +33,8 @@ Examples:
 @click.option(
     "--graph", "graphs", multiple=True, metavar="NAME", help="Only this graph. May be given several times."
 )
+@click.option("--device", "gpu", default="cuda", show_default=True, metavar="cuda|cuda:N",
+              help="Which GPU of this machine to build on, where the library builds on the device itself.")  # fmt: skip
 @click.option("--library", metavar="tensorrt|tensorrt_rtx", help="What builds.  [default: the profile's]")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
               help="Copy the engines with their sidecars into a folder, to ship them.")  # fmt: skip
@@ -48,6 +50,7 @@ def build(
     device: str,
     precision: str | None,
     graphs: tuple[str, ...],
+    gpu: str,
     library: str | None,
     out: Path | None,
     overwrite: bool,
@@ -65,9 +68,11 @@ def build(
     from stillflow.build.shipping import check_folder, ship
     from stillflow.bundle import Bundle
     from stillflow.gpu.description import find_gpu
+    from stillflow.sessions import cuda_index
 
     begun = time.monotonic()
-    profile = profile_for(find_gpu()) if device == "auto" else load_profile(device)
+    index = cuda_index(gpu) or 0
+    profile = profile_for(find_gpu(index)) if device == "auto" else load_profile(device)
     opened = Bundle.open(path)
     if profile.compute_capability is None:
         ran = load_on_cpu(opened, profile, library=library, precision=precision, graphs=graphs)
@@ -84,7 +89,13 @@ def build(
         check_folder(out)
     orders = told_orders(force=force, timeout=timeout, drawn=not as_json)
     engines = build_engines(
-        opened, profile, library=library, precision=precision, graphs=graphs, orders=orders
+        opened,
+        profile,
+        library=library,
+        precision=precision,
+        graphs=graphs,
+        orders=orders,
+        device=index,
     )
     shipped = [] if out is None else ship(engines, profile.name, out, overwrite=overwrite)
     failed = [engine for engine in engines if engine.gate.get("state") == "failed"]

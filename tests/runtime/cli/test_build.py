@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from stillflow.build.adapter import find_module
-from stillflow.gpu.description import Gpu, find_gpu
 from stillflow.build.profile import profile_names
+from stillflow.gpu.description import Gpu, find_gpu
 
 needs_rtx = pytest.mark.skipif(
     find_module("tensorrt_rtx") is None, reason="TensorRT-RTX is not installed: pip install 'stillflow[rtx]'"
@@ -93,6 +93,22 @@ def test_an_engine_that_fails_gate_c(
     ended = stillflow(*words)
     assert "FAIL  flow fp32" in ended.out
     assert "gate C: failed (" in ended.out
+
+
+@needs_rtx
+def test_another_gpu_of_the_machine(
+    stillflow: Callable, golden: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu = Gpu("NVIDIA L4", "", "8.9", 58, 22563, 49152, 192, 101376, False, True, "580.65.06")
+    for module in ("stillflow.build.builder", "stillflow.gpu.description"):
+        monkeypatch.setattr(f"{module}.find_gpu", lambda index=0: gpu if index == 2 else None)
+    monkeypatch.setattr("stillflow.build.builder.run_gate", lambda *rest: {"state": "passed", "on": rest[-1]})
+    words = ("build", golden, "--for", "auto", "--library", "tensorrt_rtx", "--json")
+    assert "no CUDA device" in stillflow(*words).err
+    ended = stillflow(*words, "--device", "cuda:2")
+    assert ended.summary["profile"] == "l4"
+    assert ended.summary["engines"][0]["gate_c"] == {"state": "passed", "on": 2}
+    assert "there is no such device" in stillflow(*words, "--device", "second").err
 
 
 @needs_rtx
