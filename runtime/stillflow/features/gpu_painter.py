@@ -96,7 +96,12 @@ class FeatureScratch:
                 canvas = (_take(device, owned, count) for count in (12 * pixels, pixels, self.near_bytes))
                 self.canvas = _Canvas(height, width, *canvas)
             owned.callback(self.drop)
-            self.retile(decoder)
+            # Room for the lane's finished frame, which is taken after this.
+            frame = device.allocate(painter.plan.photo.nbytes)
+            try:
+                self.retile(decoder)
+            finally:
+                frame.close()
             if self.rgb is not None:
                 device.copy(painter.photo.pixels, self.rgb, painter.plan.photo.nbytes, painter.stream)
             for place in self.maps if windows else ():

@@ -36,9 +36,10 @@ class RoundTrip:
             self.cuda.clear(array.address, array.nbytes, stream)
             stream.synchronize()
             array.close()
-        arrays = {name: upload_array(self.cuda, array, stream) for name, array in made.items()}
-        self.lanes[stream.handle] = list(arrays.values())
-        return arrays
+        lane = self.lanes[stream.handle] = []
+        for array in made.values():
+            lane.append(upload_array(self.cuda, array, stream))
+        return dict(zip(made, lane, strict=True))
 
     def release(self, stream: Stream) -> None:
         for array in self.lanes.pop(stream.handle, []):
