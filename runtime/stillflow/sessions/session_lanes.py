@@ -82,9 +82,11 @@ class SessionLanes(Generic[AnyLane]):
                 held = held or _Held(self._make())
                 result = call(held.lane)
             except OutOfMemoryError:
-                if held is not None:
-                    held.lane.close()
-                self._fewer()
+                try:
+                    if held is not None:
+                        held.lane.close()
+                finally:  # or who waits for it would wait for ever
+                    self._fewer()
                 if alone and fresh:
                     raise
             except BaseException:

@@ -13,10 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stillflow.build.builder import run_gate
+from stillflow.build.entry import Parts, Target
+from stillflow.build.plan import plan_engines
+from stillflow.build.profile import load_profile
 from stillflow.bundle import Bundle
 from stillflow.bundle.gate_c import gate_c
 from stillflow.bundle.verify import read_vector
 from stillflow.errors import StillflowError
+from stillflow.gpu.description import Gpu
+from stillflow.gpu.trouble import LostDeviceError, OutOfMemoryError
 
 onnx = pytest.importorskip("onnx", reason="graphs are broken with it: pip install 'stillflow[export]'")
 
@@ -201,6 +207,49 @@ def test_rounded_arithmetic_is_judged_as_float16(with_half: Callable[..., Bundle
     assert receipt["passed"] and receipt["arithmetic"] == "tf32"
     assert receipt["tolerance"]["velocity"] == ALLOWED
     assert gate_c(bundle, "flow", "onnxruntime", "fp32")["tolerance"]["velocity"] != ALLOWED
+
+
+def test_tf32_is_judged_as_float16_and_refused_on_a_cpu(with_half: Callable[..., Bundle]) -> None:
+    receipt = gate_c(with_half(), "flow", "onnxruntime", "fp32", arithmetic="tf32")
+    assert receipt["tolerance"]["velocity"] == ALLOWED
+    assert "cannot be asked for tf32 on cpu" in receipt["why"]
+
+
+@pytest.mark.parametrize("kind", [OutOfMemoryError, LostDeviceError])
+def test_a_gpu_that_cannot_be_used_now_is_no_judgement(
+    golden: Path, kind: type[StillflowError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or an engine would never be used again because another program had the memory."""
+    bundle = Bundle.open(golden)
+
+    def busy(*_: object, **__: object) -> None:
+        raise kind("the GPU has no memory left", "another program has it", "let it go")
+
+    monkeypatch.setattr(Bundle, "session", busy)
+    with pytest.raises(kind):
+        gate_c(bundle, "flow", "tensorrt", device="cuda:1")
+    gpu = Gpu("NVIDIA L4", "", "8.9", 58, 22563, 49152, 192, 101376, False, True, "580.65.06")
+    (plan,) = plan_engines(bundle, load_profile("l4"), "tensorrt")
+    parts = Parts(
+        onnx_sha256="0" * 64,
+        builder="tensorrt",
+        builder_version="10.9",
+        settings=plan.settings,
+        target=Target.of(gpu),
+    )
+    why = "the GPU has no memory left: another program has it"
+    assert run_gate(bundle, plan, parts, gpu, 1) == {"state": "not run", "why": why}
+
+
+def test_the_machine_is_the_gpu_that_it_ran_on(golden: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("stillflow.gpu.description.find_gpu", lambda index=0: asked.append(index))
+    bundle = Bundle.open(golden)
+    gate_c(bundle, "flow", "onnxruntime", device="cpu")
+    assert asked == []
+    monkeypatch.setattr("stillflow.sessions.onnxruntime.cuda_index", lambda device: None)
+    gate_c(bundle, "flow", "onnxruntime", device="cuda:2")
+    assert asked == [2]
 
 
 def test_unknown_graphs_and_precisions_are_errors(golden: Path) -> None:
