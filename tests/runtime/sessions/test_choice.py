@@ -161,6 +161,15 @@ CHOSEN: dict[str, tuple[Told, Wish, tuple[str, str, str, str], str]] = {
         replace(SERVER, wheel=True, passed=("flow",)),
         Wish(), ("onnxruntime", "cuda:0", "flow fp16, generator fp32", "cuda:0"), "fp16 of generator",
     ),
+    "the wheel for CUDA, one graph without a file of fp16": (
+        replace(SERVER, wheel=True, held={"flow": BOTH, "generator": ("fp32",)}),
+        Wish(), ("onnxruntime", "cuda:0", "flow fp16, generator fp32", "cuda:0"), "CUDA",
+    ),
+    "the wheel for CUDA, and libraries that could build": (
+        replace(SERVER, wheel=True, packages=TENSORRT),
+        Wish(), ("onnxruntime", "cuda:0", "fp16", "cuda:0"),
+        "TensorRT may be faster: stillflow build edge --for auto --library tensorrt --precision fp16",
+    ),
     "the wheel for CUDA, asked for where engines are": (
         replace(SERVER, packages=("tensorrt",), wheel=True, stored=engines("tensorrt", "fp16")),
         Wish(engine="onnxruntime"), ("onnxruntime", "cuda:0", "fp16", "cuda:0"), "onnxruntime runs on CUDA",
@@ -288,6 +297,16 @@ def test_a_machine_that_cannot_build_says_what_is_missing_and_why() -> None:
         StillflowError, match=r"flow fp16: there is no engine.*none is for this GPU\n.*write a profile"
     ):
         decide(Wish(engine="tensorrt"), NoProfile(packages=("tensorrt",)))
+
+
+def test_who_asked_for_a_place_is_not_sent_elsewhere_later() -> None:
+    facts = replace(SERVER, wheel=True, packages=("tensorrt",), stored=engines("tensorrt", "fp16"))
+    for wish in (Wish(), Wish(engine="onnxruntime"), Wish("cuda", allow_fallback=True)):
+        assert decide(wish, facts).open
+    for wish in (Wish("cuda"), Wish("cuda:0", "onnxruntime"), Wish(engine="tensorrt")):
+        assert not decide(wish, facts).open
+    asked = decide(Wish(engine="onnxruntime"), replace(facts, packages=TENSORRT))
+    assert not any("TensorRT" in reason for reason in asked.why)
 
 
 @pytest.mark.parametrize(
