@@ -319,4 +319,5 @@ def _build_line(facts: Facts, index: int, library: str, precisions: Mapping[str,
     kinds = sorted(set(precisions.values()))
     graphs = "" if set(precisions) == set(facts.held) else "".join(f" --graph {g}" for g in precisions)
     precision = f" --precision {kinds[0]}" if len(kinds) == 1 else ""
-    return f"{facts.alone(index)}stillflow build {facts.bundle} --for auto --library {library}{precision}{graphs}"
+    device = f" --device cuda:{index}" if index else ""
+    return f"stillflow build {facts.bundle} --for auto{device} --library {library}{precision}{graphs}"

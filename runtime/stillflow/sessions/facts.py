@@ -70,9 +70,6 @@ class Facts(Protocol):
     def cpu_engine(self) -> str:
         """What runs networks on the CPU when nothing is said."""
 
-    def alone(self, index: int) -> str:
-        """What stands before a command that takes the first GPU, so that it takes this one; "" for the first."""
-
     def kernels(self, index: int) -> Trouble | None:
         """Why the kernels cannot run on a GPU; None: they can."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -97,12 +96,6 @@ class Machine:
             name for name in ("onnxruntime", "openvino") if importlib.util.find_spec(name) is not None
         )
         return next(installed, "onnxruntime")
-
-    def alone(self, index: int) -> str:
-        """See `Facts`."""
-        shown = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
-        name = shown[index].strip() if index < len(shown) else str(index)
-        return f"CUDA_VISIBLE_DEVICES={shlex.quote(name)} " if index else ""
 
     def kernels(self, index: int) -> Trouble | None:
         """See `Facts`; the device stays open."""

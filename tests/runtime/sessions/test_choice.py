@@ -45,9 +45,6 @@ class Told:
     passed: tuple[str, ...] = ("flow", "generator")
     stored: Mapping[tuple[str, str, str], Built] = field(default_factory=dict)
 
-    def alone(self, index: int) -> str:
-        return f"ON={index} " if index else ""
-
     def kernels(self, index: int) -> Trouble | None:
         assert index < len(self.gpus), "asked of a GPU that is not there"
         return self.kernel_troubles.get(index)
@@ -256,7 +253,7 @@ REFUSED: dict[str, tuple[Told, Wish, tuple[str, ...]]] = {
         ("stillflow build edge --for auto --library tensorrt --precision fp16", "--allow-fallback"),
     ),
     "the second GPU and a library that could build": (
-        replace(TWO, packages=("tensorrt",)), Wish("cuda:1"), ("fix: ON=1 stillflow build edge --for auto",),
+        replace(TWO, packages=("tensorrt",)), Wish("cuda:1"), ("stillflow build edge --for auto --device cuda:1",),
     ),
     "cuda and onnxruntime for CPUs": (SERVER, Wish("cuda", "onnxruntime"), ("install the other wheel",)),
     "cuda and openvino": (SERVER, Wish("cuda", "openvino"), ("on the CPU only", "leave --engine out")),

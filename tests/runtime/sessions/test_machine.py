@@ -184,13 +184,6 @@ def test_what_can_be_built_here_is_asked_of_the_profile(
         assert builds or (trouble is not None and "not 6.1" in trouble.why)
 
 
-def test_a_command_for_one_gpu(edge: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert [Machine(edge).alone(index) for index in (0, 1)] == ["", "CUDA_VISIBLE_DEVICES=1 "]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-ab;x")
-    assert [Machine(edge).alone(index) for index in (0, 1)] == ["", "CUDA_VISIBLE_DEVICES='GPU-ab;x' "]
-
-
 def test_packages(edge: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = Machine(edge)
     assert facts.package("onnxruntime") is None
