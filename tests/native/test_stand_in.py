@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,13 @@ from stillflow.errors import StillflowError
 from stillflow.gpu.compiled import compile_source
 from stillflow.gpu.trouble import LostDeviceError, OutOfMemoryError
 
-pytestmark = [pytest.mark.device, pytest.mark.stand_in]
+pytestmark = [
+    pytest.mark.device,
+    pytest.mark.stand_in,
+    pytest.mark.skipif(
+        "STAND_IN_EAGER" in os.environ, reason="streams go ahead: nothing is late for certain"
+    ),
+]
 
 TRIAL = Path(__file__).resolve().parent / "stand_in" / "trial.cu"
 COUNT = 1000
@@ -110,6 +119,32 @@ def test_a_stream_that_does_not_wait_for_another_reads_what_was_before(
     assert (pinned.array.view(np.int32) == (2 if waits else 1)).all()
     first.synchronize()
     ready.close(), first.close()
+
+
+OVERWRITES = f"""
+import ctypes, pathlib
+import numpy as np
+from stillflow.gpu.cuda_core import open_device
+device = open_device()
+kernels = device.kernels(pathlib.Path({str(TRIAL)!r}))
+reader, writer, memory, out = device.stream(), device.stream(), device.allocate(4), device.pin(4)
+def fill(stream, value):
+    kernels.launch("trial_fill", 1, stream, ctypes.c_void_p(memory.address), ctypes.c_int(1), ctypes.c_int(value))
+fill(reader, 1)
+fill(writer, 2)  # before it was read, and nothing says that it must wait
+device.download(memory.address, out.array, reader)
+reader.synchronize()
+print(out.array.view(np.int32)[0])
+"""
+
+
+@pytest.mark.parametrize(("eager", "read"), [("0", "1"), ("100", "2")])
+def test_what_goes_wrong_early_shows_when_streams_go_ahead(eager, read):
+    environment = {**os.environ, "STAND_IN_EAGER": eager}
+    done = subprocess.run(
+        [sys.executable, "-c", OVERWRITES], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == [read], done.stderr
 
 
 def test_an_event_is_waited_for_and_not_what_comes_after_it(

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Streams that do nothing until they must, events, and recording into graphs. */
+#include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <pthread.h>
 
@@ -81,6 +83,26 @@ void forget_context(Context *context) {
     forget_memory(context);
 }
 
+/*
+ * STAND_IN_EAGER: in so many of a hundred calls some stream does the first of what it was given, any stream, as a real
+ * device does all the time. What is wrong when work is done late shows without; what is wrong when it is done early, with.
+ */
+static int go_ahead() {
+    static const unsigned percent = (unsigned)atoi(setting("STAND_IN_EAGER", "0"));
+    static uint64_t state = strtoull(setting("STAND_IN_SEED", "1"), nullptr, 10) * 2654435769u + 1;
+    if (!percent) return SUCCESS;
+    auto next = [] { return state = state * 6364136223846793005u + 1442695040888963407u, (unsigned)(state >> 33); };
+    while (next() % 100 < percent) {
+        std::vector<Stream *> busy;
+        for (Stream *one : streams)
+            if (!one->queue.empty() && !one->running) busy.push_back(one);
+        std::sort(busy.begin(), busy.end(), [](Stream *a, Stream *b) { return a->number < b->number; });
+        if (busy.empty()) break;
+        run_one(busy[next() % busy.size()]);
+    }
+    return SUCCESS; /* what failed is told by the next call */
+}
+
 static PointRef mark(Stream *stream) {
     auto point = std::make_shared<Point>(Point{stream});
     if (stream->queue.empty()) {
@@ -111,7 +133,7 @@ int enqueue(Stream *stream, Work work) {
             stream->queue.push_back({nullptr, mark(found->second), nullptr});
     }
     stream->queue.push_back({std::move(work), nullptr, nullptr});
-    return SUCCESS;
+    return go_ahead();
 }
 
 int refused_while_capturing() {
@@ -259,7 +281,8 @@ CUresult cuEventRecord(Event *event, void *stream) {
     if (on->capture) return SUCCESS;
     /* A mark of its own, even on a stream with nothing in it: it is passed when somebody waits or asks. */
     event->point = std::make_shared<Point>(Point{on});
-    return on->queue.push_back({nullptr, nullptr, event->point}), SUCCESS;
+    on->queue.push_back({nullptr, nullptr, event->point});
+    return go_ahead();
 }
 CUresult cuEventRecordWithFlags(Event *event, void *stream, unsigned) { return cuEventRecord(event, stream); }
 
