@@ -140,7 +140,7 @@ struct Materials {
     const unsigned char *flow;   // 0 does not flow, else which layer
     const Two *blend;            // the generator's coefficients
     const Four *sway;            // a plane for each harmonic
-    const unsigned *plate;       // RGBX
+    const unsigned *plate;       // RGBX, biased
     int harmonics, layers;       // of the sway; how many layers flow
 };
 
@@ -178,7 +178,7 @@ __device__ inline float weight_of(const Materials &m, const Phase &phase, int at
 __device__ inline float texture_of(const Sizes &s, const unsigned *plate, float x, float y, const Four &low) {
     const float px = fminf(fmaxf(x * (float)FIELD_SCALE + FIELD_OFFSET + 0.5f, 0.0f), (float)(s.width - 1));
     const float py = fminf(fmaxf(y * (float)FIELD_SCALE + FIELD_OFFSET + 0.5f, 0.0f), (float)(s.height - 1));
-    const unsigned texel = plate[((int)py + 1) * s.texels + (int)px + 1];
+    const unsigned texel = plate[((int)py + 1) * s.texels + (int)px + 1] ^ PLATE_BIAS;
     return ((float)(texel & 255u) * LUMA_R + (float)(texel >> 8 & 255u) * LUMA_G + (float)(texel >> 16 & 255u) * LUMA_B) -
            (low.x * LUMA_R + low.y * LUMA_G + low.z * LUMA_B);
 }

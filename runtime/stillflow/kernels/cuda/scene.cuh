@@ -30,6 +30,9 @@
 #define UNIT_HEIGHT 4
 #define UNIT_SHIFT 2
 
+// Texels are RGBX whose bytes are less by 128, as signed ones: this turns their bits over.
+#define PLATE_BIAS 0x00808080u
+
 // Loaded and stored by one instruction.
 struct alignas(8) Two {
     float x, y;
@@ -38,7 +41,8 @@ struct alignas(16) Four {
     float x, y, z, w;
 };
 
-// Of the picture and of its fields; a texel is a pixel of the plate, 4 bytes. A row of texels begins with a repeated one.
+// Of the picture and of its fields; texels are pixels of the plate, so many a row: a repeated one, the row,
+// and two repeated ones.
 struct Sizes {
     int height, width, h, w, texels;
 };
