@@ -204,6 +204,10 @@ def test_a_frame_takes_the_place_of_another_kind(cuda_device: CudaDevice) -> Non
     fail("cuMemAlloc_v2", 1, 2)
     assert shown(lane, 3.0, "nv12") == 3.0
     assert lane.frames == {"nv12"} and lane.graphs == set()
-    assert [shown(lane, t) for t in (4.0, 5.0)] == [4.0, 5.0]
+    lane.draw(4.0, "rgb")
+    fresh = np.ones(16, np.uint8)
+    lane.fetch("rgb", fresh)
+    assert fresh.view(np.float64).tolist() == [4.0, 0.0], "what never moves is written again"
+    assert shown(lane, 5.0) == 5.0
     lane.close()
     clock.close()
