@@ -149,7 +149,7 @@ struct Materials {
 __device__ inline float confidence(const Sizes &s, const Materials &m, unsigned char own, float x, float y) {
     const float beyond_x = fmaxf(fmaxf(-x, x - (float)(s.w - 1)), 0.0f);
     const float beyond_y = fmaxf(fmaxf(-y, y - (float)(s.h - 1)), 0.0f);
-    const float ramp = fmaxf(1.0f - fmaxf(beyond_x, beyond_y) / EDGE_RAMP, 0.0f);
+    const float ramp = fmaxf(1.0f - fmaxf(beyond_x, beyond_y) * (1.0f / EDGE_RAMP), 0.0f);
     const Spot at = locate(s, x, y);
     const float *top = &m.low[at.at].w, *bottom = &m.low[at.at + at.below].w;
     const int right = 4 * at.right;
@@ -255,8 +255,10 @@ extern "C" __global__ void sf_gain(Sizes s, const unsigned *__restrict__ tiles, 
     }
     const float each = 1.0f / ((2 * RADIUS + 1) * (2 * RADIUS + 1));
     const float var_a = sum.x * each + VARIANCE_FLOOR, var_b = sum.z * each + VARIANCE_FLOOR;
-    const float rho = fminf(fmaxf((sum.y * each + VARIANCE_FLOOR) / sqrtf(var_a * var_b), 0.0f), 1.0f);
-    gain[cell.at] = 1.0f / sqrtf(w * w + v * v + 2.0f * w * v * rho);
+    const float rho = fminf(fmaxf((sum.y * each + VARIANCE_FLOOR) * rsqrtf(var_a * var_b), 0.0f), 1.0f);
+    // Exactly 1 where one source has all the weight, as in the reference: the approximation may be two units off.
+    const float power = w * w + v * v + 2.0f * w * v * rho;
+    gain[cell.at] = power == 1.0f ? 1.0f : rsqrtf(power);
 }
 
 // Brightness: e to the power of the sum of its harmonics.
