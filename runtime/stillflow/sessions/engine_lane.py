@@ -59,8 +59,9 @@ class Model:
             self.engine = self._runtime.deserialize_cuda_engine(data)
         if self.engine is None:
             raise refusal(f"cannot load the engine of {name}", library.log.why(None), again)
+        self._input = trt.TensorIOMode.INPUT
         names = [self.engine.get_tensor_name(i) for i in range(self.engine.num_io_tensors)]
-        taken = [n for n in names if self.engine.get_tensor_mode(n) == trt.TensorIOMode.INPUT]
+        taken = [n for n in names if self.engine.get_tensor_mode(n) == self._input]
         self.inputs = tuple(self._spec(n) for n in taken)
         self.outputs = tuple(self._spec(n) for n in names if n not in taken)
 
@@ -69,7 +70,11 @@ class Model:
             int(side) if side >= 0 else f"{tensor}_{axis}"
             for axis, side in enumerate(self.engine.get_tensor_shape(tensor))
         )
-        return TensorSpec(tensor, dtype_name(self.engine.get_tensor_dtype(tensor)), shape)
+        largest = None
+        if self.engine.get_tensor_mode(tensor) == self._input:
+            # Smallest, best and largest of the only profile that we build with.
+            largest = tuple(int(side) for side in self.engine.get_tensor_profile_shape(tensor, 0)[2])
+        return TensorSpec(tensor, dtype_name(self.engine.get_tensor_dtype(tensor)), shape, largest)
 
     def close(self) -> None:
         """Let it go, after its lanes."""
@@ -133,7 +138,8 @@ class EngineLane:
                 )
         if _ours(context):
             size = int(context.update_device_memory_size_for_shapes())
-            context.set_device_memory(self._work.fit(size, stream), size)
+            if size > 0:
+                context.set_device_memory(self._work.fit(size, stream), size)
         wanted: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
         for spec in model.outputs:
             shape = tuple(int(side) for side in context.get_tensor_shape(spec.name))

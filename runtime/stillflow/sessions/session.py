@@ -46,11 +46,13 @@ class TensorSpec:
         name: as in the graph.
         dtype: NumPy's name of the type, such as "float32".
         shape: a number for a fixed dimension, a name for a free one; the same name is the same size.
+        largest: of an input, the largest shape that an engine was built for; None: any.
     """
 
     name: str
     dtype: str
     shape: tuple[int | str, ...]
+    largest: tuple[int, ...] | None = None
 
 
 class Session(Protocol):
@@ -204,8 +206,6 @@ def fitting(specs: Sequence[TensorSpec], inputs: Mapping[str, AnyShaped], graph:
         array = inputs.get(spec.name)
         if array is None:
             raise StillflowError(what, f"the input '{spec.name}' is missing", fix)
-        wanted = f"{spec.dtype} ({', '.join(map(str, spec.shape))})"
-        found = f"{array.dtype} {array.shape}"
         fits = (
             array.dtype == np.dtype(spec.dtype)
             and len(array.shape) == len(spec.shape)
@@ -215,9 +215,10 @@ def fitting(specs: Sequence[TensorSpec], inputs: Mapping[str, AnyShaped], graph:
             expected = sizes.setdefault(dimension, size) if isinstance(dimension, str) else dimension
             fits = fits and expected == size
         if not fits:
+            wanted = f"{spec.dtype} ({', '.join(map(str, spec.shape))})"
             raise StillflowError(
                 what,
-                f"the input '{spec.name}' is {found} and should be {wanted}",
+                f"the input '{spec.name}' is {array.dtype} {array.shape} and should be {wanted}",
                 "give arrays of that type and shape; dimensions of one name have one size",
             )
         ready[spec.name] = array
