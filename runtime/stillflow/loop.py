@@ -207,10 +207,10 @@ class Loop:
             encoder="software" if encoder == "auto" and gpu is None else encoder,
             device=gpu or 0,
         )
-        if sink.encoder:
-            self.runs["encoder"] = sink.encoder
-        if sink.encoder_why:
-            self.runs["encoder_why"] = sink.encoder_why
+        for name, told in (("encoder", sink.encoder), ("encoder_why", sink.encoder_why)):
+            self.runs.pop(name, None)  # of a file that was saved before
+            if told:
+                self.runs[name] = told
         if batch is not None:
             batch.hold(sink)
         written = record(self.scene, sink, progress=progress)
