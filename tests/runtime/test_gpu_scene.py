@@ -211,7 +211,7 @@ def test_saved_as_mp4(encoder: str, playing: GpuScene, falling: Scene, tmp_path:
 @pytest.mark.parametrize("name", ["loop.gif", "loop.webm", "loop.rgb"])
 def test_saved_as_anything(name: str, playing: GpuScene, falling: Scene, tmp_path: Path) -> None:
     loop = loop_of(playing, falling)
-    loop.runs |= {"encoder": "of another file", "encoder_why": "likewise"}
+    loop.runs.update(encoder="of another file", encoder_why="likewise")
     assert loop.save(tmp_path / name, alpha=name == "loop.webm") > 0
     assert loop.runs == ({"encoder": "libvpx-vp9"} if name == "loop.webm" else {})
     if name == "loop.rgb":
