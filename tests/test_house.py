@@ -68,6 +68,7 @@ WITHOUT_TEST: dict[str, str] = {
     "runtime/stillflow/gpu/dlpack.py": "tests/runtime/gpu/test_arrays.py hands arrays over and takes them",
     "runtime/stillflow/gpu/layer.py": "a protocol: tests/runtime/gpu/ holds every provider to it",
     "runtime/stillflow/kernels/arrays.py": "a type: every test of the kernels builds one",
+    "runtime/stillflow/scenes.py": "tests/runtime/test_animator.py, _features and _gpu make every kind",
     "runtime/stillflow/sessions/tensorrt_rtx.py": "tests/runtime/sessions/test_tensorrt.py opens both",
     "runtime/stillflow/sessions/facts.py": "types: tests/runtime/sessions/test_choice.py tells some",
     "runtime/stillflow/sessions/staging.py": "tests/runtime/sessions/test_engine_lane.py runs everything through it",

@@ -23,11 +23,7 @@ if TYPE_CHECKING:
     from stillflow.assess import Suitability
     from stillflow.build.builder import Orders
     from stillflow.bundle import Bundle, Manifest
-    from stillflow.features.gpu_feature_scene import GpuFeatureScene
     from stillflow.flow import Run
-    from stillflow.generator import Generator
-    from stillflow.gpu.layer import CudaDevice
-    from stillflow.gpu_scene import GpuScene
     from stillflow.motion import Motion
     from stillflow.sessions import Session
     from stillflow.sessions.choice import Choice
@@ -219,9 +215,14 @@ class Animator:
             if hints.adaptive and suitability.strength < 1:
                 strength, why = suitability.strength, suitability.strength_why
                 motion = self._motion(picture, replace(hints, strength=strength), ask)
+        from stillflow.scenes import make_scene
+
+        told: list[str] = []
         with _stage(watch, "scene"):
-            scene = self._scene(picture, motion, hints, seconds=seconds, fps=fps)
-        runs, warnings = self._runs(motion, scene), self.warnings
+            scene = make_scene(
+                self.bundle.manifest, self.networks, picture, motion, hints, told, seconds=seconds, fps=fps
+            )
+        runs, warnings = self._runs(motion, scene, told), (*self.warnings, *told)
         return Loop(picture, motion, scene, suitability, watch, runs, hints.seed, strength, why, warnings)
 
     def motion(
@@ -280,55 +281,18 @@ class Animator:
             motion = replace(motion, velocity=velocity, sources=sources)
         return draw_future(motion, hints)
 
-    def _scene(self, picture: Photo, motion: Motion, hints: Hints, *, seconds: float, fps: float) -> AnyScene:
-        manifest = self.bundle.manifest
-        if manifest.loop.rule == "symmetric_splat":
-            from stillflow.features.feature_scene import build_feature_scene
-            from stillflow.features.networks import BYTES_A_PIXEL, feature_networks
-            from stillflow.features.splat_motion import splat_motion
-
-            moving = splat_motion(picture, motion, hints, seconds=seconds, fps=fps)
-            networks = feature_networks(manifest, self._ask)
-
-            def decoded(device: CudaDevice) -> GpuFeatureScene:
-                from stillflow.features.gpu_feature_scene import build_gpu_feature_scene
-
-                names = [name for name in BYTES_A_PIXEL if manifest.graph(name) is not None]
-                sessions = self.networks.on_device(names, device)
-                return build_gpu_feature_scene(
-                    picture, moving, networks, sessions, device, seconds=seconds, fps=fps
-                )
-
-            on_gpu = self.networks.on_gpu(decoded)
-            return on_gpu or build_feature_scene(picture, moving, networks, seconds=seconds, fps=fps)
-        from stillflow.scene import build_scene
-
-        generator, outputs = self._generator(), manifest.outputs
-        scene = build_scene(picture, motion, seconds=seconds, fps=fps, generator=generator, outputs=outputs)
-
-        def played(device: CudaDevice) -> GpuScene:
-            from stillflow.gpu_scene import GpuScene
-
-            return GpuScene(scene, device)
-
-        return self.networks.on_gpu(played) or scene
-
-    def _generator(self) -> Generator | None:
-        """Return the generator network, None when the bundle plays the closed forms instead."""
-        outputs = self.bundle.manifest.outputs
-        if "network" not in (outputs.get("plate"), outputs.get("blend")):
-            return None
-        from stillflow.generator import generator_from
-
-        return generator_from(self.session("generator").run)
-
-    def _runs(self, motion: Motion, scene: AnyScene) -> dict[str, str]:
+    def _runs(self, motion: Motion, scene: AnyScene, told: list[str]) -> dict[str, str]:
         self.session("flow")  # a velocity from a file may have needed no network so far
         # A generator that throws features plays what flows, and neither sway nor light.
         splat = self.bundle.manifest.loop.rule == "symmetric_splat"
         sources = {k: v for k, v in motion.sources.items() if not (splat and k in ("sway", "light"))}
         painter = self.choice.painter if hasattr(scene, "device") else "cpu kernels"
-        return {"bundle": self.bundle.manifest.name, **self.networks.ran(painter), **sources, **scene.sources}
+        return {
+            "bundle": self.bundle.manifest.name,
+            **self.networks.ran(painter, told),
+            **sources,
+            **scene.sources,
+        }
 
 
 def check_context(manifest: Manifest, hints: Hints) -> None:

@@ -103,7 +103,7 @@ class Networks:
                 continue
             if errors:
                 where = f"{way.engine} on {'the CPU' if way.device == 'cpu' else way.device}"
-                self.tell(f"{graph} runs on {where}", errors[0])
+                self._told[_warning(f"{graph} runs on {where}", errors[0])] = None
             self._taken[graph] = way
             if session.fallback:
                 self._told[f"{graph}: {session.fallback}"] = None
@@ -150,11 +150,12 @@ class Networks:
             self.sessions.clear()
             self._taken.clear()
 
-    def on_gpu(self, make: Callable[[CudaDevice], T]) -> T | None:
+    def on_gpu(self, make: Callable[[CudaDevice], T], told: list[str]) -> T | None:
         """Make what plays frames on the GPU that was chosen for them; None: the CPU does it, as chosen or as told.
 
         Args:
             make: is given the open device.
+            told: a warning is added, where the CPU does it unchosen.
 
         Raises:
             StillflowError: it cannot be made, and a GPU was asked for.
@@ -169,7 +170,7 @@ class Networks:
         except StillflowError as error:
             if not self.choice.open:
                 raise
-            self.tell("frames are made on the CPU", error)
+            told.append(_warning("frames are made on the CPU", error))
             return None
 
     def on_device(self, graphs: Iterable[str], device: CudaDevice) -> dict[str, DeviceSession]:
@@ -188,21 +189,17 @@ class Networks:
             found[graph] = session
         return found
 
-    def tell(self, what: str, error: StillflowError) -> None:
-        """Keep a warning: what is not as chosen, and why."""
-        with self._lock:
-            self._told[f"{what}: {error.what}: {error.why}; to change it: {error.fix}"] = None
-
-    def ran(self, painter: str | None = None) -> dict[str, str]:
+    def ran(self, painter: str | None = None, told: Iterable[str] = ()) -> dict[str, str]:
         """Say what runs, as texts: engine, provider, device, precision, frames, why; and fallback where there was one.
 
         Args:
             painter: what makes the frames, where it is not what was chosen.
+            told: warnings about these frames.
         """
         choice = self.choice
         with self._lock:
             loaded, taken = dict(self.sessions), dict(self._taken)
-            told = tuple(line for line in self._told if line not in choice.warnings)
+            fallen = [line for line in (*self._told, *told) if line not in choice.warnings]
         ways = {graph: taken.get(graph, choice) for graph in loaded or choice.precisions}
         # ONNX Runtime may have gone to the CPU by itself, where that is allowed.
         on_cpu = {graph for graph, session in loaded.items() if not hasattr(session, "cuda")}
@@ -215,7 +212,12 @@ class Networks:
             "frames": painter or choice.painter,
             "why": "; ".join(choice.why),
         }
-        return found | ({"fallback": "; ".join(told)} if told else {})
+        return found | ({"fallback": "; ".join(fallen)} if fallen else {})
+
+
+def _warning(what: str, error: StillflowError) -> str:
+    """What is not as chosen, and why."""
+    return f"{what}: {error.what}: {error.why}; to change it: {error.fix}"
 
 
 def _index(device: str) -> int:

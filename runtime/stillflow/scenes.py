@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which kind of scene a bundle makes of a motion, and whether the CPU or a GPU plays it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stillflow.bundle.manifest import Manifest
+from stillflow.guidance import Hints
+from stillflow.loop import AnyScene
+from stillflow.motion import Motion
+from stillflow.photo import Photo
+from stillflow.sessions.networks import Networks
+
+if TYPE_CHECKING:
+    from stillflow.features.gpu_feature_scene import GpuFeatureScene
+    from stillflow.generator import Generator
+    from stillflow.gpu.layer import CudaDevice
+    from stillflow.gpu_scene import GpuScene
+
+
+def make_scene(
+    manifest: Manifest,
+    networks: Networks,
+    picture: Photo,
+    motion: Motion,
+    hints: Hints,
+    told: list[str],
+    *,
+    seconds: float,
+    fps: float,
+) -> AnyScene:
+    """Prepare a loop.
+
+    Args:
+        manifest: of the bundle: its loop rule says which kind of scene.
+        networks: of the bundle, where they were chosen to run.
+        picture: the photo at the loop's size.
+        motion: how it moves.
+        hints: resolved guidance.
+        told: a warning is added, where a GPU was chosen to play it and does not.
+        seconds: length of the loop, > 0.
+        fps: frames a second, > 0.
+
+    Raises:
+        StillflowError: a network or the GPU that was asked for fails.
+    """
+    decoded = manifest.loop.rule == "symmetric_splat"
+    make = _decoded if decoded else _composed
+    return make(manifest, networks, picture, motion, hints, told, seconds, fps)
+
+
+def _decoded(
+    manifest: Manifest,
+    networks: Networks,
+    picture: Photo,
+    motion: Motion,
+    hints: Hints,
+    told: list[str],
+    seconds: float,
+    fps: float,
+) -> AnyScene:
+    """A scene whose frames a network decodes."""
+    from stillflow.features.feature_scene import build_feature_scene
+    from stillflow.features.networks import BYTES_A_PIXEL, feature_networks
+    from stillflow.features.splat_motion import splat_motion
+
+    moving = splat_motion(picture, motion, hints, seconds=seconds, fps=fps)
+    graphs = feature_networks(manifest, lambda name: networks.session(name).run)
+
+    def played(device: CudaDevice) -> GpuFeatureScene:
+        from stillflow.features.gpu_feature_scene import build_gpu_feature_scene
+
+        names = [name for name in BYTES_A_PIXEL if manifest.graph(name) is not None]
+        sessions = networks.on_device(names, device)
+        return build_gpu_feature_scene(picture, moving, graphs, sessions, device, seconds=seconds, fps=fps)
+
+    scene = networks.on_gpu(played, told)
+    return scene or build_feature_scene(picture, moving, graphs, seconds=seconds, fps=fps)
+
+
+def _composed(
+    manifest: Manifest,
+    networks: Networks,
+    picture: Photo,
+    motion: Motion,
+    hints: Hints,
+    told: list[str],
+    seconds: float,
+    fps: float,
+) -> AnyScene:
+    """A scene whose frames are geometry."""
+    from stillflow.scene import build_scene
+
+    generator, outputs = _generator(manifest, networks), manifest.outputs
+    scene = build_scene(picture, motion, seconds=seconds, fps=fps, generator=generator, outputs=outputs)
+
+    def played(device: CudaDevice) -> GpuScene:
+        from stillflow.gpu_scene import GpuScene
+
+        return GpuScene(scene, device)
+
+    return networks.on_gpu(played, told) or scene
+
+
+def _generator(manifest: Manifest, networks: Networks) -> Generator | None:
+    """The generator network; None when the bundle plays the closed forms instead."""
+    if "network" not in (manifest.outputs.get("plate"), manifest.outputs.get("blend")):
+        return None
+    from stillflow.generator import generator_from
+
+    return generator_from(networks.session("generator").run)
