@@ -19,6 +19,10 @@ SIDE_MOST = 65535
 """Longest side: places in lists are two numbers of 16 bits."""
 
 
+MOST = 1e5
+"""Largest number in a field, as for the kernels in C: speeds beyond it would overflow."""
+
+
 class Sizes(ctypes.Structure):
     """Sizes of scene.cuh."""
 
@@ -44,7 +48,7 @@ def check(arrays: SceneArrays) -> None:
     """Refuse what the kernels cannot play.
 
     Raises:
-        StillflowError: the picture is too large, or an array holds what is no number.
+        StillflowError: the picture is too large, or an array holds what is no number or absurdly large.
     """
     height, width = arrays.height, arrays.width
     if max(height, width) > SIDE_MOST or height * width > PIXELS_MOST:
@@ -55,10 +59,11 @@ def check(arrays: SceneArrays) -> None:
         )
     for name in ("velocity", "inside", "sway", "blend", "low", "light"):
         array = getattr(arrays, name)
-        if array is not None and not np.isfinite(array).all():
+        # What is no number is no more than any.
+        if array is not None and array.size and not (-MOST <= array.min() and array.max() <= MOST):
             raise StillflowError(
                 "cannot play this scene on a GPU",
-                f"its {name} array holds what is no number",
+                f"its {name} array holds what is no number, or one beyond {MOST:g}",
                 "build the scene anew with stillflow.scene.build_scene and check its values",
             )
 

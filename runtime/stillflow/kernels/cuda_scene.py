@@ -282,8 +282,9 @@ def bytes_moved(
 ) -> dict[str, int]:
     """Count the bytes that one frame moves, by kernel: each array's listed items once, whatever caches hold.
 
-    Taps and lookups count as one reading of each place that is moved from; so a kernel that reaches this count at
-    the speed of a copy could not be faster.
+    Taps and lookups count as one reading of each place that is moved from; so a kernel that moves this count at the
+    speed of a copy could hardly be faster. Every moving pixel counts with both its sources, though what only sways
+    has one.
 
     Args:
         scene: on a device.

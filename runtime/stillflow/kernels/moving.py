@@ -192,8 +192,8 @@ def _levels(arrays: SceneArrays, flowing: Marks) -> tuple[Places, ...]:
 def _largest(values: FloatArray, reach: FloatArray) -> FloatArray:
     """Largest of each of two planes of tiles within the largest reach of either axis, (2, rows, columns)."""
     x, y = (float(most) for most in reach.max(axis=(1, 2)))
-    across = min(int(np.ceil(x / TILE_WIDTH)), values.shape[2])
-    down = min(int(np.ceil(y / TILE_HEIGHT)), values.shape[1])
+    across = int(min(np.ceil(x / TILE_WIDTH), values.shape[2]))
+    down = int(min(np.ceil(y / TILE_HEIGHT), values.shape[1]))
     return np.stack([_spread(_spread(plane, across, 1), down, 0) for plane in values])
 
 

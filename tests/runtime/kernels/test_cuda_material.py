@@ -17,10 +17,11 @@ from ..scenes import random_arrays
 
 
 @pytest.mark.parametrize("name", ["velocity", "inside", "low", "sway", "light", "blend"])
-def test_not_a_number_is_refused(name):
+@pytest.mark.parametrize("value", [np.nan, np.inf, -2e5])
+def test_not_a_number_is_refused(name, value):
     arrays = random_arrays(np.random.default_rng(1), 32, 32, harmonics=1, lights=1, blend=True)
     bad = getattr(arrays, name).copy()
-    bad.flat[5] = np.nan
+    bad.flat[5] = value
     with pytest.raises(StillflowError, match=name):
         check(dataclasses.replace(arrays, **{name: bad}))
 

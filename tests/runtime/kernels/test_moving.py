@@ -158,6 +158,13 @@ def test_a_part_that_moves_costs_about_its_share(share, travel):
     assert spread[0] <= min(cells, 1.2 * (tall + 16 + 2 * travel * w + 40) * (wide + 16 + 40))
 
 
+def test_absurd_speeds_reach_everywhere():
+    arrays = random_cross_fade(np.random.default_rng(8), 60, 90, moving=0.1)
+    flow, velocity = np.ones_like(arrays.flow), np.full_like(arrays.velocity, 1e5)
+    found = find_moving(dataclasses.replace(arrays, flow=flow, velocity=velocity))
+    assert of_tiles(found.steps[0], flow.shape).all()
+
+
 def test_what_stands_still_is_not_listed():
     arrays = random_cross_fade(np.random.default_rng(2), 40, 50)
     nothing = dataclasses.replace(arrays, matte=np.zeros_like(arrays.matte))
