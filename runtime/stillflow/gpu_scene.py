@@ -197,6 +197,10 @@ class GpuPlay:
             finally:
                 # After a lost device there is nothing to give back, and its error was raised where it was met.
                 with suppress(StillflowError):
+                    if theirs is not None:  # the last frame may still be read there
+                        consumed.record(theirs)
+                        for lane in lanes:
+                            lane.stream.wait(consumed)
                     consumed.close()
 
     def close(self) -> None:

@@ -166,6 +166,23 @@ def test_frames_in_order_of_a_stream(playing: GpuScene, falling: Scene, cuda_dev
     theirs.close()
 
 
+@pytest.mark.parametrize("end", ["break", "last"])
+def test_a_stream_that_still_reads_when_the_scene_is_closed(
+    end: str, falling: Scene, cuda_device: CudaDevice
+) -> None:
+    theirs, size = cuda_device.stream(), 94 * 131 * 3
+    kept = cuda_device.pin(size)
+    with GpuScene(falling, cuda_device) as scene:
+        for index, frame in enumerate(scene.device_frames(stream=theirs)):
+            cuda_device.download(frame.address, kept.array, theirs)
+            if end == "break" and index == 4:
+                break
+    theirs.synchronize()
+    assert near(kept.array.reshape(94, 131, 3), falling.frame(index))
+    kept.close()
+    theirs.close()
+
+
 def test_loops_of_the_cpu_have_no_device_frames_but_nv12(falling: Scene) -> None:
     loop = loop_of(falling, falling)
     with pytest.raises(StillflowError, match="device='cuda'"):
@@ -379,8 +396,9 @@ from stillflow.gpu_scene import GpuScene
 from stillflow.kernels.arrays import SceneArrays
 from stillflow.scene import Scene
 photo, zeros = np.zeros((32, 32, 3), np.uint8), np.zeros((8, 8, 2), np.float32)
-arrays = SceneArrays(photo, photo, np.zeros((32, 32), np.uint8), zeros, np.ones((8, 8), np.uint8), np.ones((8, 8), np.uint8),
-                     zeros[..., 0] + 1, np.zeros((0, 8, 8, 4), np.float32), None, np.zeros((8, 8, 3), np.float32), 4)
+ones, inside, low = np.ones((8, 8), np.uint8), np.ones((8, 8), np.float32), np.zeros((8, 8, 3), np.float32)
+sway = np.zeros((0, 8, 8, 4), np.float32)
+arrays = SceneArrays(photo, photo, photo[..., 0].copy(), zeros, ones, ones, inside, sway, None, low, 4)
 scene = GpuScene(Scene(arrays, 30.0), open_device(0))
 kept, frames = scene.frame_buffer(), scene.device_frames()
 scene.frame(1), next(frames)
