@@ -60,7 +60,7 @@ def check(arrays: SceneArrays) -> None:
     for name in ("velocity", "inside", "sway", "blend", "low", "light"):
         array = getattr(arrays, name)
         # What is no number is no more than any.
-        if array is not None and array.size and not (-MOST <= array.min() and array.max() <= MOST):
+        if array is not None and array.size and not (array.min() >= -MOST and array.max() <= MOST):
             raise StillflowError(
                 "cannot play this scene on a GPU",
                 f"its {name} array holds what is no number, or one beyond {MOST:g}",
