@@ -23,6 +23,14 @@ WORK = 64
 """Bytes for intermediate values, for each row."""
 
 
+def is_current(cuda: CudaDevice) -> bool:
+    """Whether the device is the current one in this thread, as TensorRT expects it to be."""
+    from cuda.bindings import driver
+
+    status, device = driver.cuCtxGetDevice()
+    return not status and int(device) == cuda.index
+
+
 class CopyingEngine:
     """An ICudaEngine: x (n, 2) -> y (2 n, 2)."""
 
@@ -49,6 +57,7 @@ class CopyingEngine:
         return [(1, 2), (8, 2), (LARGEST, 2)]
 
     def create_execution_context(self, how: Any = "STATIC") -> CopyingContext:
+        assert self.cuda is None or is_current(self.cuda)
         if isinstance(how, CopyingConfig):
             how.compile()
             how = how.strategy
@@ -59,7 +68,7 @@ class CopyingEngine:
         return CopyingConfig()
 
     def __del__(self) -> None:
-        self.gone.append("engine")
+        self.gone.append("engine" if self.cuda is None or is_current(self.cuda) else "engine elsewhere")
 
 
 class CopyingConfig:
@@ -124,6 +133,7 @@ class CopyingContext:
         return True
 
     def execute_async_v3(self, handle: int) -> bool:
+        assert is_current(self.engine.cuda)
         cuda, size = self.engine.cuda, ITEM * self.rows
         stream = cuda.adopt(handle)
         assert self.work[1] == WORK * self.rows, "the memory is that of these shapes"
@@ -133,7 +143,8 @@ class CopyingContext:
         return True
 
     def __del__(self) -> None:
-        self.engine.gone.append("context")
+        cuda = self.engine.cuda
+        self.engine.gone.append("context" if cuda is None or is_current(cuda) else "context elsewhere")
 
 
 class CopyingRuntime:
@@ -143,6 +154,7 @@ class CopyingRuntime:
         self.log = log
 
     def deserialize_cuda_engine(self, data: bytes) -> CopyingEngine | None:
+        assert is_current(self.log.cuda)
         return CopyingEngine(self.log.cuda, self.log.gone) if data == b"engine" else None
 
     def __del__(self) -> None:

@@ -17,6 +17,7 @@ import pytest
 from stillflow.build.cache import EngineCache
 from stillflow.errors import StillflowError
 from stillflow.gpu.arrays import DeviceArray, download_array, upload_array
+from stillflow.gpu.cuda_core import open_device
 from stillflow.gpu.layer import CudaDevice
 from stillflow.gpu.trouble import OutOfMemoryError
 from stillflow.sessions import DeviceSession
@@ -25,7 +26,16 @@ from stillflow.sessions.engine_lane import Model
 from stillflow.sessions.staging import refusal
 from stillflow.sessions.tensorrt import TensorRTSession
 
-from .copying_engine import ITEM, LARGEST, WORK, CopyingContext, CopyingEngine, TightDevice, copying_library
+from .copying_engine import (
+    ITEM,
+    LARGEST,
+    WORK,
+    CopyingContext,
+    CopyingEngine,
+    TightDevice,
+    copying_library,
+    is_current,
+)
 
 Floats = npt.NDArray[np.float32]
 pytestmark = pytest.mark.device
@@ -232,6 +242,35 @@ def test_everything_goes_in_order(tight: TightDevice) -> None:
     assert tight.nothing_held
     with pytest.raises(StillflowError, match="its session is closed"):
         session.run({"x": rows(3)})
+
+
+@pytest.mark.stand_in
+def test_the_second_gpu_while_the_first_is_current(
+    cuda_device: CudaDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorRT takes the current device, whatever thread it is called from."""
+    monkeypatch.setenv("STAND_IN_DEVICES", "2")
+    second = TightDevice(open_device(1))
+    library = copying_library(second)
+    with cuda_device.current(), ThreadPoolExecutor(1) as pool:
+        session = TensorRTSession(library, b"engine", "copy", second)  # type: ignore[arg-type]
+        assert session.provider.endswith(" (cuda:1)")
+        x = rows(5)
+        for result in (session.run({"x": x}), pool.submit(session.run, {"x": x}).result()):
+            assert np.array_equal(result["y"], twice(x))
+        stream = second.stream()
+        held = upload_array(second, x, stream)
+        y = session.run_on({"x": held}, stream)["y"]
+        assert y.device == 1
+        assert np.array_equal(download_array(second, y, stream), twice(x))
+        session.close()
+        assert is_current(cuda_device)
+    gc.collect()
+    assert sorted(set(library.log.gone)) == ["context", "engine", "runtime"]
+    held.close()
+    stream.close()
+    assert second.nothing_held
+    second.close()
 
 
 def test_what_rtx_compiles_is_kept(tight: TightDevice, tmp_path: Path) -> None:
