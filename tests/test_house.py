@@ -58,6 +58,18 @@ OPTIONAL = {
 """What the runtime may import when it is there: inside a function, or in a module of that very name."""
 
 WITHOUT_TEST: dict[str, str] = {
+    "benchmarks/stillflow_bench/gpu/agreement.py": "tests/benchmarks/gpu/test_suite.py measures every part",
+    "benchmarks/stillflow_bench/gpu/bandwidth.py": "tests/benchmarks/gpu/test_suite.py measures every part",
+    "benchmarks/stillflow_bench/gpu/engines.py": "tests/benchmarks/gpu/test_gates.py asks which can be tried",
+    "benchmarks/stillflow_bench/gpu/frames.py": "tests/benchmarks/gpu/test_suite.py measures every part",
+    "benchmarks/stillflow_bench/gpu/imported.py": "tests/benchmarks/gpu/test_suite.py measures every part",
+    "benchmarks/stillflow_bench/gpu/latency.py": "tests/benchmarks/gpu/test_suite.py measures every part",
+    "benchmarks/stillflow_bench/gpu/networks.py": "tests/benchmarks/gpu/test_suite.py measures every part",
+    "benchmarks/stillflow_bench/gpu/overhead.py": "tests/benchmarks/gpu/test_suite.py measures every part",
+    "benchmarks/stillflow_bench/gpu/random_generator.py": "tests/benchmarks/gpu/test_plan.py draws its weights",
+    "benchmarks/stillflow_bench/gpu/steady.py": "tests/benchmarks/gpu/test_suite.py measures every part",
+    "benchmarks/stillflow_bench/gpu/unpack.py": "tests/benchmarks/gpu/test_pack.py unpacks with it",
+    "benchmarks/stillflow_bench/gpu/versions.py": "tests/benchmarks/gpu/test_plan.py asks for them",
     "benchmarks/stillflow_bench/probe.py": "runs in processes of its own: tests/benchmarks/test_startup.py",
     "export/stillflow_export/cli/options.py": "tests/export/cli/test_onnx.py and test_bundle.py give them",
     "export/stillflow_export/cli/summary.py": "tests/export/cli/test_onnx.py reads what it prints",

@@ -11,8 +11,9 @@ from __future__ import annotations
 import importlib.util
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from stillflow_bench.gpu.engines import ON_GPUS, engines_here
 from stillflow_bench.gpu.networks import PRECISIONS, building
 from stillflow_bench.gpu.plan import Plan
 from stillflow_bench.gpu.random_generator import NARROW, WIDTH, random_parts, write_random_bundle
-from stillflow_bench.gpu.samples import Samples, device_times, missing
+from stillflow_bench.gpu.samples import Samples, device_times, host_times, missing
 from stillflow_bench.photos import of_size, sample_photos
 from stillflow_bench.report import Row
 
@@ -55,7 +56,7 @@ def measure(device: CudaDevice, plan: Plan) -> list[Row]:
         if path is None:
             path = Path(folder) / "random.sfb"
             write_random_bundle(path, NARROW if plan.tiny else WIDTH)
-        rows, eager = torch_rows(device, plan)
+        rows, eager = torch_rows(plan.about(device), plan)
         peak = matrix_peak(plan)
         _, absent = engines_here(plan.device)
         for engine in ON_GPUS:
@@ -203,8 +204,15 @@ def decoder_macs(path: Path, width: int, height: int) -> int:
     return graph_cost(data, {"height": height, "width": width}, "decoder").macs
 
 
-def torch_rows(device: CudaDevice, plan: Plan) -> tuple[list[Row], dict[str, float]]:
+def torch_rows(
+    about: Mapping[str, Any], plan: Plan, place: str | None = None
+) -> tuple[list[Row], dict[str, float]]:
     """Decode with eager PyTorch on the same GPU.
+
+    Args:
+        about: parameters of the rows.
+        plan: how often, and at which size.
+        place: where PyTorch computes; None: on the plan's GPU.
 
     Returns:
         Rows, and kind of arithmetic -> median milliseconds; none where PyTorch cannot.
@@ -215,22 +223,25 @@ def torch_rows(device: CudaDevice, plan: Plan) -> tuple[list[Row], dict[str, flo
         return [missing(PART, name, why)], {}
     import torch
 
-    decoder = random_parts(NARROW if plan.tiny else WIDTH)["decoder"].to(f"cuda:{plan.device}")
+    place = place or f"cuda:{plan.device}"
+    channels = 2 * (NARROW if plan.tiny else WIDTH)
+    decoder = random_parts(channels // 2)["decoder"].to(place)
     width, height = plan.size("720p")
-    about = {**plan.about(device), "size": plan.shown("720p"), "torch": torch.__version__}
+    told = {**about, "size": plan.shown("720p"), "torch": torch.__version__}
     rows, found = [], {}
-    for label, tf32, half in (("fp32", False, False), ("fp32 with TF32", True, False), ("fp16", True, True)):
+    for label, tf32, kind in (
+        ("fp32", False, torch.float32),
+        ("fp32 with TF32", True, torch.float32),
+        ("fp16", True, torch.float16),
+    ):
         torch.backends.cudnn.allow_tf32 = tf32
         torch.backends.cuda.matmul.allow_tf32 = tf32
-        kind = torch.float16 if half else torch.float32
-        network = decoder.to(kind)
-        features = torch.randn(
-            (1, 2 * (NARROW if plan.tiny else WIDTH), height, width), dtype=kind, device=f"cuda:{plan.device}"
-        )
-        mask = torch.ones((1, 1, height, width), dtype=kind, device=features.device)
-        taken = torch_times(lambda n=network, f=features, m=mask: n(f, m), plan)  # type: ignore[misc]
+        decoder = decoder.to(kind)
+        given = [torch.ones((1, n, height, width), dtype=kind, device=place) for n in (channels, 1)]
+        given[0].normal_()
+        taken = torch_times(partial(decoder, *given), plan, place)
         found[label] = sorted(taken.values)[len(taken.values) // 2]
-        rows.append(taken.row(PART, f"{name}, {label}", about))
+        rows.append(taken.row(PART, f"{name}, {label}", told))
     return rows, found
 
 
@@ -243,12 +254,14 @@ def no_torch() -> str:
     return "" if torch.cuda.is_available() else f"PyTorch {torch.__version__} has no CUDA here"
 
 
-def torch_times(work: Callable[[], Any], plan: Plan) -> Samples:
-    """Milliseconds of eager work on the GPU, by PyTorch's own events."""
+def torch_times(work: Callable[[], Any], plan: Plan, place: str) -> Samples:
+    """Milliseconds of eager work: on a GPU by PyTorch's own events, else by the host's clock."""
     import torch
 
     taken = []
     with torch.inference_mode():
+        if not place.startswith("cuda"):
+            return host_times(work, plan.repeats, plan.warm_up)
         for _ in range(plan.warm_up + plan.repeats):
             event: Any = torch.cuda.Event
             start, end = event(enable_timing=True), event(enable_timing=True)
@@ -260,14 +273,15 @@ def torch_times(work: Callable[[], Any], plan: Plan) -> Samples:
     return Samples(tuple(taken[plan.warm_up :]), tuple(taken[: plan.warm_up]), "ms")
 
 
-def matrix_peak(plan: Plan) -> float | str:
+def matrix_peak(plan: Plan, place: str | None = None) -> float | str:
     """FLOP/s of a large product of matrices in fp16, measured with PyTorch; or why that is not known."""
     why = no_torch()
     if why:
         return why
     import torch
 
+    place = place or f"cuda:{plan.device}"
     side = 256 if plan.tiny else MATRIX
-    a, b = (torch.randn((side, side), dtype=torch.float16, device=f"cuda:{plan.device}") for _ in range(2))
-    taken = torch_times(lambda: a @ b, plan)
-    return 2 * side**3 / (min(taken.values) / 1e3)
+    a, b = (torch.randn((side, side), device=place).to(torch.float16) for _ in range(2))
+    taken = torch_times(lambda: a @ b, plan, place)
+    return float(2 * side**3 / (min(taken.values) / 1e3))

@@ -23,6 +23,7 @@ from stillflow.kernels.native import library_candidates
 from stillflow_bench import machine
 from stillflow_bench.gpu import unpack
 from stillflow_bench.gpu.check import named, source_tree
+from stillflow_bench.gpu.fatbin import only_for
 from stillflow_bench.gpu.random_generator import write_random_bundle
 from stillflow_bench.gpu.slices import MIB, Slice, files_below, sha256_of, write_archive
 from stillflow_bench.gpu.wheels import BIG, PYTHON, Wheel, described, download, normal, unpacked, wanted
@@ -43,10 +44,12 @@ class Packing:
         out: its folder; is emptied of what an earlier pack left.
         limit: bytes of a slice.
         effort: of the compressor, 0..9.
+        architecture: of the GPU, such as 90: libraries lose the code for others. None: they keep all.
     """
 
-    def __init__(self, out: Path, limit: int, effort: int) -> None:
+    def __init__(self, out: Path, limit: int, effort: int, architecture: int | None = None) -> None:
         self._out, self._limit, self._effort = out, limit, effort
+        self._architecture = architecture
         self.archives: list[dict[str, Any]] = []
         self.wheels: list[dict[str, Any]] = []
         out.mkdir(parents=True, exist_ok=True)
@@ -72,7 +75,10 @@ class Packing:
         with tempfile.TemporaryDirectory(prefix="stillflow-pack-") as folder:
             entries: Entries = []
             for wheel in wheels:
-                entries += files_below(unpacked(wheel, Path(folder)), f"wheels/{wheel.name}")
+                place = unpacked(wheel, Path(folder))
+                if self._architecture is not None:
+                    _slim(place, self._architecture)
+                entries += files_below(place, f"wheels/{wheel.name}")
                 self.wheels.append(
                     {
                         "name": wheel.name,
@@ -105,6 +111,16 @@ class Packing:
         shutil.copyfile(unpack.__file__, self._out / "unpack.py")
 
 
+def _slim(folder: Path, architecture: int) -> None:
+    """Take the code for other GPUs out of the libraries in a folder."""
+    for path in folder.rglob("*.so*"):
+        data = bytearray(path.read_bytes())
+        saved = only_for(data, architecture)
+        if saved:
+            path.write_bytes(data)
+            say(f"{path.name}: {saved / MIB:.0f} MiB of code for other GPUs left out")
+
+
 def tree_entries(root: Path) -> Entries:
     """Every tracked file of a checkout, as it lies there."""
     done = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, check=True)
@@ -132,7 +148,7 @@ def make(arguments: argparse.Namespace) -> int:
         raise StillflowError(
             f"cannot bring '{unknown[0]}'", "there is no such part", f"use some of: {', '.join(parts)}"
         )
-    packing = Packing(arguments.out, arguments.part_mib * MIB, arguments.effort)
+    packing = Packing(arguments.out, arguments.part_mib * MIB, arguments.effort, arguments.gpu)
     entries = tree_entries(root)
     library = next((path for path in library_candidates() if path.is_file()), None)
     if library is not None:
@@ -179,6 +195,12 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
+def architecture(text: str) -> int:
+    """Read a compute capability: "9.0" is 90."""
+    major, _, minor = text.partition(".")
+    return 10 * int(major) + int(minor or 0)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(prog="python -m stillflow_bench.gpu.pack", description=__doc__)
@@ -187,9 +209,12 @@ def parser() -> argparse.ArgumentParser:
         "--with", dest="bring", type=named, default=(), help=f"bring these too: {','.join(BIG)}"
     )
     made.add_argument("--without", type=named, default=(), help="leave out wheels that the machine has")
+    made.add_argument(
+        "--gpu", type=architecture, help="compute capability, such as 9.0: leave out code for others"
+    )
     made.add_argument("--python", default=PYTHON, help=f"version of CPython there [{PYTHON}]")
     made.add_argument("--part-mib", type=int, default=PART_MIB, help=f"size of a part, MiB [{PART_MIB}]")
-    made.add_argument("--effort", type=int, choices=range(10), default=9, help="of the compressor [9]")
+    made.add_argument("--effort", type=int, choices=range(10), default=6, help="of the compressor [6]")
     return made
 
 

@@ -133,7 +133,7 @@ def run_stage(
             raise
     seconds = time.monotonic() - started
     if state == "passed" and code != 0:
-        state, why = "failed", _reason(stage, code)
+        state, why = "failed", _reason(stage, code, complained)
     tail = "" if state == "passed" else tail_of(said, complained)
     return Outcome(stage.name, stage.what, shown(stage.command), state, why, round(seconds, 2), code, tail)
 
@@ -150,10 +150,14 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
     # Children that outlive a leader which ended on SIGTERM had the same signal; none is left after the second round.
 
 
-def _reason(stage: Stage, code: int | None) -> str:
+def _reason(stage: Stage, code: int | None, complained: Path) -> str:
+    """Why a process failed: by which signal, or what its code means and the last error that it told of."""
     if code is not None and code < 0:
         return f"it was ended by {signal.Signals(-code).name}"
-    return stage.fails_by.get(code or 0, f"exit code {code}")
+    said = stage.fails_by.get(code or 0, f"exit code {code}")
+    lines = complained.read_text(encoding="utf-8", errors="replace").splitlines()
+    told = [line.strip() for line in lines if line.strip() and not line.startswith(("  ", "\t"))]
+    return f"{said}: {told[-1][:300]}" if told else said
 
 
 def tail_of(*files: Path) -> str:

@@ -54,7 +54,7 @@ def _rows(device: CudaDevice, plan: Plan, size: str, share: float) -> list[Row]:
         stand.close()
     source = next(iter(sample_photos()), None)
     scene = falling_column(
-        of_size(source, *plan.size(size)), share, seconds=0.4 if plan.tiny else 4.0, fps=30.0
+        of_size(source, *plan.size(size)), share, seconds=0.2 if plan.tiny else 4.0, fps=30.0
     )
     loops = 1 if plan.tiny else LOOPS
     about = {**plan.about(device), "size": plan.shown(size), "lanes": LANES, "frames": scene.frames * loops}

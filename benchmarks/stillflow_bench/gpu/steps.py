@@ -182,8 +182,10 @@ def finding(stage: Stage, logs: Path) -> dict[str, Any]:
         return {}
     told = last_object(text)
     if told is None:
-        last = text.splitlines()[-1].strip("= ") if text else ""
-        return {"says": last[:200]} if last else {}
+        lines = text.splitlines()
+        last = lines[-1].strip("= ") if lines else ""
+        wrong = [line.split(" - ")[0] for line in lines if line.startswith(("FAILED ", "ERROR "))]
+        return ({"says": last[:200]} if last else {}) | ({"wrong": wrong} if wrong else {})
     return {"says": _says(stage.name, told), **told}
 
 

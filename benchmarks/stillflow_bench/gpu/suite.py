@@ -127,10 +127,12 @@ def summed_up(rows: Sequence[Row]) -> str:
     """One line about rows: how many limits are kept, and which are not."""
     limits = [row for row in rows if row.limit is not None]
     kept, lost = [row for row in limits if row.holds], [row.name for row in limits if row.holds is False]
-    absent = [row.name for row in rows if row.missing]
-    said = f"{len(kept)} of {len(limits)} targets met"
+    absent = [row for row in rows if row.missing]
+    said = f"{len(kept)} of {len(limits)} targets met" if limits else f"{len(rows)} figures"
     said += f"; missed: {'; '.join(lost)}" if lost else ""
-    return said + (f"; not run: {'; '.join(absent)}" if absent else "")
+    return said + (
+        f"; {len(absent)} not run, such as {absent[0].name}: {absent[0].missing}" if absent else ""
+    )
 
 
 def parser() -> argparse.ArgumentParser:

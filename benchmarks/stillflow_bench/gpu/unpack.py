@@ -30,7 +30,7 @@ ROOMS = ("runtime", "engines", "export", "training", "benchmarks")
 
 CC = (
     'cd "$1/runtime/native/src" && F="-std=c11 -O3 -fPIC -fvisibility=hidden -ffp-contract=off -fno-math-errno '
-    '-fno-trapping-math -I../include" && cc $F -c scene.c -o "$2/scene.o" && cc $F -c region.c -o "$2/region.o" && '
+    '-fno-trapping-math -I../include $CFLAGS" && cc $F -c scene.c -o "$2/scene.o" && cc $F -c region.c -o "$2/region.o" && '
     'cc $F -c splat.c -o "$2/splat.o" && cc $F -c kernels_baseline.c -o "$2/baseline.o" && '
     'cc $F -mavx2 -c kernels_avx2.c -o "$2/avx2.o" && cc $F -mavx2 -mavx512f -mavx512bw -mavx512vl -mavx512dq '
     '-mprefer-vector-width=256 -c kernels_avx512.c -o "$2/avx512.o" && cc -shared -o "$3" "$2"/*.o -lm'
