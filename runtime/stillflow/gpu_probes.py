@@ -14,7 +14,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stillflow.engine_probes import Finding
+from stillflow.engine_probes import Finding, State
 from stillflow.errors import StillflowError
 from stillflow.gpu.description import cuda_version, find_gpu, gpu_count, why_no_gpu
 
@@ -73,7 +73,9 @@ def _try_gpu(index: int) -> Finding:
             right = _runs(device)
             said = f"{device.provider} with {_compiler()}"
     except StillflowError as error:
-        return Finding(name, "broken", f"{what}; {error.what}: {error.why}", error.fix)
+        # Without the extra that brings the layer nothing is broken: the CPU animates.
+        state: State = "broken" if _version("cuda-core") else "absent"
+        return Finding(name, state, f"{what}; {error.what}: {error.why}", error.fix)
     if not right:
         fix = "update the driver, and see whether other programs compute right on this GPU"
         return Finding(name, "broken", f"{what}; a kernel ran and counted wrong ({said})", fix)

@@ -113,6 +113,8 @@ def test_a_gpu_that_counts_wrong_or_does_not_open(
     found = try_gpus()[0]
     assert (found.state, found.fix) == ("broken", "install a newer driver")
     assert "its driver is too old" in found.detail
+    monkeypatch.setattr(gpu_probes, "_version", lambda distribution: None)
+    assert try_gpus()[0].state == "absent"
 
 
 @pytest.mark.device
