@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from stillflow.bundle.interfaces import LAYERS
 from stillflow.errors import StillflowError
 from stillflow.features.even_tiles import Tile, even_tiles
+from stillflow.features.gpu_networks import DeviceSessions, Made, checked, input_array, smaller
 from stillflow.features.networks import FeatureNetworks
 from stillflow.features.tiles import TiledGraph
 from stillflow.gpu.arrays import DeviceArray
@@ -23,15 +24,9 @@ from stillflow.gpu.trouble import OutOfMemoryError
 from stillflow.kernels.arrays import ByteArray
 from stillflow.kernels.cuda_splat import BLOCK, RUN, CudaSource, CWindow, stride_of
 from stillflow.kernels.splat_source import Window
-from stillflow.sessions.session import DeviceSession
 
 SOURCE = Path(__file__).parents[1] / "kernels" / "cuda" / "features.cu"
 """The kernels; they lie in the package as data."""
-
-DeviceSessions = Mapping[str, DeviceSession]
-"""A bundle's graphs on a device, by name."""
-
-Made = Mapping[str, DeviceArray]
 
 
 class Piece(ctypes.Structure):
@@ -66,42 +61,6 @@ class EncodedPhoto:
 def piece(tile: Tile) -> Piece:
     """A tile as kernels take it."""
     return Piece(CWindow(*tile.outer), CWindow(*tile.core))
-
-
-def smaller(graph: TiledGraph, tiles: Callable[[TiledGraph], list[Tile]]) -> TiledGraph | None:
-    """The same graph with a budget of half a tile; None where its tiles would not get smaller.
-
-    Args:
-        graph: planned before.
-        tiles: says what a graph is run in.
-    """
-    largest = max(tile.pixels for tile in tiles(graph))
-    halved = replace(graph, most_pixels=largest // 2)
-    return halved if max(tile.pixels for tile in tiles(halved)) < largest else None
-
-
-def checked(made: Made, name: str, tile: Tile, channels: int | None = None) -> DeviceArray:
-    """An output of a graph, if it is what a manifest promises.
-
-    Raises:
-        StillflowError: it is missing, of another size or no float32.
-    """
-    array = made.get(name)
-    size = tile.outer.y1 - tile.outer.y0, tile.outer.x1 - tile.outer.x0
-    if (
-        array is None
-        or array.dtype != np.float32
-        or len(array.shape) != 4
-        or array.shape[2:] != size
-        or array.shape[1] != (array.shape[1] if channels is None else channels)
-    ):
-        found = "nothing" if array is None else f"{array.dtype} {array.shape}"
-        raise StillflowError(
-            "cannot play this bundle",
-            f"a graph answers a tile of {size[1]}x{size[0]} pixels with {name}: {found}",
-            "export the bundle again: its manifest and its graphs do not agree",
-        )
-    return array
 
 
 def encode_photo(
@@ -340,11 +299,6 @@ class _Encoding:
         memory = self._device.allocate(size)
         owned.callback(memory.close)
         return memory.address
-
-
-def input_array(device: CudaDevice, stream: Stream, address: int, shape: tuple[int, ...]) -> DeviceArray:
-    """Memory of ours, ready in order of a stream, as a graph's input."""
-    return DeviceArray(address, shape, np.dtype(np.float32), device.index, stream.handle)
 
 
 def _area(window: Window) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from stillflow.errors import StillflowError
 from stillflow.features.feature_scene import plan_feature_scene
-from stillflow.features.gpu_encoder import DeviceSessions
+from stillflow.features.gpu_networks import DeviceSessions
 from stillflow.features.gpu_painter import GpuPainter
 from stillflow.features.networks import FeatureNetworks
 from stillflow.features.splat_motion import SplatMotion

@@ -18,16 +18,8 @@ from stillflow.errors import StillflowError
 from stillflow.features.even_tiles import Tile, even_tiles
 from stillflow.features.feature_scene import FEATHER, FeaturePlan, grown
 from stillflow.features.gpu_displacements import MOMENT_BYTES, GpuDisplacements
-from stillflow.features.gpu_encoder import (
-    SOURCE,
-    DeviceSessions,
-    checked,
-    encode_photo,
-    finished,
-    input_array,
-    piece,
-    smaller,
-)
+from stillflow.features.gpu_encoder import SOURCE, encode_photo, finished, piece
+from stillflow.features.gpu_networks import DeviceSessions, checked, fitted, input_array, smaller
 from stillflow.features.layered import both_decoders
 from stillflow.features.networks import STATES_SHARE, FeatureNetworks
 from stillflow.features.tiles import TiledGraph
@@ -182,6 +174,7 @@ class GpuPainter:
         self, plan: FeaturePlan, networks: FeatureNetworks, sessions: DeviceSessions, device: CudaDevice
     ) -> None:
         height, width = plan.velocity.shape[:2]
+        networks = fitted(networks, sessions, device)
         self.plan, self.device, self.size = plan, device, (height, width)
         self._decoder, self._alpha = sessions["decoder"], sessions.get("alpha_decoder")
         self._graph = networks.decoder

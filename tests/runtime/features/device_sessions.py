@@ -15,16 +15,19 @@ from stillflow.features.networks import FeatureNetworks
 from stillflow.features.tiles import Run
 from stillflow.gpu.arrays import DeviceArray, download_array, upload_array
 from stillflow.gpu.layer import CudaDevice, Stream
+from stillflow.sessions.session import TensorSpec
 
 
 class RoundTrip:
     """A DeviceSession that computes on the host."""
 
     engine, provider, fallback = "roundtrip", "host", ""
-    inputs = outputs = ()
+    outputs = ()
 
-    def __init__(self, run: Run, cuda: CudaDevice) -> None:
+    def __init__(self, run: Run, cuda: CudaDevice, largest: int | None = None) -> None:
         self.run, self.cuda = run, cuda
+        shape = None if largest is None else (1, 1, largest, largest)
+        self.inputs = (TensorSpec("mask", "float32", (1, 1, "height", "width"), shape),)
         self.lanes: dict[int, list[DeviceArray]] = {}
         self.sizes: list[int] = []
 
@@ -37,8 +40,7 @@ class RoundTrip:
             stream.synchronize()
             array.close()
         lane = self.lanes[stream.handle] = []
-        for array in made.values():
-            lane.append(upload_array(self.cuda, array, stream))
+        lane.extend(upload_array(self.cuda, array, stream) for array in made.values())
         return dict(zip(made, lane, strict=True))
 
     def release(self, stream: Stream) -> None:
@@ -49,8 +51,10 @@ class RoundTrip:
         assert not self.lanes, "released for every stream"
 
 
-def on_device(networks: FeatureNetworks, device: CudaDevice) -> dict[str, RoundTrip]:
-    """All graphs of a generator, on a device."""
+def on_device(
+    networks: FeatureNetworks, device: CudaDevice, largest: int | None = None
+) -> dict[str, RoundTrip]:
+    """All graphs of a generator, on a device, which take inputs of so many pixels a side."""
     graphs = {"encoder": networks.encoder, "decoder": networks.decoder}
     graphs |= dict(zip(LAYERS, networks.layers or (), strict=False))
-    return {name: RoundTrip(graph.run, device) for name, graph in graphs.items()}
+    return {name: RoundTrip(graph.run, device, largest) for name, graph in graphs.items()}

@@ -14,13 +14,11 @@ torch = pytest.importorskip(
 )
 
 from stillflow.errors import StillflowError  # noqa: E402
-from stillflow.features.even_tiles import even_tiles  # noqa: E402
-from stillflow.features.gpu_encoder import encode_photo, smaller  # noqa: E402
+from stillflow.features.gpu_encoder import encode_photo  # noqa: E402
 from stillflow.features.layered import layered_painter  # noqa: E402
 from stillflow.features.painter import plain_painter  # noqa: E402
 from stillflow.gpu.trouble import OutOfMemoryError  # noqa: E402
 from stillflow.kernels.cuda_splat import stride_of  # noqa: E402
-from stillflow.kernels.splat_source import Window  # noqa: E402
 
 from ..scenes import textured  # noqa: E402
 from .device_sessions import on_device  # noqa: E402
@@ -147,16 +145,3 @@ def test_short_memory_makes_smaller_tiles_until_there_are_none(cuda_device):
     room = 100
     with pytest.raises(OutOfMemoryError):
         Encoded(cuda_device, photo, networks, sessions=sessions)
-
-
-def test_tiles_get_smaller_step_by_step():
-    graph = Generator().networks().decoder
-    areas = []
-
-    def plan(graph):
-        return even_tiles(graph, Window(0, 400, 0, 640), 400, 640)
-
-    while graph is not None:
-        areas.append(max(tile.pixels for tile in plan(graph)))
-        graph = smaller(graph, plan)
-    assert areas == sorted(set(areas), reverse=True) and len(areas) > 2
