@@ -30,10 +30,10 @@ ROOMS = ("runtime", "engines", "export", "training", "benchmarks")
 
 CC = (
     'cd "$1/runtime/native/src" && F="-std=c11 -O3 -fPIC -fvisibility=hidden -ffp-contract=off -fno-math-errno '
-    '-fno-trapping-math -I../include $CFLAGS" && cc $F -c scene.c -o "$2/scene.o" && cc $F -c region.c -o "$2/region.o" && '
-    'cc $F -c splat.c -o "$2/splat.o" && cc $F -c kernels_baseline.c -o "$2/baseline.o" && '
-    'cc $F -mavx2 -c kernels_avx2.c -o "$2/avx2.o" && cc $F -mavx2 -mavx512f -mavx512bw -mavx512vl -mavx512dq '
-    '-mprefer-vector-width=256 -c kernels_avx512.c -o "$2/avx512.o" && cc -shared -o "$3" "$2"/*.o -lm'
+    '-fno-trapping-math -I../include $CFLAGS" && for name in scene region splat kernels_baseline; do '
+    'cc $F -c $name.c -o "$2/$name.o" || exit; done && cc $F -mavx2 -c kernels_avx2.c -o "$2/avx2.o" && '
+    "cc $F -mavx2 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=256 -c kernels_avx512.c "
+    '-o "$2/avx512.o" && cc -shared -o "$3" "$2"/*.o -lm'
 )
 """Builds the C library of a source tree: sh -c CC - TREE FOLDER LIBRARY, with the flags of CMakeLists.txt."""
 

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,11 @@ def unpacked(pack: Path, to: Path, *arguments: str) -> subprocess.CompletedProce
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def run(to: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run([to / "run", *command], capture_output=True, text=True, check=False, env=clean)
+def run(to: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Python with this environment's packages, but without what makes it find this source tree (-S)."""
+    there = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")}
+    command = [to / "run", sys.executable, "-S", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=there)
 
 
 def test_parts_are_small_and_listed(packed: Path) -> None:
@@ -82,9 +85,9 @@ def test_a_pack_is_unpacked_in_turns_and_used(packed: Path, tmp_path: Path) -> N
     assert not list((to / "site").glob("pytest*"))
     assert not list((to / "slices").glob("*.tar.xz.*"))
     program = "import stillflow, sys; from stillflow_bench.machine import commit; print(stillflow.__file__, commit())"
-    used = run(to, sys.executable, "-c", program)
+    used = run(to, "-c", program)
     assert used.stdout.split() == [str(to / "tree" / "runtime" / "stillflow" / "__init__.py"), "0123456789ab"]
-    helped = run(to, sys.executable, "-m", "stillflow", "--help")
+    helped = run(to, "-m", "stillflow", "--help")
     assert helped.returncode == 0 and "animate" in helped.stdout, helped.stderr
     loaded = run(
         to, sys.executable, "-c", "from stillflow.kernels.native import library; print(library()._name)"
