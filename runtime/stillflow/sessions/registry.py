@@ -14,6 +14,7 @@ from stillflow.build.adapter import INSTALL, MODULES
 from stillflow.errors import StillflowError
 from stillflow.gpu.description import find_gpu
 from stillflow.sessions.session import AUTO, Arithmetic, Device, Session, cuda_index
+from stillflow.sessions.wish import ENGINES
 
 if TYPE_CHECKING:
     from stillflow.gpu.layer import CudaDevice
@@ -140,7 +141,7 @@ def open_session(
 
     Args:
         graph: an ONNX file, or its bytes. Weights must be inside.
-        engine: "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx" (these two on an engine that `stillflow build`
+        engine: "onnxruntime", "openvino", "tensorrt", "rtx" (these two on an engine that `stillflow build`
             made of this very graph), or "auto": the first of the first two that is installed and runs on the device.
         threads: that one run uses on the CPU; None lets the engine take every core.
         device: "cpu", "cuda", "cuda:N", or "auto": the GPU for engines that run nowhere else, the CPU for all others.
@@ -160,6 +161,7 @@ def open_session(
     """
     if device == AUTO and cuda is not None:
         device = f"cuda:{cuda.index}"
+    engine = ENGINES.get(engine, engine)
     index = None if device == AUTO else cuda_index(device)
     if engine == "auto" and index is None:
         engine = next((n for n, e in _ENGINES.items() if not e.needs_cuda and e.package), "onnxruntime")

@@ -64,6 +64,11 @@ def test_unknown_engine_lists_the_known(graph_path: Path) -> None:
         open_session(graph_path, "abacus")
 
 
+def test_the_short_name_of_rtx(graph_path: Path) -> None:
+    with pytest.raises(StillflowError, match="tensorrt_rtx"):
+        open_session(graph_path, "rtx", device="cpu")
+
+
 @pytest.mark.parametrize("threads", [0, -1, 5000])
 def test_senseless_threads(graph_path: Path, threads: int) -> None:
     with pytest.raises(StillflowError, match="threads"):
