@@ -89,9 +89,7 @@ def test_a_pack_is_unpacked_in_turns_and_used(packed: Path, tmp_path: Path) -> N
     assert used.stdout.split() == [str(to / "tree" / "runtime" / "stillflow" / "__init__.py"), "0123456789ab"]
     helped = run(to, "-m", "stillflow", "--help")
     assert helped.returncode == 0 and "animate" in helped.stdout, helped.stderr
-    loaded = run(
-        to, sys.executable, "-c", "from stillflow.kernels.native import library; print(library()._name)"
-    )
+    loaded = run(to, "-c", "from stillflow.kernels.native import library; print(library()._name)")
     assert loaded.stdout.strip() == str(to / "tree" / "runtime" / "stillflow" / "_native" / "libstillflow.so")
 
 
