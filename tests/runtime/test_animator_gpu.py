@@ -21,6 +21,7 @@ from stillflow.gpu_scene import GpuScene
 from stillflow.guidance import Guidance
 from stillflow.kernels.arrays import ByteArray
 from stillflow.photo import Photo
+from stillflow.sessions.facts import Built, Trouble
 from stillflow.sessions.machine import Machine
 
 from .features.device_sessions import RoundTrip
@@ -29,15 +30,14 @@ pytestmark = pytest.mark.device
 
 
 @pytest.fixture(autouse=True)
-def empty_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("STILLFLOW_CACHE", str(tmp_path / "cache"))
+def no_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is in this machine's cache."""
+    monkeypatch.setattr(Machine, "engine", lambda self, *of: Built())
 
 
 @pytest.fixture
 def networks_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever wheel is installed: frames alone are compared here."""
-    from stillflow.sessions.facts import Trouble
-
     monkeypatch.setattr(Machine, "onnxruntime_cuda", lambda self: Trouble("told so", "tell otherwise"))
 
 
