@@ -173,3 +173,39 @@ def test_two_plays_at_once_and_bit_identical() -> None:
     pairs = zip(Player(Noise(20), lanes=3).frames(), Player(Noise(20), lanes=2).frames(), strict=True)
     for index, ((_, a), (_, b)) in enumerate(pairs):
         assert (a == one[index]).all() and (b == one[index]).all()
+
+
+class Flat(Clock):
+    """Frames of a shape of their own, in arrays that the scene brings."""
+
+    frame_shape = (9, 8)
+    threads = 5
+
+    def __init__(self, frames: int) -> None:
+        super().__init__(frames)
+        self.brought: list[ByteArray] = []
+
+    def frame_buffer(self) -> ByteArray:
+        self.brought.append(np.empty(self.frame_shape, np.uint8))
+        return self.brought[-1]
+
+
+def test_a_scene_may_bring_its_arrays() -> None:
+    scene = Flat(20)
+    for index, frame in Player(scene, lanes=2).frames(reuse=True):
+        assert frame.shape == (9, 8) and (frame == index).all()
+    assert 1 <= len(scene.brought) <= 7
+    before = len(scene.brought)
+    kept = [frame for _, frame in Player(scene, lanes=2).frames()]
+    assert len(scene.brought) == before, (
+        "a consumer may keep what it owns: the scene's arrays are too dear for that"
+    )
+    assert all(frame.shape == (9, 8) and (frame == index).all() for index, frame in enumerate(kept))
+    addresses = {address for _, address in Player(scene).each(lambda _, frame: frame.ctypes.data)}
+    assert addresses <= {array.ctypes.data for array in scene.brought}
+
+
+def test_a_scene_may_want_more_threads_than_there_are_cores() -> None:
+    assert Player(Flat(20)).lanes >= 5
+    assert Player(Flat(20), lanes=1).lanes == 1
+    assert Player(Flat(3)).lanes == 3

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
 
+from stillflow.video.colour import nv12, nv12_shape
+
 BOTH = ["loop.mp4", "loop.webm"]
 
 
@@ -185,3 +187,36 @@ def test_matte_may_change_with_the_frame(shoot: Any, film: Any) -> None:
     _, frames = decoded(shoot(film, "loop.webm", matte=matte), "libvpx-vp9")
     for index, frame in enumerate(frames):
         assert abs(float(frame.to_ndarray(format="rgba")[..., 3].mean()) - 20 * index) < 4
+
+
+def test_a_scene_that_makes_nv12_is_asked_for_it(shoot: Any, film: Any, make_film: Any) -> None:
+    """By a sink that takes it; others get RGB."""
+    asked: list[str] = []
+
+    class Both(type(film)):  # type: ignore[misc]
+        def nv12(self) -> Nv12Film:
+            asked.append("nv12")
+            return Nv12Film(self)
+
+    for name in BOTH:
+        _, wanted = decoded(shoot(film, f"plain-{name}"))
+        _, frames = decoded(shoot(Both(), name))
+        assert all((a.to_ndarray() == b.to_ndarray()).all() for a, b in zip(frames, wanted, strict=True))
+    assert asked == ["nv12"]
+
+
+class Nv12Film:
+    """A film's frames as NV12."""
+
+    threads = 1
+
+    def __init__(self, film: Any) -> None:
+        self.film = film
+        self.frames, self.fps, self.height, self.width = film.frames, film.fps, film.height, film.width
+        self.frame_shape = nv12_shape(film.height, film.width)
+
+    def frame_buffer(self) -> np.ndarray:
+        return np.empty(self.frame_shape, np.uint8)
+
+    def frame_rows(self, t: float, y0: int, y1: int, out: np.ndarray) -> None:
+        nv12(self.film.frame(t), out)
