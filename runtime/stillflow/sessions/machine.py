@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 MOST_GPUS = 64
 
-GPU_WHEEL = "pip uninstall -y onnxruntime && pip install 'stillflow[gpu]'"
-"""The line that makes ONNX Runtime run on CUDA: both wheels own the same files (docs/adr/0003)."""
+GPU_WHEEL = "pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
+"""The line that makes ONNX Runtime run on CUDA: both wheels own the same files (docs/adr/0003). stillflow is not named,
+since pip would bring the wheel for CPUs back with it, which it requires."""
 
 
 class Machine:
