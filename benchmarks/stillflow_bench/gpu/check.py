@@ -23,6 +23,7 @@ from stillflow_bench import machine
 from stillflow_bench.gpu.record import check_table, described, is_stand_in, write_check
 from stillflow_bench.gpu.stage import Outcome, not_run, run_stage
 from stillflow_bench.gpu.steps import Order, finding, rows_file, steps
+from stillflow_bench.gpu.surroundings import smi_index
 
 ROOMS = ("runtime", "engines", "export", "training", "benchmarks")
 """Folders of the source tree that hold a package."""
@@ -40,9 +41,16 @@ def source_tree() -> Path | None:
     return root if (root / "pyproject.toml").is_file() else None
 
 
-def environment(root: Path | None) -> dict[str, str]:
-    """What steps run with: this process's environment, with the packages of the source tree to be found."""
+def environment(root: Path | None, device: int = 0) -> dict[str, str]:
+    """What steps run with: this process's environment, with the packages of the source tree to be found.
+
+    Args:
+        root: of the source tree; None where there is none.
+        device: the GPU that is checked. Steps see no other one, and see it as the first.
+    """
     made = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    if device:
+        made["CUDA_VISIBLE_DEVICES"] = smi_index(device) or str(device)
     if root is not None:
         places = [str(root / room) for room in ROOMS]
         made["PYTHONPATH"] = os.pathsep.join([*places, *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -62,7 +70,8 @@ def check(arguments: argparse.Namespace) -> int:
     root = source_tree()
     logs = arguments.logs.resolve()
     logs.mkdir(parents=True, exist_ok=True)
-    order = Order(arguments.device, arguments.photos, arguments.tiny, logs, root)
+    order = Order(0, arguments.photos, arguments.tiny, logs, root)
+    surrounding = environment(root, arguments.device)
     about = machine.provenance("python -m stillflow_bench.gpu.check")
     told = described(gpu, about, tiny=arguments.tiny)
     write = not (arguments.no_write or is_stand_in(gpu.name))
@@ -81,7 +90,7 @@ def check(arguments: argparse.Namespace) -> int:
             continue
         say(f"{stage.name}: {stage.what}")
         outcome = run_stage(
-            replace(stage, limit=min(stage.limit, left)), logs, environment=environment(root), folder=root
+            replace(stage, limit=min(stage.limit, left)), logs, environment=surrounding, folder=root
         )
         outcomes.append(replace(outcome, found=finding(stage, logs)) if not stage.absent else outcome)
         say(f"  {outcome.state} {f'({outcome.why}) ' if outcome.why else ''}after {outcome.seconds:.1f} s")

@@ -94,9 +94,7 @@ def steps(order: Order) -> list[Stage]:
             *tiny,
         )
         made.append(Stage(f"bench {part}", what, command, 600))
-    soak = _run(
-        "stillflow_bench", "soak", "--photos", str(order.photos), "--device", f"cuda:{order.device}", "--json"
-    )
+    soak = _run("stillflow_bench", "soak", "--photos", str(order.photos), "--device", "auto", "--json")
     made.append(Stage("soak", f"no growth of memory over {order.photos} photos", soak, 1500))
     return made
 

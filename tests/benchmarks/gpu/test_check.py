@@ -10,7 +10,7 @@ import pytest
 
 from stillflow.gpu.description import find_gpu
 from stillflow_bench.gpu import check as module
-from stillflow_bench.gpu.check import check, parser, read_rows
+from stillflow_bench.gpu.check import ROOMS, check, environment, parser, read_rows
 from stillflow_bench.gpu.stage import Stage
 
 
@@ -102,6 +102,19 @@ def test_a_real_step_runs_in_a_process_of_its_own(
     assert f"| {step} |" in capsys.readouterr().out
     if step == "bench copy":
         assert [row["part"] for row in read_rows(tmp_path / "rows-copy.json")] == ["copy"] * 3
+
+
+def test_steps_see_the_gpu_that_is_checked_and_this_tree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PYTHONPATH", "mine")
+    assert "CUDA_VISIBLE_DEVICES" not in environment(None)
+    assert environment(None, 2)["CUDA_VISIBLE_DEVICES"] == "2"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    assert environment(None, 1)["CUDA_VISIBLE_DEVICES"] == "7"
+    places = environment(tmp_path)["PYTHONPATH"].split(os.pathsep)
+    assert places == [*(str(tmp_path / room) for room in ROOMS), "mine"]
 
 
 def test_rows_that_a_step_did_not_write_are_none(tmp_path: Path) -> None:
