@@ -2,7 +2,7 @@
 """Engines that were built elsewhere and shipped, taken into the cache of this machine.
 
 An engine is code, so nothing of a shipped one is believed: its sidecar has to describe it to the last byte, and it has
-to be for this machine. What gate C said where it was built says nothing of here: it runs at the next build.
+to be for this machine. What gate C said where it was built says nothing of here: it runs before the engine is used.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def add(engines: tuple[Path, ...], elsewhere: bool, force: bool, as_json: bool) 
     """Take each ENGINE that `stillflow build --out` wrote, with the sidecars beside it, into the cache.
 
     An engine is code: take only what you built yourself, or what you trust as you trust a program. Gate C, the
-    comparison with the ONNX file, runs at the next `stillflow build`.
+    comparison with the ONNX file, runs before it is first used.
     """
     from stillflow.build.cache import EngineCache
     from stillflow.build.receiving import receive
