@@ -16,7 +16,7 @@ from stillflow.gpu.description import find_gpu
 from stillflow.video import open_sink
 from stillflow.video.colour import nv12
 from stillflow.video.destination import open_destination
-from stillflow.video.encoders import SOFTWARE, Chosen, Encoder, choose_encoder, nvenc_trouble
+from stillflow.video.encoders import NVENC_OPTIONS, SOFTWARE, Chosen, Encoder, choose_encoder, nvenc_trouble
 from stillflow.video.packets import PacketSink
 
 SIZE = {"width": 192, "height": 128}
@@ -129,6 +129,21 @@ def test_an_encoder_that_fails_on_the_way(hardware: bool, tmp_path: Path) -> Non
     assert not hardware or "failed at frame 1" in str(caught.value)
     sink.abort()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif("h264_nvenc" not in av.codecs_available, reason="this PyAV has no h264_nvenc")
+def test_nvenc_understands_its_options() -> None:
+    """FFmpeg reads values before it looks for a driver, and passes over names that it does not know."""
+    context = av.CodecContext.create("h264_nvenc", "w")
+    if hasattr(context, "supported_options"):  # PyAV 18 on
+        found = context.supported_options
+        known = {option.name for option in (*found.generic, *found.private)}
+        assert {*NVENC_OPTIONS, "gpu"} <= known
+    context.width, context.height, context.pix_fmt, context.time_base = 192, 128, "nv12", Fraction(1, 30)
+    context.options = {**NVENC_OPTIONS, "gpu": "97"}
+    with pytest.raises(av.error.FFmpegError) as caught:
+        context.open()
+    assert not isinstance(caught.value, av.error.ArgumentError)
 
 
 def test_only_mp4_takes_nv12(tmp_path: Path) -> None:
