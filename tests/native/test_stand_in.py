@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.device,
     pytest.mark.stand_in,
     pytest.mark.skipif(
-        "STAND_IN_EAGER" in os.environ, reason="streams go ahead: nothing is late for certain"
+        os.environ.get("STAND_IN_EAGER", "0") != "0", reason="streams go ahead: nothing is late for certain"
     ),
 ]
 
