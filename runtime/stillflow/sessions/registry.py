@@ -88,11 +88,18 @@ def engine_statuses() -> tuple[EngineStatus, ...]:
     return tuple(_status(name) for name in _ENGINES)
 
 
-def _version(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
+def _installed(engine: _Engine) -> list[tuple[str, str]]:
+    """(Folder, version) of each of an engine's distributions that is there, the one that is imported first."""
+    found = []
+    for name in engine.distributions:
+        try:
+            one = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        found.append((str(one.locate_file("")), one.version))
+    spec = importlib.util.find_spec(engine.package or "")
+    home = str(Path(spec.origin).parents[1]) if spec is not None and spec.origin else ""
+    return sorted(found, key=lambda one: Path(one[0]) != Path(home))
 
 
 def _status(name: str) -> EngineStatus:
@@ -102,9 +109,10 @@ def _status(name: str) -> EngineStatus:
         return EngineStatus(
             name, False, "", f"the package {engine.packages[0]} is not installed", engine.install
         )
-    versions = [v for v in map(_version, engine.distributions) if v]
-    version = versions[0] if versions else "unknown version"
-    if len(versions) > 1:
+    installed = _installed(engine)
+    version = installed[0][1] if installed else "unknown version"
+    # Two in different folders do each other no harm: a path that somebody put first hides the other.
+    if len({folder for folder, _ in installed}) < len(installed):
         both = " and ".join(engine.distributions)
         return EngineStatus(
             name,

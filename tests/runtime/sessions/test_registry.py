@@ -41,12 +41,34 @@ def test_engine_that_is_not_installed_comes_with_its_install_line(graph_path: Pa
     assert fixes["tensorrt_rtx"] == "pip install 'stillflow[rtx]'"
 
 
-def test_two_wheels_over_each_other_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry.importlib.metadata, "version", lambda name: "1.0")
+def pretend(folder: Path, name: str, version: str) -> None:
+    """Let a folder look as if a wheel had been installed into it."""
+    place = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    place.mkdir(parents=True)
+    (place / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+
+
+def test_two_wheels_over_each_other_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("onnxruntime", "onnxruntime-gpu"):
+        pretend(tmp_path, name, "1.0")
+    monkeypatch.syspath_prepend(tmp_path)
     status = engine_statuses()[0]
     assert not status.usable
     assert "overwrite each other" in status.why
     assert "pip uninstall onnxruntime onnxruntime-gpu" in status.fix
+
+
+def test_two_wheels_in_different_folders_do_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = engine_statuses()[0]
+    for name in ("onnxruntime", "onnxruntime-gpu"):
+        if name not in installed():
+            pretend(tmp_path, name, "0.1")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert engine_statuses()[0] == usual
+
+
+def installed() -> set[str]:
+    return {str(one.metadata["Name"]) for one in registry.importlib.metadata.distributions()}
 
 
 def test_package_that_does_not_import(monkeypatch: pytest.MonkeyPatch, graph_path: Path) -> None:
