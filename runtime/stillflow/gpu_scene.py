@@ -89,6 +89,7 @@ class GpuPlay:
         self._works = _Works(
             maker,
             device,
+            sizes,
             lambda: Lane(device, maker, sizes, check=check, moves=moves, untrusted=untrusted),
             lanes,
         )
@@ -284,8 +285,15 @@ class Nv12View:
 class _Works:
     """What a scene holds on its device. It outlives the scene by as much as closing takes."""
 
-    def __init__(self, maker: PlayedMaker, device: CudaDevice, make: Callable[[], Lane], lanes: int) -> None:
-        self._device, self._maker = device, maker
+    def __init__(
+        self,
+        maker: PlayedMaker,
+        device: CudaDevice,
+        sizes: dict[Output, int],
+        make: Callable[[], Lane],
+        lanes: int,
+    ) -> None:
+        self._device, self._maker, self._sizes = device, maker, sizes
         self._mapped: dict[Output, bool] = {}
         self._pins = PinnedFrames(device)
         self.lanes = LanePool(make, lanes, self._finish)
@@ -299,21 +307,20 @@ class _Works:
 
     def render(self, t: float, output: Output, out: ByteArray, offset: int) -> None:
         """Make a frame and bring its bytes from an offset on into an array."""
-        pinned = self._pins.holds(out) if offset == 0 else None
+        # Another array is filled by way of pinned memory, and when the lane is free for the next frame already.
+        known = self._pins.holds(out) is not None
+        target = out if known else self.buffer((self._sizes[output],))[: out.nbytes]
         with self.lanes.lane(output) as lane:
-            if pinned is None:
-                lane.draw(t, output)
-                staging = lane.staging(output)
-                part = np.empty(out.nbytes, np.uint8) if staging is None else staging[: out.nbytes]
-                lane.fetch(output, part, offset)
-                out[...] = part.reshape(out.shape)
-            elif self._writes_there(lane, t, output, out, pinned):
+            pinned = self._pins.holds(target) if target.nbytes == self._sizes[output] else None
+            if pinned is not None and self._writes_there(lane, t, output, target, pinned):
                 assert pinned.device_address is not None
                 lane.draw_at(t, output, pinned.device_address)
                 lane.wait()
             else:
                 lane.draw(t, output)
-                lane.fetch(output, out)
+                lane.fetch(output, target, offset)
+        if not known:
+            out[...] = target.reshape(out.shape)
 
     def _writes_there(self, lane: Lane, t: float, output: Output, out: ByteArray, pinned: Pinned) -> bool:
         """Whether kernels write frames into pinned memory themselves: where that is measured to be faster.

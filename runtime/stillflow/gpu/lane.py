@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stillflow.errors import StillflowError
-from stillflow.gpu.layer import CudaDevice, Graph, Memory, Pinned, Stream
+from stillflow.gpu.layer import CudaDevice, Graph, Memory, Stream
 from stillflow.gpu.trouble import LostDeviceError, OutOfMemoryError
 
 ByteArray = npt.NDArray[np.uint8]
@@ -87,7 +87,6 @@ class Lane:
         self._check, self._moves = check, moves
         self._frames: dict[Output, Memory] = {}
         self._scratch: dict[Output, Scratch] = {}
-        self._staging: dict[Output, Pinned] = {}
         self._graphs: dict[Output, Graph] = {}
         self._played: set[Output] = set()
         with ExitStack() as owned:
@@ -176,15 +175,6 @@ class Lane:
         self._done.record(self.stream)
         self._done.synchronize()
 
-    def staging(self, output: Output) -> ByteArray | None:
-        """(bytes of a frame,) pinned memory of this lane; None where there is no more of it."""
-        if output not in self._staging:
-            try:
-                self._staging[output] = self._device.pin(self._sizes[output])
-            except OutOfMemoryError:
-                return None
-        return self._staging[output].array[: self._sizes[output]]
-
     def wait(self) -> None:
         """Wait, without the interpreter's lock, until all that was enqueued is done."""
         self._done.synchronize()
@@ -241,10 +231,6 @@ class Lane:
         with suppress(StillflowError):
             self.stream.synchronize()
         self._forget()
-        for pinned in self._staging.values():
-            with suppress(StillflowError):
-                pinned.close()
-        self._staging.clear()
         with suppress(StillflowError):
             self._owned.close()
 
@@ -267,11 +253,9 @@ class Lane:
         else:
             graph.launch(self.stream)
         self._done.record(self.stream)
+        # In ordinary memory: to pin some takes longer than these few copies.
         frame = np.empty(self._sizes[output], np.uint8)
-        pinned = self.staging(output)
-        self.fetch(output, frame if pinned is None else pinned)
-        if pinned is not None:
-            frame[:] = pinned
+        self.fetch(output, frame)
         return frame
 
     def _forget(self) -> None:
