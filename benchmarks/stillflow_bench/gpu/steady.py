@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 
-from stillflow.gpu.layer import CudaDevice
+from stillflow.gpu.layer import CudaDevice, Stream
 from stillflow.gpu_scene import GpuScene
 from stillflow.player import Player
 from stillflow_bench.gpu.frames import SHARES, Stand
@@ -59,10 +60,12 @@ def _rows(device: CudaDevice, plan: Plan, size: str, share: float) -> list[Row]:
     loops = 1 if plan.tiny else LOOPS
     about = {**plan.about(device), "size": plan.shown(size), "lanes": LANES, "frames": scene.frames * loops}
     rows = []
-    with GpuScene(scene, device, lanes=LANES) as played:
+    with GpuScene(scene, device, lanes=LANES) as played, closing(device.stream()) as stream:
         plays: tuple[tuple[str, str, Callable[[], None]], ...] = (
             ("RGB", "device memory", lambda: _drain(played, nv12=False)),
             ("NV12", "device memory", lambda: _drain(played, nv12=True)),
+            ("RGB", "device memory, in order of a stream", lambda: _ordered(played, stream, nv12=False)),
+            ("NV12", "device memory, in order of a stream", lambda: _ordered(played, stream, nv12=True)),
             ("RGB", "host memory", lambda: _play(Player(played))),
             ("NV12", "host memory", lambda: _play(Player(played.nv12()))),
         )
@@ -71,7 +74,7 @@ def _rows(device: CudaDevice, plan: Plan, size: str, share: float) -> list[Row]:
             name = f"{output} in {where}, {size}, {share:.0%} moving"
             kernel, count = kernels[output], scene.frames * loops
             idle = taken.scaled(lambda ms, kernel=kernel, count=count: 1 - kernel * count / ms, "")  # type: ignore[misc]
-            limit = LIMIT if where == "device memory" else None
+            limit = LIMIT if where.startswith("device memory") else None
             rows.append(
                 idle.row(PART, f"GPU's idle share, {name}", {**about, "kernels_ms": kernel}, limit=limit)
             )
@@ -95,6 +98,13 @@ def _timed(play: Callable[[], None], loops: int, plan: Plan) -> Samples:
 def _drain(scene: GpuScene, *, nv12: bool) -> None:
     for _ in scene.device_frames(nv12=nv12):
         pass
+
+
+def _ordered(scene: GpuScene, stream: Stream, *, nv12: bool) -> None:
+    """Frames as a consumer takes them that works in a stream: nobody waits on the host before the end."""
+    for _ in scene.device_frames(nv12=nv12, stream=stream.handle):
+        pass
+    stream.synchronize()
 
 
 def _play(player: Player) -> None:
