@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -152,6 +153,45 @@ def gpu(out: Path | None, parts: tuple[str, ...], device: int, repeats: int, tin
             say(f"wrote {path}")
 
 
+@program.command()
+@OUT
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[PHOTOS]...")
+@click.option("--photos", "count", type=click.IntRange(12), default=1000, show_default=True, help="In all.")
+@click.option(
+    "--size", type=click.IntRange(32), default=192, show_default=True, help="Longest side of the loops."
+)
+@click.option("--device", default="auto", show_default=True, help="As for stillflow animate.")
+@click.option("--json", "machine_readable", is_flag=True, help="Print one line of JSON, not the table.")
+def soak(
+    out: Path | None, files: tuple[Path, ...], count: int, size: int, device: str, machine_readable: bool
+) -> None:
+    """Put many photos through one animator, and see whether memory grows: then the exit code is 1.
+
+    The PHOTOS are taken in turn, each time another part of one, with another size, seed and guidance. With --out
+    the curves are drawn into soak.png.
+    """
+    from stillflow.animator import Animator
+    from stillflow_bench import soak as suite
+    from stillflow_bench.photos import data_photos, sample_photos
+
+    chosen = some(files or (*sample_photos(), *data_photos(Path("../shared/data/photos"))), "soak")
+    plot = None if out is None else out / "soak.png"
+    seen: list[suite.Soaked] = []
+
+    def measure(_: Keep) -> list[Row]:
+        with Animator(device=device) as animator:
+            found, rows = suite.measure(chosen, animator, count=count, size=size, plot=plot, announce=say)
+        seen.append(found)
+        return rows
+
+    run(measure, out, quiet=machine_readable)
+    if machine_readable:
+        told = {one.name: [one.growth.verdict, one.slope] for one in seen[0].series}
+        click.echo(json.dumps({"says": seen[0].says, "grows": seen[0].grows, **told}))
+    if seen[0].grows:
+        sys.exit(1)
+
+
 @program.command(name="sheet")
 @click.argument("photo", type=click.Path(path_type=Path))
 @click.option(
@@ -234,17 +274,26 @@ def quality_rows(
     from stillflow_bench import quality as suite
     from stillflow_bench.photos import sample_photos
 
-    chosen = photos or sample_photos()
-    if not chosen:
-        raise StillflowError(
-            "there is no photo to measure",
-            "none was named, and the package is not installed from a source tree with samples/",
-            "name photos: stillflow-bench quality waterfall.jpg",
-        )
+    chosen = some(photos or sample_photos(), "quality")
     announce: Callable[[str], None] = lambda name: say(f"quality: {name}")  # noqa: E731
     return suite.measure(
         chosen, size=size, seconds=seconds, fps=fps, sheets=sheets, bundle=bundle, report=announce
     )
+
+
+def some(photos: tuple[Path, ...], command: str) -> tuple[Path, ...]:
+    """Return photos that there are.
+
+    Raises:
+        StillflowError: there are none.
+    """
+    if not photos:
+        raise StillflowError(
+            "there is no photo to measure",
+            "none was named, and the package is not installed from a source tree with samples/",
+            f"name photos: stillflow-bench {command} waterfall.jpg",
+        )
+    return photos
 
 
 def parts_rows(
@@ -278,12 +327,13 @@ def parts_rows(
     return parts.measure(plan, Animator(bundle), say, keep)
 
 
-def run(measure: Callable[[Keep], list[Row]], out: Path | None) -> None:
+def run(measure: Callable[[Keep], list[Row]], out: Path | None, *, quiet: bool = False) -> None:
     """Measure, print the table and, with a folder, write the report.
 
     Args:
         measure: is given a function that writes rows at once, for what takes long.
         out: folder of the report.
+        quiet: without the table.
     """
     about = machine.provenance()  # before the work, so that the load is that of the machine at rest
 
@@ -292,7 +342,8 @@ def run(measure: Callable[[Keep], list[Row]], out: Path | None) -> None:
             write_report(out, rows, about)
 
     rows = measure(keep)
-    click.echo(markdown(as_json(rows, about)))
+    if not quiet:
+        click.echo(markdown(as_json(rows, about)))
     if out is not None:
         for path in write_report(out, rows, about):
             say(f"wrote {path}")
