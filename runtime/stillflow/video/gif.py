@@ -8,6 +8,7 @@ error diffusion would make it crawl, and the file larger.
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -28,6 +29,13 @@ COLOURS = 255
 
 MIN_DELAY = 2
 """Centiseconds. Browsers show a shorter delay as 10, so faster loops drop frames instead."""
+
+BLOCK = 2048
+"""Points whose distances to all colours are taken at a time, 2 MB. What a thread has taken and given back in pieces of
+16 MB and more, glibc keeps for it: 40 MB a lane."""
+
+_multiplying = threading.Lock()
+"""OpenBLAS keeps 17 MB for every thread that has multiplied while another did, for ever: frames are made in lanes."""
 
 MAX_SAMPLES = 40_000
 """Pixels of frame 0 that choose the palette."""
@@ -118,9 +126,11 @@ def _cut(samples: FloatArray, count: int) -> FloatArray:
 def _nearest(points: FloatArray, centres: FloatArray) -> npt.NDArray[np.intp]:
     """Return for each point the index of the nearest centre; by blocks, since the distances need n x m."""
     half_norm = (centres**2).sum(axis=1) / 2
-    blocks = [
-        np.argmax(points[k : k + 16384] @ centres.T - half_norm, axis=1) for k in range(0, len(points), 16384)
-    ]
+    blocks = []
+    for k in range(0, len(points), BLOCK):
+        with _multiplying:
+            products = points[k : k + BLOCK] @ centres.T
+        blocks.append(np.argmax(products - half_norm, axis=1))
     return np.concatenate(blocks)
 
 
