@@ -200,7 +200,7 @@ class _Kernels:
         if items <= 0:
             return
         device = self._device
-        found = self._found.get(kernel) or self._find(kernel)
+        found = self._found.get(kernel) or self._find(kernel, arguments)
         pointers = (ctypes.c_void_p * len(arguments))(*map(ctypes.addressof, arguments))
         with _Current(device):
             (status,) = device.driver.cuLaunchKernel(
@@ -210,16 +210,31 @@ class _Kernels:
         if status:
             device.check("cuLaunchKernel", status, f"{kernel} of {self._name}")
 
-    def _find(self, kernel: str) -> Any:
-        found = self._device.call(
+    def _find(self, kernel: str, arguments: tuple[layer.Argument, ...]) -> Any:
+        device = self._device
+        found = device.call(
             "cuModuleGetFunction", self._module, kernel.encode(), wanted=f"{kernel} of {self._name}"
         )
-        # Loaded now and not at its first launch, which may be one that is only recorded. Drivers before 12.4 have no
-        # such call, and load it then.
-        with suppress(Exception), _Current(self._device):
-            self._device.driver.cuFuncLoad(found)
+        # Drivers before 12.4 have neither of these calls.
+        with suppress(Exception), _Current(device):
+            # Loaded now and not at its first launch, which may be one that is only recorded.
+            device.driver.cuFuncLoad(found)
+        sizes = self._sizes(found)
+        if sizes and sizes != [ctypes.sizeof(argument) for argument in arguments]:
+            raise TypeError(f"{kernel} takes arguments of {sizes} bytes, not {arguments}")
         self._found[kernel] = found
         return found
+
+    def _sizes(self, kernel: Any) -> list[int]:
+        """Bytes of a kernel's arguments; none where the driver does not tell."""
+        sizes: list[int] = []
+        with suppress(Exception), _Current(self._device):
+            while True:
+                status, _, size = self._device.driver.cuFuncGetParamInfo(kernel, len(sizes))
+                if status:
+                    break
+                sizes.append(int(size))
+        return sizes
 
     def close(self) -> None:
         module, self._module = self._module, None

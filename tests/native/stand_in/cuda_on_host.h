@@ -145,12 +145,11 @@ template <class... A> static std::function<void(Grid, Grid)> bound(void (*kernel
     return bound(kernel, parameters, std::index_sequence_for<A...>());
 }
 
-template <class... A> static std::vector<size_t> layout(void (*)(A...)) {
-    std::vector<size_t> at;
+template <class... A> static std::vector<Place> layout(void (*)(A...)) {
+    std::vector<Place> places;
     size_t end = 0;
-    ((at.push_back(end = (end + alignof(A) - 1) / alignof(A) * alignof(A)), end += sizeof(A)), ...);
-    at.push_back(end);
-    return at;
+    ((end = (end + alignof(A) - 1) / alignof(A) * alignof(A), places.push_back({end, sizeof(A)}), end += sizeof(A)), ...);
+    return places;
 }
 
 #define KERNEL(name)                                                                                                   \

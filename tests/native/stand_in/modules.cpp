@@ -7,7 +7,7 @@
 #include "driver.h"
 
 static HostKernel *first;
-HostKernel::HostKernel(const char *name, std::function<void(Grid, Grid)> (*bind)(void **), std::vector<size_t> (*layout)())
+HostKernel::HostKernel(const char *name, std::function<void(Grid, Grid)> (*bind)(void **), std::vector<Place> (*layout)())
     : name(name), bind(bind), layout(layout), next(first) {
     first = this;
 }
@@ -152,6 +152,14 @@ CUresult cuFuncGetAttribute(int *value, int which, Function *function) {
     *value = which == 0 ? 1024 : which == 4 ? 32 : 0;
     return SUCCESS;
 }
+CUresult cuFuncGetParamInfo(Function *function, size_t index, size_t *offset, size_t *size) {
+    ENTER;
+    if (!functions.count(function)) return INVALID_HANDLE;
+    const std::vector<Place> places = function->kernel->layout();
+    if (index >= places.size()) return INVALID_VALUE;
+    *offset = places[index].offset, *size = places[index].size;
+    return SUCCESS;
+}
 CUresult cuFuncLoad(Function *function) {
     ENTER;
     return functions.count(function) ? SUCCESS : INVALID_HANDLE;
@@ -170,10 +178,9 @@ static bool unpack(const HostKernel *kernel, void **extra, std::vector<void *> &
         else if (*extra == (void *)2) size = *static_cast<size_t *>(extra[1]);
         else return false;
     }
-    std::vector<size_t> at = kernel->layout();
-    if (!buffer || size != at.back()) return false;
-    at.pop_back();
-    for (size_t offset : at) places.push_back(buffer + offset);
+    const std::vector<Place> layout = kernel->layout();
+    if (!buffer || size != (layout.empty() ? 0 : layout.back().offset + layout.back().size)) return false;
+    for (const Place &place : layout) places.push_back(buffer + place.offset);
     return true;
 }
 

@@ -11,14 +11,18 @@ struct Grid {
     unsigned x, y, z;
 };
 
+/* Where an argument lies when all come in one buffer, and how long it is. */
+struct Place {
+    size_t offset, size;
+};
+
 struct HostKernel {
     const char *name;
     /* Copies the arguments, as a launch does, and returns what runs the kernel with them. */
     std::function<void(Grid blocks, Grid threads)> (*bind)(void **parameters);
-    /* Where the arguments lie when they come in one buffer; behind them, its size. */
-    std::vector<size_t> (*layout)();
+    std::vector<Place> (*layout)();
     HostKernel *next;
-    HostKernel(const char *name, std::function<void(Grid, Grid)> (*bind)(void **), std::vector<size_t> (*layout)());
+    HostKernel(const char *name, std::function<void(Grid, Grid)> (*bind)(void **), std::vector<Place> (*layout)());
 };
 
 const HostKernel *find_kernel(const char *name);

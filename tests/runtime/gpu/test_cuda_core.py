@@ -150,6 +150,20 @@ def test_a_source_is_compiled_once_and_has_the_kernels_it_has(cuda_device, strea
         kernels.launch("trial_nothing", 1, stream)
 
 
+def test_arguments_of_other_sizes_than_the_kernel_takes_are_a_mistake_of_ours(cuda_device, stream, memory):
+    fresh = open_device(cuda_device.index)
+    kernels = fresh.kernels(TRIAL)
+    count = ctypes.c_int(1)
+    for arguments in (
+        (at(memory), count),
+        (at(memory), ctypes.c_double(1), count),
+        (at(memory), *[count] * 3),
+    ):
+        with pytest.raises(TypeError, match="trial_fill takes"):
+            kernels.launch("trial_fill", 1, stream, *arguments)
+    fresh.close()
+
+
 def test_a_stream_waits_for_an_event_of_another(cuda_device, stream, memory, pinned, kernels):
     first = cuda_device.stream()
     ready = cuda_device.event()
