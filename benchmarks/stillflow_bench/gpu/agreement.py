@@ -63,14 +63,14 @@ def measure(device: CudaDevice, plan: Plan) -> list[Row]:
             name = f"from the photo on, {engine} {precision} against the CPU in fp32"
             limit = LIMITS[precision]
             if engine in absent:
-                rows.append(missing(PART, name, absent[engine], limit=limit, side="at least"))
+                rows.append(missing(PART, name, absent[engine], "dB", limit=limit, side="at least"))
                 continue
             try:
                 animator = Animator(plan.bundle, engine, precision, f"cuda:{plan.device}")
                 made = [_animated(animator.animate(photo)) for photo in photos]
             except StillflowError as error:
                 why = f"{error.what}: {error.why}"
-                rows.append(missing(PART, name, why, limit=limit, side="at least"))
+                rows.append(missing(PART, name, why, "dB", limit=limit, side="at least"))
                 continue
             values = [
                 psnr(a, b) for x, y in zip(made, expected, strict=True) for a, b in zip(x, y, strict=True)

@@ -129,7 +129,7 @@ def frame_times(plan: Plan, path: Path, engine: str, precision: str) -> Samples:
     animator = Animator(str(path), engine, precision, f"cuda:{plan.device}")
     loop = animator.animate(photo, guidance, seconds=0.4 if plan.tiny else 2.0)
     taken = []
-    for _ in range(1 + max(3, plan.repeats // 6)):
+    for _ in range(1 + max(2, plan.repeats // 6)):
         started = time.perf_counter()
         for _ in Player(loop.scene).frames(reuse=True):
             pass

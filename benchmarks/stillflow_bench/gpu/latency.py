@@ -39,7 +39,7 @@ def measure(device: CudaDevice, plan: Plan) -> list[Row]:
         for precision in PRECISIONS:
             name = f"{engine} {precision}"
             if engine in absent:
-                rows.append(missing(PART, f"photo to first frame, {name}", absent[engine], limit=LIMIT))
+                rows.append(missing(PART, f"photo to first frame, {name}", absent[engine], "ms", limit=LIMIT))
                 continue
             ways.append((name, lambda e=engine, p=precision: Animator(plan.bundle, e, p, where)))  # type: ignore[misc]
     for name, make in ways:
@@ -47,7 +47,7 @@ def measure(device: CudaDevice, plan: Plan) -> list[Row]:
             rows += _rows(device, plan, name, make())
         except StillflowError as error:
             why = f"{error.what}: {error.why}"
-            rows.append(missing(PART, f"photo to first frame, {name}", why, limit=LIMIT))
+            rows.append(missing(PART, f"photo to first frame, {name}", why, "ms", limit=LIMIT))
     return rows
 
 

@@ -56,12 +56,12 @@ def measure(device: CudaDevice, plan: Plan) -> list[Row]:
             limit = LIMIT if precision == "fp16" else None
             what = f"flow and generator, {engine} {precision}"
             if engine in absent:
-                rows.append(missing(PART, what, absent[engine], limit=limit))
+                rows.append(missing(PART, what, absent[engine], "ms", limit=limit))
                 continue
             try:
                 rows += _timed(device, plan, bundle, engine, precision, inputs, limit)
             except StillflowError as error:
-                rows.append(missing(PART, what, f"{error.what}: {error.why}", limit=limit))
+                rows.append(missing(PART, what, f"{error.what}: {error.why}", "ms", limit=limit))
     return rows
 
 
@@ -159,7 +159,7 @@ def session_rows(
     on_device = {graph: session for graph, session in sessions.items() if isinstance(session, DeviceSession)}
     if len(on_device) < len(sessions):
         why = "this engine takes no arrays in device memory"
-        return [*rows, missing(PART, f"{together}, {name}, on the device", why, limit=limit)]
+        return [*rows, missing(PART, f"{together}, {name}, on the device", why, "ms", limit=limit)]
     with ExitStack() as owned:
         stream = device.stream()
         owned.callback(stream.close)

@@ -37,7 +37,7 @@ def measure(device: CudaDevice, plan: Plan) -> list[Row]:
                 name = f"host's time to enqueue a frame, {output.upper()}, {how}"
                 found = _drawn(device, stand, plan, output, graphs)
                 if isinstance(found, str):
-                    rows.append(missing(PART, name, found, limit=LIMIT))
+                    rows.append(missing(PART, name, found, "µs", limit=LIMIT))
                 else:
                     rows.append(found.row(PART, name, about, limit=LIMIT if graphs else None))
     finally:

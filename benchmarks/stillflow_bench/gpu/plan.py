@@ -59,4 +59,4 @@ class Plan:
 
 def tiny_plan(plan: Plan) -> Plan:
     """The same as small as it goes."""
-    return replace(plan, repeats=3, warm_up=1, tiny=True)
+    return replace(plan, repeats=2, warm_up=1, tiny=True)

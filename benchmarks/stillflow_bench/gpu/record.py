@@ -17,10 +17,13 @@ from stillflow_bench.gpu.stage import Outcome
 from stillflow_bench.gpu.versions import gpu_versions
 from stillflow_bench.machine import Provenance, slug
 from stillflow_bench.report import file_text, joined, read_report, replace_file
-from stillflow_bench.tables import markdown
+from stillflow_bench.tables import markdown, number
 
 STAND_IN = "stand-in"
 """Part of the name of a device that is none: a library of the tests that answers in the driver's place."""
+
+
+MET = {True: "met", False: "**not met**", None: ""}
 
 
 def is_stand_in(name: str) -> bool:
@@ -86,7 +89,8 @@ def write_check(
     every = joined(old_rows, rows)
     replace_file(path, file_text(every, {"check": {**machine, "steps": steps}}))
     table = path.with_suffix(".md")
-    replace_file(table, check_table(machine, steps) + ("\n" + _figures(every) if every else ""))
+    figures = f"\n{targets_table(every)}\n{_figures(every)}" if every else ""
+    replace_file(table, check_table(machine, steps) + figures)
     return path, table
 
 
@@ -122,6 +126,20 @@ def check_table(machine: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) 
             f"| {step['name']} | {step['what']} | {state}{why}{f' ({_one_line(told)})' if told else ''} "
             f"| {step['seconds']:.0f} |"
         )
+    return "\n".join(lines) + "\n"
+
+
+def targets_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Figures that have something to reach as Markdown, with what became of each."""
+    lines = ["## Targets", "", "| figure | measured | to reach | outcome |", "|---|---:|---|---|"]
+    for row in rows:
+        if row["limit"] is None:
+            continue
+        unit = f" {row['unit']}" if row["unit"] else ""
+        value = "" if row["missing"] else f"{number(row['value'])}{unit}"
+        outcome = f"not run: {_one_line(row['missing'])}" if row["missing"] else MET[row["holds"]]
+        name = f"{row['part']}: {row['name']}"
+        lines.append(f"| {name} | {value} | {row['side']} {number(row['limit'])}{unit} | {outcome} |")
     return "\n".join(lines) + "\n"
 
 

@@ -65,9 +65,11 @@ def percentile(values: Sequence[float], rank: float) -> float:
     return ordered[max(0, math.ceil(rank / 100 * len(ordered)) - 1)]
 
 
-def missing(part: str, name: str, why: str, **more: Any) -> Row:
+def missing(part: str, name: str, why: str, unit: str = "", **more: Any) -> Row:
     """A row of what was not measured, with its limit and the reason."""
-    return Row(SUITE, name, "", (), part=part, missing=" ".join(why.split()) or "no reason was given", **more)
+    return Row(
+        SUITE, name, unit, (), part=part, missing=" ".join(why.split()) or "no reason was given", **more
+    )
 
 
 def host_times(work: Callable[[], object], repeats: int, warm_up: int) -> Samples:

@@ -85,7 +85,7 @@ def _rows(device: CudaDevice, plan: Plan, size: str, share: float) -> list[Row]:
 
 def _timed(play: Callable[[], None], loops: int, plan: Plan) -> Samples:
     """Milliseconds of several loops, one after the other."""
-    repeats, warm_up = max(3, plan.repeats // 6), 1
+    repeats, warm_up = max(2, plan.repeats // 6), 1
     taken = []
     for _ in range(warm_up + repeats):
         started = time.perf_counter()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stillflow.gpu.description import Gpu
-from stillflow_bench.gpu.record import described, write_check
+from stillflow_bench.gpu.record import described, targets_table, write_check
 from stillflow_bench.gpu.stage import Outcome
 from stillflow_bench.machine import Provenance
 from stillflow_bench.report import Row, as_json, read_report
@@ -52,6 +52,7 @@ def test_a_check_is_written_as_json_and_as_a_table(
     assert "| tests | tests | **failed**: exit code 1 | 60 |" in text
     assert "| engines | engines | not run: no library | 0 |" in text
     assert "| frames | figure of frames | 1 ms |  | at most 2 ms | yes |" in text
+    assert "| frames: figure of frames | 1 ms | at most 2 ms | met |" in text
     assert text.count("# NVIDIA H200") == 1
 
 
@@ -74,3 +75,15 @@ def test_nothing_is_kept_of_a_stand_in(tmp_path: Path, told: dict[str, Any]) -> 
     with pytest.raises(ValueError, match="no device"):
         write_check(tmp_path, told | {"gpu": {**told["gpu"], "name": "stand-in 0"}}, [], [])
     assert not list(tmp_path.iterdir())
+
+
+def test_targets_are_met_not_met_or_not_run(about: Provenance) -> None:
+    every = [
+        Row("gpu", "slow", "ms", (3.0,), limit=2.0, part="frames"),
+        Row("gpu", "free", "ms", (3.0,), part="frames"),
+        Row("gpu", "none", "dB", (), limit=50.0, side="at least", part="agreement", missing="no | engine"),
+    ]
+    assert targets_table(as_json(every, about)).splitlines()[4:] == [
+        "| frames: slow | 3 ms | at most 2 ms | **not met** |",
+        "| agreement: none |  | at least 50 dB | not run: no / engine |",
+    ]
