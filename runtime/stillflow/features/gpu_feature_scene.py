@@ -24,8 +24,8 @@ from stillflow.photo import Photo
 class GpuFeatureScene(GpuPlay):
     """One photo, encoded on a GPU and ready to be played. Made by ``build_gpu_feature_scene``.
 
-    Frames are no CUDA graphs: an engine's launches cannot be recorded everywhere, and the few dozen of a frame are
-    small beside its decoder.
+    A frame is a CUDA graph where its networks can be recorded; elsewhere its few dozen launches are made one by one,
+    which is little beside what its decoder takes.
 
     Args:
         painter: makes the frames; closed with this object.
@@ -49,7 +49,7 @@ class GpuFeatureScene(GpuPlay):
             size=(plan.photo.shape[0], plan.photo.shape[1]),
             lanes=lanes,
             moves=bool(plan.windows),
-            graphs=False,
+            graphs=painter.recordable,
         )
 
     def decoded(self, t: float) -> FloatArray:

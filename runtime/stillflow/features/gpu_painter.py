@@ -30,6 +30,9 @@ from stillflow.kernels.arrays import FloatArray
 from stillflow.kernels.cuda_splat import CudaSplat, CWindow
 from stillflow.kernels.splat_source import Window
 
+RECORDABLE = frozenset({"tensorrt", "tensorrt_rtx"})
+"""Engines whose work can be recorded into a CUDA graph while their inputs keep their shape."""
+
 SIDE = 16
 """Pixels of a side of the blocks that say whether a hole is near."""
 
@@ -67,6 +70,7 @@ class FeatureScratch:
         decoder: how it is cut into tiles.
         tiles: that these windows are decoded in.
         ready: whether there is memory for them.
+        stream: for which the networks hold memory.
     """
 
     def __init__(
@@ -74,7 +78,7 @@ class FeatureScratch:
     ) -> None:
         self.windows = windows
         self._painter = painter
-        self._stream: Stream | None = None
+        self.stream: Stream | None = None
         self._tiled = ExitStack()
         device, (height, width) = painter.device, painter.size
         pixels, size = height * width, painter.displacements.bytes
@@ -131,11 +135,11 @@ class FeatureScratch:
 
     def used_with(self, stream: Stream) -> None:
         """Remember whose stream the networks hold memory for."""
-        self._stream = stream
+        self.stream = stream
 
     def release(self) -> None:
         """Give back what the networks hold for this lane."""
-        stream, self._stream = self._stream, None
+        stream, self.stream = self.stream, None
         if stream is None:
             return
         for session in self._painter.decoding:
@@ -231,6 +235,15 @@ class GpuPainter:
         outer = [grown(window, FEATHER, *self.size) for window in windows]
         return [tile for window in outer for tile in even_tiles(graph, window, *self.size)]
 
+    @property
+    def recordable(self) -> bool:
+        """Whether the making of a frame may be recorded as a CUDA graph."""
+        shapes = {
+            (outer.y1 - outer.y0, outer.x1 - outer.x0)
+            for _, outer in self.tiles(self.plan.windows, self._graph)
+        }
+        return len(shapes) == 1 and all(session.engine in RECORDABLE for session in self.decoding)
+
     def closed(self, scratch: FeatureScratch) -> None:
         """A lane gave its memory back."""
         self._alive.discard(scratch)
@@ -295,10 +308,16 @@ class GpuPainter:
                 return
             except OutOfMemoryError as error:
                 # Of the networks: what they need for a tile shows when they run.
+                if self.recordable and self._shared(scratch, stream):
+                    raise
                 stream.synchronize()
                 scratch.drop()
                 with self._lock:
                     self._graph = self._less(scratch.windows, scratch.decoder, error)
+
+    def _shared(self, scratch: FeatureScratch, stream: Stream) -> bool:
+        """Whether another frame of the same stream may be a graph, which holds on to the networks' memory."""
+        return any(other is not scratch and other.stream is stream for other in tuple(self._alive))
 
     def _paint(self, time_address: int, scratch: FeatureScratch, stream: Stream) -> None:
         """Put it into the stream."""

@@ -13,7 +13,7 @@ import numpy as np
 from stillflow.bundle.interfaces import LAYERS
 from stillflow.features.networks import FeatureNetworks
 from stillflow.features.tiles import Run
-from stillflow.gpu.arrays import DeviceArray, download_array, upload_array
+from stillflow.gpu.arrays import DeviceArray, allocate_array, download_array, upload_array
 from stillflow.gpu.layer import CudaDevice, Stream
 from stillflow.sessions.session import TensorSpec
 
@@ -58,3 +58,51 @@ def on_device(
     graphs = {"encoder": networks.encoder, "decoder": networks.decoder}
     graphs |= dict(zip(LAYERS, networks.layers or (), strict=False))
     return {name: RoundTrip(graph.run, device, largest) for name, graph in graphs.items()}
+
+
+class Copies:
+    """A DeviceSession that only copies on the device, so that it can be recorded into a graph.
+
+    Args:
+        cuda: the device.
+        parts: output name -> the input whose first channels it is, and how many.
+    """
+
+    engine, provider, fallback = "tensorrt", "copies", ""
+    inputs = outputs = ()
+
+    def __init__(self, cuda: CudaDevice, parts: Mapping[str, tuple[str, int]]) -> None:
+        self.cuda, self.parts = cuda, parts
+        self.lanes: dict[int, dict[str, DeviceArray]] = {}
+        self.calls = 0
+
+    def run_on(self, inputs: Mapping[str, DeviceArray], stream: Stream) -> dict[str, DeviceArray]:
+        self.calls += 1
+        size = next(iter(inputs.values())).shape[2:]
+        lane = self.lanes.get(stream.handle, {})
+        if any(array.shape[2:] != size for array in lane.values()):
+            self.release(stream)
+        if stream.handle not in self.lanes:
+            self.lanes[stream.handle] = {
+                name: allocate_array(self.cuda, (1, channels, *size), np.float32)
+                for name, (_, channels) in self.parts.items()
+            }
+        lane = self.lanes[stream.handle]
+        for name, (of, _) in self.parts.items():
+            self.cuda.copy(inputs[of].address, lane[name].address, lane[name].nbytes, stream)
+        return dict(lane)
+
+    def release(self, stream: Stream) -> None:
+        for array in self.lanes.pop(stream.handle, {}).values():
+            array.close()
+
+    def close(self) -> None:
+        assert not self.lanes, "released for every stream"
+
+
+def copying(cuda: CudaDevice) -> dict[str, Copies]:
+    """A generator whose features are colours, the reddest the heaviest, and whose decoder lets them through."""
+    return {
+        "encoder": Copies(cuda, {"features": ("photo", 3), "weight": ("photo", 1)}),
+        "decoder": Copies(cuda, {"frame": ("features", 3), "closed": ("mask", 1)}),
+    }

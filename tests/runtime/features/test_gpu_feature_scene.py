@@ -21,13 +21,14 @@ from stillflow.features.feature_scene import FeatureScene, build_feature_scene  
 from stillflow.features.gpu_feature_scene import GpuFeatureScene, build_gpu_feature_scene  # noqa: E402
 from stillflow.features.networks import FeatureNetworks, feature_networks  # noqa: E402
 from stillflow.features.splat_motion import SplatMotion  # noqa: E402
+from stillflow.features.tiles import Run, TiledGraph  # noqa: E402
 from stillflow.gpu.layer import CudaDevice  # noqa: E402
 from stillflow.photo import Photo  # noqa: E402
 from stillflow.player import Player  # noqa: E402
 from stillflow.video.colour import nv12  # noqa: E402
 
 from ..scenes import textured  # noqa: E402
-from .device_sessions import RoundTrip, on_device  # noqa: E402
+from .device_sessions import RoundTrip, copying, on_device  # noqa: E402
 from .generators import Generator  # noqa: E402
 from .test_feature_scene import HOLES, wandering  # noqa: E402
 
@@ -214,5 +215,33 @@ def test_a_bundle_plays(cuda_device: CudaDevice, source_tree: Path) -> None:
         for t in (0, 3, 7.5):
             assert np.abs(played.decoded(t) - scene.decoded(t)).max() <= 1e-5, t
             assert near(played.frame(t), scene.frame(t)), t
+    for session in sessions.values():
+        session.close()
+
+
+def test_a_frame_is_a_graph_where_networks_can_be_recorded(cuda_device: CudaDevice) -> None:
+    def graph(run: Run) -> TiledGraph:
+        return TiledGraph(run, 4, 8, 1 << 30)
+
+    networks = FeatureNetworks(
+        graph(lambda i: {"features": i["photo"], "weight": i["photo"][:, :1]}),
+        graph(lambda i: {"frame": i["features"], "closed": i["mask"]}),
+        None,
+        4,
+        None,
+        0.0,
+        1 << 28,
+    )
+    about = Photo.from_array(textured(60, 72)), wandering(60, 72), networks
+    sessions = copying(cuda_device)
+    scene = build_feature_scene(*about, seconds=1, fps=12)
+    with build_gpu_feature_scene(*about, sessions, cuda_device, seconds=1, fps=12) as played:
+        for t, frame in Player(played, lanes=2).frames():
+            assert near(frame, scene.frame(t)), t
+        calls = sessions["decoder"].calls
+        for t in (0.5, 3.25, 11, -2):
+            assert near(played.frame(t), scene.frame(t)), t
+        if cuda_device.graphs:
+            assert sessions["decoder"].calls == calls, "a frame was launched piece by piece"
     for session in sessions.values():
         session.close()

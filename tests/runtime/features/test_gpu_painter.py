@@ -14,11 +14,13 @@ torch = pytest.importorskip(
 
 from stillflow.features.feature_scene import build_feature_scene, plan_feature_scene  # noqa: E402
 from stillflow.features.gpu_painter import GpuPainter  # noqa: E402
+from stillflow.features.networks import FeatureNetworks  # noqa: E402
+from stillflow.features.tiles import TiledGraph  # noqa: E402
 from stillflow.gpu.trouble import OutOfMemoryError  # noqa: E402
 from stillflow.photo import Photo  # noqa: E402
 
 from ..scenes import textured  # noqa: E402
-from .device_sessions import on_device  # noqa: E402
+from .device_sessions import copying, on_device  # noqa: E402
 from .generators import Generator  # noqa: E402
 from .test_feature_scene import wandering  # noqa: E402
 
@@ -162,3 +164,40 @@ def test_a_lane_without_room_has_smaller_tiles_but_not_at_the_cost_of_another(
             painter.scratch()
     for session in sessions.values():
         session.close()
+
+
+def test_memory_that_a_graph_may_use_is_not_given_back(cuda_device, scenery):
+    def graph(run):
+        return TiledGraph(run, 4, 8, 1 << 30)
+
+    networks = FeatureNetworks(
+        graph(lambda i: {"features": i["photo"], "weight": i["photo"][:, :1]}),
+        graph(lambda i: {"frame": i["features"], "closed": i["mask"]}),
+        None,
+        4,
+        None,
+        0.0,
+        1 << 28,
+    )
+    sessions = copying(cuda_device)
+    scene = build_feature_scene(*scenery, networks, seconds=2, fps=30)
+    plan = plan_feature_scene(*scenery, networks, 60)
+    with closing(GpuPainter(plan, networks, sessions, cuda_device)) as painter:
+        assert painter.recordable
+        with closing(Lane(painter)) as lane, closing(painter.scratch(nv12=True)) as other:
+            lane.draw(3)
+            lane.done()
+            run, sessions["decoder"].run_on = sessions["decoder"].run_on, no_memory
+            other.used_with(lane.stream)
+            with pytest.raises(OutOfMemoryError, match="there is none"):
+                painter.enqueue(lane.time.address, other, lane.stream, nv12=lane.rgb.address)
+            sessions["decoder"].run_on = run
+            assert sessions["decoder"].lanes, "the first frame's graph may write there"
+            lane.draw(9)
+            assert near(lane.done(), scene.frame(9))
+    for session in sessions.values():
+        session.close()
+
+
+def no_memory(inputs, stream):
+    raise OutOfMemoryError("cannot run", "there is none", "free some")
