@@ -8,7 +8,7 @@ import importlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stillflow.bundle.manifest import MAX_MANIFEST_BYTES, Graph, Manifest, parse_manifest
 from stillflow.bundle.store import Store, open_store
@@ -144,6 +144,7 @@ class Bundle:
         allow_fallback: bool = False,
         cuda: CudaDevice | None = None,
         build: Orders | None = None,
+        judge: bool = True,
     ) -> Session:
         """Load a graph on an engine. Each call loads it anew (20 to 100 ms): keep what it returns.
 
@@ -158,6 +159,8 @@ class Bundle:
             cuda: see there.
             build: how to build an engine of tensorrt or tensorrt_rtx where the cache has none that may be loaded
                 here; None: that is an error.
+            judge: run gate C, which takes a moment, on an engine that it has not judged on this machine: one
+                that was built elsewhere.
 
         Raises:
             StillflowError: as `graph_bytes` and `open_session`, or the graph's inputs and outputs are not
@@ -201,6 +204,11 @@ class Bundle:
                     f"the manifest gives it the {side} {said} and the file has {found}",
                     "export the bundle again",
                 )
+        unjudged: Any = session if judge and getattr(session, "unjudged", None) is not None else None
+        if unjudged is not None:
+            from stillflow.build.rebuild import judge_first
+
+            judge_first(self, graph_name, unjudged, build)
         return session
 
     def verify(

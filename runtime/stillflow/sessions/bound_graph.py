@@ -97,7 +97,12 @@ class BoundLane:
         self._graph, self._cuda, self._stream = graph, cuda, stream
         self._results, self._moved = DeviceRoom(cuda), DeviceRoom(cuda)
         self._staging: Staging | None = None
-        self._before, self._after = cuda.event(), cuda.event()
+        self._before = cuda.event()
+        try:
+            self._after = cuda.event()
+        except BaseException:
+            self._before.close()
+            raise
 
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Compute from arrays of the host; new arrays come back."""

@@ -165,10 +165,12 @@ class SessionLanes(Generic[AnyLane]):
 
     def release(self, stream: Stream) -> None:
         """Close the lane of a stream, if there is one, once the stream's work is done."""
+        if stream.handle not in self._streams:
+            return
+        stream.synchronize()  # before it is taken out: if this fails, closing the session still finds it
         with self._changed:
             held = self._streams.pop(stream.handle, None)
         if held is not None:
-            stream.synchronize()
             held.lane.close()
 
     def close(self) -> None:
