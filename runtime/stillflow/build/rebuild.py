@@ -1,17 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds the engine of one graph when a session asked for it and the cache has none that may be loaded here."""
+"""Engines of sessions: built where the cache has none that may be loaded here, judged where gate C never ran here."""
 
 from __future__ import annotations
 
+import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from stillflow.build.builder import Engine, Orders, build_engines
+from stillflow.build.builder import Engine, Orders, build_engines, gate_of
+from stillflow.build.cache import EngineCache
 from stillflow.build.profile import profile_for
 from stillflow.errors import StillflowError
 from stillflow.gpu.description import find_gpu
+from stillflow.gpu.trouble import LostDeviceError, OutOfMemoryError
+from stillflow.sessions.session import NoEngineError
 
 if TYPE_CHECKING:
     from stillflow.bundle import Bundle
+    from stillflow.sessions.tensorrt import TensorRTSession
+
+_log = logging.getLogger(__name__)
 
 
 def build_missing(
@@ -47,3 +55,49 @@ def build_missing(
             "use the engine onnxruntime, or another precision",
         )
     return engine
+
+
+def judge_first(bundle: Bundle, graph: str, session: TensorRTSession, orders: Orders | None = None) -> None:
+    """Run gate C on an engine that it has not passed on this machine, and keep what it says beside the engine.
+
+    Args:
+        bundle: that holds the graph.
+        graph: its name.
+        session: on the engine; closed when it fails.
+        orders: told that this takes a moment.
+
+    Raises:
+        LostDeviceError: the GPU is lost.
+        NoEngineError: its results are not those of the ONNX file.
+    """
+    from stillflow.bundle.gate_c import gate_c
+
+    entry = session.unjudged
+    assert entry is not None
+    line = (
+        f"{graph} {entry.precision}: an engine that has not run here before; comparing it with the ONNX file"
+    )
+    (orders.say if orders is not None else _log.info)(line)
+    place, tf32 = f"cuda:{session.cuda.index}", entry.parts.settings.tf32
+    try:
+        receipt = gate_c(
+            bundle, graph, session.engine, entry.precision, device=place, tf32=tf32, session=session
+        )
+    except OutOfMemoryError as error:  # says nothing of the engine: it is judged when there is room
+        _log.info("gate C of %s: %s", graph, error)
+        return
+    except LostDeviceError:
+        session.close()
+        raise
+    with suppress(StillflowError):  # a cache on a read-only disk: then it is judged every time
+        EngineCache().set_gate(entry.parts.key, gate_of(receipt))
+    if not receipt["passed"]:
+        session.close()
+        failed = NoEngineError(
+            f"cannot use the engine of {graph} for {session.engine}",
+            f"its results are not those of the ONNX file: {receipt['why']}",
+            "build it here: stillflow build BUNDLE --for auto --force; or use the engine onnxruntime",
+        )
+        failed.worth_building = False
+        raise failed
+    session.unjudged = None

@@ -46,6 +46,7 @@ def gate_c(
     device: Device = "auto",
     arithmetic: Arithmetic = "f32",
     tf32: bool = False,
+    session: Session | None = None,
 ) -> dict[str, Any]:
     """Compare an engine with ONNX, on the machine at hand.
 
@@ -59,6 +60,7 @@ def gate_c(
         device: where it runs.
         arithmetic: see `stillflow.sessions.open_session`; other than "f32", the float16 allowance counts.
         tf32: the engine was built to round what float32 layers multiply: the float16 allowance counts.
+        session: the engine, opened already; None: opened here.
 
     Returns:
         The receipt as plain values: "passed", "why" (the first failure, "" when passed), what computed, on which
@@ -82,8 +84,14 @@ def gate_c(
     if not allowed:
         failures.append(f"no test vector of the graph says what is allowed at {precision}")
     try:
-        session = bundle.session(
-            graph_name, engine, precision=precision, threads=threads, device=device, arithmetic=arithmetic
+        session = session or bundle.session(
+            graph_name,
+            engine,
+            precision=precision,
+            threads=threads,
+            device=device,
+            arithmetic=arithmetic,
+            judge=False,
         )
         provider = session.provider
         reference: list[Session] = []

@@ -73,9 +73,6 @@ def open_session(
     opened.log.tell = _log.info  # what it warns of is not for the terminal of who embeds us
     cache = EngineCache()
     entry, engine = find_engine(data, name, opened, gpu, cache)
-    _log.info(
-        "engine of %s: gate C %s", name, (cache.gate(entry.parts.key) or {}).get("state", "left no receipt")
-    )
     why = opened.invalid(engine)
     if why is not None:
         said = f"{library} {opened.version} calls its engine invalid: {why}"
@@ -87,7 +84,10 @@ def open_session(
     # Only RTX compiles when it runs, and only since 1.1 it lets that be kept.
     keeps = hasattr(opened.module, "IRuntimeCache")
     kernels = CompiledKernels(cache, entry.parts.key, gpu) if keeps else None
-    return TensorRTSession(opened, engine, f"{name} ({entry.precision})", cuda, kernels)
+    session = TensorRTSession(opened, engine, f"{name} ({entry.precision})", cuda, kernels)
+    if (cache.gate(entry.parts.key) or {}).get("state") != "passed":
+        session.unjudged = entry
+    return session
 
 
 def find_engine(
@@ -147,9 +147,13 @@ class TensorRTSession:
         name: for messages.
         cuda: the device that it runs on.
         kernels: see `Model`.
+
+    Attributes:
+        unjudged: the engine's sidecar, where gate C has not passed on this machine.
     """
 
     fallback = ""
+    unjudged: Entry | None = None
 
     def __init__(
         self,

@@ -115,9 +115,9 @@ def l4_is_here(monkeypatch: pytest.MonkeyPatch, golden: Bundle, tmp_path: Path) 
         return L4 if index == 1 else None
 
     class Seen:
-        engine, fallback, provider = "tensorrt_rtx", "", "seen"
+        engine, fallback, provider, unjudged = "tensorrt_rtx", "", "seen", None
 
-        def __init__(self, library: Library, engine: bytes, name: str, cuda: Any) -> None:
+        def __init__(self, library: Library, engine: bytes, name: str, cuda: Any, kernels: Any) -> None:
             graph = golden.graph("flow")
             self.inputs, self.outputs = (
                 tuple(TensorSpec(t.name, t.dtype, t.shape) for t in tensors)
@@ -162,6 +162,47 @@ def test_a_missing_engine_is_built_by_who_asks_for_it(
     EngineCache().prune(lambda stored: True)
     with pytest.raises(StillflowError, match=r"that tensorrt_rtx has just built: .*moves is wrong"):
         session(build=Orders(say=said.append))
+
+
+def test_an_engine_that_was_built_elsewhere_is_judged_before_it_is_used(
+    golden: Bundle, library: Library, l4_is_here: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime computes in its place, right at first."""
+    (built,) = build_engines(golden, load_profile("l4"), library="tensorrt_rtx")
+    assert built.gate["state"] == "not run"
+    real, wrong, closed = golden.session("flow", "onnxruntime"), [0.0], [0]
+
+    def run(self: object, inputs: Arrays) -> Arrays:
+        return {name: value + wrong[0] for name, value in real.run(inputs).items()}
+
+    def close(self: object) -> None:
+        closed[0] += 1
+
+    for name, method in (("run", run), ("close", close), ("cuda", SimpleNamespace(index=1))):
+        monkeypatch.setattr(tensorrt.TensorRTSession, name, method, raising=False)
+    said: list[str] = []
+
+    def session() -> Any:
+        return golden.session("flow", "tensorrt_rtx", device="cuda:1", build=Orders(say=said.append))
+
+    cache, key = EngineCache(), built.entry.parts.key
+    assert session().unjudged is None
+    assert said == [
+        "flow fp32: an engine that has not run here before; comparing it with the ONNX file",
+    ]
+    gate: Any = cache.gate(key)
+    assert (gate["state"], gate["receipt"]["engine"]) == ("passed", "tensorrt_rtx")
+    session()
+    assert len(said) == 1, "it is known now"
+
+    cache.set_gate(key, {"state": "not run", "why": ""})
+    wrong[0] = 0.5
+    with pytest.raises(NoEngineError, match=r"are not those of the ONNX file: .* is wrong") as caught:
+        session()
+    assert (caught.value.worth_building, closed) == (False, [1])
+    assert (cache.gate(key) or {})["state"] == "failed"
+    with pytest.raises(NoEngineError, match="failed gate C"):
+        session()
 
 
 def test_bf16_is_refused() -> None:
