@@ -158,6 +158,10 @@ def describe(loop: Loop, output: str, loops: int, written: int) -> list[str]:
         f"  suitability: {loop.suitability.score:g} of 3",
         *(f"    - {reason}" for reason in loop.suitability.reasons),
     ]
+    if loop.runs.get("encoder") == "h264_nvenc" or "encoder_why" in loop.runs:
+        # x264 on the CPU goes without saying where nothing else was tried.
+        why = f": {loop.runs['encoder_why']}" if "encoder_why" in loop.runs else ""
+        lines.append(f"  encoded by {loop.runs['encoder']}{why}")
     if loop.moving_share == 0:
         lines.append("  nothing moves: say what should with --mask, or which way with --arrow")
     lines.append(f"  took {sum(loop.seconds.values()):.2f} s: {times}")

@@ -123,3 +123,21 @@ def test_aside_when_stdout_carries_frames(capsys: pytest.CaptureFixture[str], as
 
 def test_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys, MadeUp(POOR), quiet=True) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("runs", "line"),
+    [
+        ({}, None),
+        ({"encoder": "libx264"}, None),
+        ({"encoder": "h264_nvenc"}, "  encoded by h264_nvenc"),
+        ({"encoder": "libx264", "encoder_why": "no NVENC"}, "  encoded by libx264: no NVENC"),
+    ],
+)
+def test_who_encoded_is_told_where_a_gpu_could(
+    runs: dict[str, str], line: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loop = MadeUp()
+    loop.runs |= runs
+    out, _ = said(capsys, loop)
+    assert [text for text in out.splitlines() if "encoded" in text] == ([line] if line else [])
