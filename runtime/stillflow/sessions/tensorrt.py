@@ -81,8 +81,8 @@ def open_session(
         from stillflow.gpu.shared import shared_device
 
         cuda = shared_device(index)
-    # Only RTX compiles when it runs, and only since 1.1 it lets that be kept.
-    keeps = hasattr(opened.module, "IRuntimeCache")
+    # Only RTX compiles when it runs, and lets that be kept.
+    keeps = hasattr(getattr(opened.module, "IRuntimeConfig", None), "create_runtime_cache")
     kernels = CompiledKernels(cache, entry.parts.key, gpu) if keeps else None
     session = TensorRTSession(opened, engine, f"{name} ({entry.precision})", cuda, kernels)
     if (cache.gate(entry.parts.key) or {}).get("state") != "passed":
