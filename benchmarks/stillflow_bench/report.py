@@ -4,7 +4,7 @@
 Nothing is trimmed: a row keeps every sample in the order it was taken, and the summary (the median where nothing else
 is said) stands with the smallest and the largest. Rows from an earlier run of another suite, or of another part of the
 same suite, on the same day stay in the file. What a run shares, its machine, versions, commit and command, stands once
-in the file's ``runs``; a row's ``run`` counts them from 0.
+in the file's ``runs``; a row's ``run`` counts them from 0. What a row has no word on is as ``Row`` has it by default.
 """
 
 from __future__ import annotations
@@ -121,6 +121,13 @@ def write_report(folder: Path, rows: Sequence[Row], provenance: Provenance) -> t
     return path, table
 
 
+DEFAULTS: Mapping[str, Any] = {
+    "parameters": {}, "limit": None, "side": "at most", "part": "", "summary": "median", "baselines": {},
+    "aim": "", "missing": "", "holds": None,
+}  # fmt: skip
+"""What a row of a file is where it says nothing; ``holds`` follows from the limit."""
+
+
 def read_report(path: Path) -> list[dict[str, Any]]:
     """Read a report of this schema or of an older one: its rows as ``as_json`` makes them."""
     told = json.loads(path.read_text(encoding="utf-8"))
@@ -128,7 +135,7 @@ def read_report(path: Path) -> list[dict[str, Any]]:
     rows = []
     for row in told["rows"]:
         about = runs[row["run"]] if "run" in row else {}
-        rows.append({name: value for name, value in row.items() if name != "run"} | about)
+        rows.append({**DEFAULTS, **{name: value for name, value in row.items() if name != "run"}, **about})
     return rows
 
 
@@ -153,7 +160,12 @@ def file_text(rows: Iterable[Mapping[str, Any]], more: Mapping[str, Any] | None 
         about = _line({name: row[name] for name in shared})
         if about not in runs:
             runs.append(about)
-        own = {name: value for name, value in row.items() if name not in shared}
+        said = (
+            name
+            for name in row
+            if name not in shared and (name not in DEFAULTS or row[name] != DEFAULTS[name])
+        )
+        own = {name: row[name] for name in sorted(said, key=DEFAULTS.__contains__)}
         lines.append(_line({"run": runs.index(about), **own}))
     told = (f'"{name}": [\n{_lines(entries)}\n]' for name, entries in (("runs", runs), ("rows", lines)))
     ahead = "".join(f'"{name}": {_line(value)},\n' for name, value in (more or {}).items())

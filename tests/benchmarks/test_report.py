@@ -86,6 +86,8 @@ def test_what_rows_of_a_run_share_is_written_once(tmp_path: Path, about: Provena
     assert [run["commit"] for run in told["runs"]] == [about.commit, "changed"]
     assert [(row["name"], row["run"]) for row in told["rows"]] == [("a", 0), ("b", 0), ("c", 1)]
     assert not any("versions" in row for row in told["rows"])
+    assert list(told["rows"][0]) == ["run", "suite", "name", "unit", "samples", "value"]
+    assert read_report(path)[0]["side"] == "at most"
     assert [row["commit"] for row in read_report(path)] == [about.commit, about.commit, "changed"]
 
 
