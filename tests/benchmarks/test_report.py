@@ -51,7 +51,7 @@ def test_a_part_measured_again_leaves_the_other_parts(tmp_path: Path, about: Pro
 
     write_report(tmp_path, [row("", 0.0), row("labels", 1.0), row("time", 2.0)], about)
     path, _ = write_report(tmp_path, [row("time", 3.0)], replace(about, commit="changed"))
-    rows = json.loads(path.read_text())["rows"]
+    rows = read_report(path)
     assert [(r["part"], r["value"]) for r in rows] == [("", 0.0), ("labels", 1.0), ("time", 3.0)]
 
 
