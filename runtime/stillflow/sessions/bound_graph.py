@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
+from stillflow.errors import StillflowError
 from stillflow.gpu.arrays import DeviceArray
 from stillflow.gpu.layer import CudaDevice, Stream
 from stillflow.sessions.onnxruntime import first_line, tensor_specs
@@ -114,12 +116,17 @@ class BoundLane:
         graph = self._graph
         ready = self._moved.aligned(inputs, stream)
         with graph.lock, self._cuda.current():
-            self._before.record(stream)
-            self._stream.wait(self._before)
-            placed = self._results.place(graph.output_shapes(ready), stream)
-            graph.run(ready, placed)
-            self._after.record(self._stream)
-            stream.wait(self._after)
+            try:
+                self._before.record(stream)
+                self._stream.wait(self._before)
+                placed = self._results.place(graph.output_shapes(ready), stream)
+                graph.run(ready, placed)
+                self._after.record(self._stream)
+                stream.wait(self._after)
+            except BaseException:
+                with suppress(StillflowError):
+                    self._stream.synchronize()  # or what was begun would go on, and nobody wait for it
+                raise
         return placed
 
     def close(self) -> None:

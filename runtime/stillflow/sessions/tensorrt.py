@@ -76,7 +76,9 @@ def open_session(
     why = opened.invalid(engine)
     if why is not None:
         said = f"{library} {opened.version} calls its engine invalid: {why}"
-        raise NoEngineError(what, said, _build_line(library, again=True))
+        invalid = NoEngineError(what, said, _build_line(library, again=True))
+        invalid.worth_building = False  # the cache would give this one again
+        raise invalid
     if cuda is None:
         from stillflow.gpu.shared import shared_device
 
