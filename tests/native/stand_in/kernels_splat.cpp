@@ -5,6 +5,6 @@
 namespace {
 #include "splat.cu"
 
-KERNELS(KERNEL(sf_euler_step), KERNEL(sf_walk), KERNEL(sf_moment), KERNEL(sf_displace), KERNEL(sf_clear),
-        KERNEL(sf_count), KERNEL(sf_run_sums), KERNEL(sf_starts), KERNEL(sf_fill), KERNEL(sf_sort), KERNEL(sf_land))
+KERNELS(KERNEL(sf_euler_step), KERNEL(sf_walk), KERNEL(sf_moment), KERNEL(sf_displace), KERNEL(sf_count),
+        KERNEL(sf_run_sums), KERNEL(sf_starts), KERNEL(sf_fill), KERNEL(sf_sort), KERNEL(sf_land))
 } // namespace

@@ -155,11 +155,6 @@ extern "C" __global__ void sf_displace(Field f, const float *velocity, const uns
     displacement[2 * pixel + 1] = inside ? py - y : beyond;
 }
 
-extern "C" __global__ void sf_clear(unsigned *numbers, int count) {
-    ITEM(i, count);
-    numbers[i] = 0;
-}
-
 // Lists of both throws lie behind each other: the cells of the first, then those of the second.
 __device__ inline long long cells_of(const Picture &p) { return (long long)(p.y1 - p.y0) * (p.x1 - p.x0); }
 
