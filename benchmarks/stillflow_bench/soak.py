@@ -7,6 +7,7 @@ nothing that is kept by its key can hide that it is kept. Frames are played, and
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ COUNT_LIMIT = 0.02
 
 SAMPLES = 200
 """Looks at the process in a run, at most; each collects garbage."""
+
+SHORTEST = 32
+"""Pixels of a loop's shorter side, at least: rounded to whole pixels it still has the shape of the photo's mask."""
 
 SAVED = (".mp4", ".gif", ".webm", ".webp", ".apng")
 """Formats that every tenth photo takes in turn; webm with alpha."""
@@ -131,7 +135,7 @@ def photo_work(
         photos: picture files, taken in turn.
         animator: one for all of them.
         folder: where loops are saved, and deleted again.
-        size: longest side of the loops, pixels, >= 32; they have half of it at least.
+        size: longest side of the loops, pixels; most have half of it at least, narrow ones more.
         seed: of all that is drawn.
         frames: played of each loop.
     """
@@ -139,7 +143,9 @@ def photo_work(
     def work(index: int) -> None:
         rng = np.random.default_rng((seed, index))
         photo = _cut(load_photo(photos[index % len(photos)]), rng)
-        longest = int(rng.integers(max(MIN_SIDE, size // 2), size + 1))
+        sides = sorted((photo.height, photo.width))
+        least = max(size // 2, math.ceil(SHORTEST * sides[1] / sides[0]))
+        longest = int(rng.integers(least, max(least, size) + 1))
         seconds, fps = float(rng.choice((0.5, 1.0, 1.5))), float(rng.choice((8.0, 10.0, 12.0)))
         loop = animator.animate(photo, _guidance(rng, photo, index), seconds=seconds, fps=fps, size=longest)
         for t in rng.integers(0, len(loop), frames):
@@ -186,7 +192,7 @@ def measure(
         photos: picture files, at least one.
         animator: one for all of them.
         count: photos in all, >= 12.
-        size: longest side of the loops, pixels, >= 32.
+        size: longest side of the loops, pixels.
         plot: a .png file for the curves.
         announce: told of the progress, ten times.
 

@@ -102,8 +102,8 @@ def test_photos_leave_nothing_behind_in_memory_on_disk_or_in_threads(
     found, rows = measure([sample_photo], animator, count=12, size=96, plot=tmp_path / "soak.png")
     first, last = found.readings[3], found.readings[-1]
     assert (last.descriptors, last.threads) == (first.descriptors, first.threads)
-    # A loop that is kept has 0.4 MB at this size, and a plane of the photo as it was read 3 MB.
-    assert last.host - first.host < 6e6
+    # The photo as it is read has 2.8 MB, and eight of them 22; what glibc keeps for a thread that is new has 11.
+    assert last.host - first.host < 16e6
     assert [path.name for path in tmp_path.iterdir()] == ["soak.png"]
     assert [row.part for row in rows] == ["samples", "growth"] * 3
     assert rows[1].missing and rows[1].parameters["verdict"] == "cannot tell"
