@@ -417,6 +417,19 @@ def test_closed_after_the_device_was_lost() -> None:
 
 
 @pytest.mark.stand_in
+def test_the_interpreter_runs_on_while_a_frame_is_waited_for(cuda_device: CudaDevice) -> None:
+    """The stand-in takes a good part of a second for this frame, in the call that waits for it."""
+    photo, motion = falling_photo(240, 320)
+    with GpuScene(build_scene(photo, motion, seconds=1, fps=4), cuda_device) as scene:
+        thread = threading.Thread(target=scene.frame, args=(1.5,))
+        turns = 0
+        thread.start()
+        while thread.is_alive():
+            turns += 1
+    assert turns > 1000
+
+
+@pytest.mark.stand_in
 def test_a_graph_that_cannot_be_made(
     falling: Scene, playing: GpuScene, caplog: pytest.LogCaptureFixture
 ) -> None:
