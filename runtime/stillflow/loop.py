@@ -193,7 +193,8 @@ class Loop:
         from stillflow.video import open_sink, record
 
         started = time.perf_counter()
-        device = getattr(self.scene, "device", None)  # GpuPlay's; importing that takes time that a CPU need not spend
+        # GpuPlay's; importing that takes time that a CPU need not spend.
+        device = getattr(self.scene, "device", None)
         gpu = None if device is None else device.index
         sink = open_sink(
             path,
