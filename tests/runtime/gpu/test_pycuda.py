@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing, contextmanager
 import numpy as np
 import pytest
 
+from stillflow.animator import Animator
 from stillflow.errors import StillflowError
 from stillflow.gpu.arrays import device_array
 from stillflow.gpu.layer import CudaDevice
@@ -124,6 +125,23 @@ def test_frames_of_a_gpu_scene_come_as_gpu_arrays_ready_on_the_hosts_stream(cuda
     assert len(kept) == scene.frames
     assert all(np.array_equal(copy.get(), frame) for copy, frame in zip(kept, on_host, strict=True))
     assert all(np.abs(frame.astype(int) - scene.frame(t)).max() <= 1 for t, frame in enumerate(on_host))
+
+
+def test_an_animator_plays_in_the_hosts_context(cuda, context, sample_photo):
+    from stillflow.gpu.pycuda import gpu_array
+
+    stream = cuda.Stream()
+    with Animator() as animator:
+        loop = animator.animate(sample_photo, size=96, seconds=0.5, fps=8)
+        assert isinstance(loop.scene, GpuScene)
+        assert loop.scene.device.provider.startswith("pycuda ")
+        frames = []
+        for frame in loop.device_frames(stream=stream):
+            stream.synchronize()
+            frames.append(gpu_array(frame).get())
+        assert all(np.array_equal(frame, loop.frame(t)) for t, frame in enumerate(frames))
+        assert len(frames) == len(loop)
+        loop.close()
 
 
 def test_the_splat_reads_and_writes_gpu_arrays_to_the_bit(cuda, device):
