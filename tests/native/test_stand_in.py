@@ -200,6 +200,23 @@ def test_a_kernel_that_reads_what_is_not_there_loses_the_device(
     library.stand_in_lose(0)
 
 
+@pytest.mark.parametrize("kernel", ["trial_word", "trial_cast"])
+def test_a_kernel_that_a_gpu_would_die_of_or_do_otherwise_loses_the_device(
+    cuda_device, stream, memory, kernels, library, capfd, kernel
+):
+    cuda_device.clear(memory.address, 4 * COUNT, stream)
+    to = ctypes.c_void_p(memory.address + 8)
+    good = {"trial_word": ctypes.c_void_p(memory.address), "trial_cast": ctypes.c_float(-1e9)}
+    bad = {"trial_word": ctypes.c_void_p(memory.address + 1), "trial_cast": ctypes.c_float(1e10)}
+    kernels.launch(kernel, 1, stream, good[kernel], to)
+    stream.synchronize()
+    kernels.launch(kernel, 1, stream, bad[kernel], to)
+    with pytest.raises(LostDeviceError, match="misaligned address"):
+        stream.synchronize()
+    assert f"{kernel} took a misaligned address" in capfd.readouterr().err
+    library.stand_in_lose(0)
+
+
 def test_memory_that_is_given_back_too_early_loses_the_device(cuda_device, stream, kernels, library, capfd):
     early = cuda_device.allocate(4 * COUNT)
     fill(kernels, stream, early, 1)

@@ -5,5 +5,6 @@
 namespace {
 #include "trial.cu"
 
-KERNELS(KERNEL(trial_fill), KERNEL(trial_mixed), KERNEL(trial_frame), KERNEL(trial_order), KERNEL(trial_read))
+KERNELS(KERNEL(trial_fill), KERNEL(trial_mixed), KERNEL(trial_frame), KERNEL(trial_order), KERNEL(trial_read),
+        KERNEL(trial_word), KERNEL(trial_cast))
 } // namespace

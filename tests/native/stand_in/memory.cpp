@@ -75,10 +75,11 @@ int check_guards(const char *culprit) {
 /* Work that touches what it may not: the signal becomes CUDA's error. */
 static thread_local sigjmp_buf escape;
 static thread_local volatile bool escapable;
-static struct sigaction before[2];
+static const int signals[] = {SIGSEGV, SIGBUS, SIGILL};
+static struct sigaction before[3];
 static void caught(int number, siginfo_t *info, void *context) {
-    if (escapable) siglongjmp(escape, 1);
-    const struct sigaction &old = before[number == SIGBUS];
+    if (escapable) siglongjmp(escape, number);
+    const struct sigaction &old = before[number == SIGSEGV ? 0 : number == SIGBUS ? 1 : 2];
     if (old.sa_flags & SA_SIGINFO) return old.sa_sigaction(number, info, context);
     if (old.sa_handler != SIG_DFL && old.sa_handler != SIG_IGN) return old.sa_handler(number);
     signal(number, SIG_DFL);
@@ -89,13 +90,16 @@ int run_guarded(const std::function<void()> &work, const char *what) {
         struct sigaction action = {};
         action.sa_sigaction = caught;
         action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
-        sigaction(SIGSEGV, &action, &before[0]);
-        sigaction(SIGBUS, &action, &before[1]);
+        for (int i = 0; i < 3; i++) sigaction(signals[i], &action, &before[i]);
         return true;
     }();
     (void)ready;
-    if (sigsetjmp(escape, 1)) {
+    if (const int number = sigsetjmp(escape, 1)) {
         escapable = false;
+        if (number == SIGILL) {
+            fprintf(stderr, "stand-in: %s took a misaligned address, or did what is not defined with a number\n", what);
+            return lose(MISALIGNED);
+        }
         fprintf(stderr, "stand-in: %s touched memory that is not its own\n", what);
         return lose(ILLEGAL_ADDRESS);
     }

@@ -34,3 +34,13 @@ extern "C" __global__ void trial_order(int *at, int count) {
 extern "C" __global__ void trial_read(const int *from, long long index, int *to) {
     if (blockIdx.x == 0 && threadIdx.x == 0) *to = from[index];
 }
+
+// Reads 4 bytes at once, which must lie at a multiple of 4.
+extern "C" __global__ void trial_word(const char *from, int *to) {
+    if (blockIdx.x == 0 && threadIdx.x == 0) *to = *(const int *)from;
+}
+
+// A number that no int holds: the largest on a GPU, anything on a CPU.
+extern "C" __global__ void trial_cast(float from, int *to) {
+    if (blockIdx.x == 0 && threadIdx.x == 0) *to = (int)from;
+}
