@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import importlib.metadata
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -23,6 +22,7 @@ from stillflow.bundle.verify import Check, compare, read_vector
 from stillflow.errors import StillflowError
 from stillflow.gpu.trouble import LostDeviceError, OutOfMemoryError
 from stillflow.sessions import Arithmetic, Device, Session, cuda_index, open_session
+from stillflow.sessions.registry import engine_version
 from stillflow.sessions.session import Array
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def gate_c(
         "onnx_sha256": hashlib.sha256(data).hexdigest(),
         "reference_sha256": hashlib.sha256(bundle.graph_bytes(graph_name, "fp32")).hexdigest(),
         "engine": engine,
-        "engine_version": _version(engine),
+        "engine_version": engine_version(engine),
         "provider": provider,
         "machine": _machine(engine, device),
         "tolerance": {n: {"absolute": t.absolute, "relative": t.relative} for n, t in allowed.items()},
@@ -210,20 +210,6 @@ def _note(outputs: dict[str, dict[str, Any]], name: str, check: Check, got: Arra
         }
     else:
         entry["max_abs"] = max(entry["max_abs"], largest)
-
-
-def _version(engine: str) -> str:
-    """Version of the package that computes, "" when none of its names is installed."""
-    names = {
-        "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
-        "tensorrt_rtx": ("tensorrt_rtx_cu13_bindings", "tensorrt_rtx"),
-    }
-    for name in names.get(engine, (engine,)):
-        try:
-            return importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return ""
 
 
 def _machine(engine: str, device: Device) -> dict[str, Any]:

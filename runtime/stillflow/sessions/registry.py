@@ -97,9 +97,16 @@ def _installed(engine: _Engine) -> list[tuple[str, str]]:
         except importlib.metadata.PackageNotFoundError:
             continue
         found.append((str(one.locate_file("")), one.version))
-    spec = importlib.util.find_spec(engine.package or "")
+    package = engine.package
+    spec = None if package is None else importlib.util.find_spec(package)
     home = str(Path(spec.origin).parents[1]) if spec is not None and spec.origin else ""
     return sorted(found, key=lambda one: Path(one[0]) != Path(home))
+
+
+def engine_version(name: str) -> str:
+    """Version of the package that an engine of the registry is imported from; "" where none is installed."""
+    installed = _installed(_ENGINES[name]) if name in _ENGINES else []
+    return installed[0][1] if installed else ""
 
 
 def _status(name: str) -> EngineStatus:

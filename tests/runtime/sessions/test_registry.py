@@ -67,6 +67,12 @@ def test_two_wheels_in_different_folders_do_no_harm(tmp_path: Path, monkeypatch:
     assert engine_statuses()[0] == usual
 
 
+@pytest.mark.usefixtures("nothing_installed")
+def test_an_engine_that_is_not_installed_has_no_version() -> None:
+    assert registry.engine_version("tensorrt") == ""
+    assert registry.engine_version("abacus") == ""
+
+
 def installed() -> set[str]:
     return {str(one.metadata["Name"]) for one in registry.importlib.metadata.distributions()}
 
