@@ -62,14 +62,15 @@ def _try_gpu(index: int) -> Finding:
     if gpu is None:
         return Finding(name, "broken", "the driver counts it and does not describe it", "nvidia-smi")
     what = f"{gpu.name}, compute capability {gpu.compute_capability}, {gpu.memory_mib / 1024:.1f} GiB"
-    from stillflow.gpu.compiled import compile_source
+    from stillflow.gpu.compiled import compile_source, known_architecture
     from stillflow.gpu.open import open_device
 
     try:
         with closing(open_device(index)) as device:
             free, _ = device.memory()
             what += f", {free / 2**30:.1f} GiB free"
-            compile_source(PROBE, device.architecture)  # what runs may come from the cache
+            # What runs may come from the cache.
+            compile_source(PROBE, known_architecture(device.architecture))
             right = _runs(device)
             said = f"{device.provider} with {_compiler()}"
     except StillflowError as error:

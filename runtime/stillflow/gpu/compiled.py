@@ -61,10 +61,10 @@ def cubin_of(source: Path, architecture: str) -> bytes:
         folder = cache_root() / "kernels"
     except StillflowError as error:
         log.warning("compiled kernels are not kept: %s", error.why)
-        return compile_source(source, _known(architecture))
+        return compile_source(source, known_architecture(architecture))
     code = _kept(folder, key)
     if code is None:
-        code = compile_source(source, _known(architecture))
+        code = compile_source(source, known_architecture(architecture))
         _keep(folder, key, code)
     return code
 
@@ -94,7 +94,7 @@ def _keep(folder: Path, key: str, code: bytes) -> None:
         log.warning("compiled kernels are not kept: %s", error)
 
 
-def _known(architecture: str) -> str:
+def known_architecture(architecture: str) -> str:
     """The architecture, where the compiler knows it or none before it; else that of PTX for the last before it."""
     try:
         from cuda.bindings import nvrtc

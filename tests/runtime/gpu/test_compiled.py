@@ -71,7 +71,7 @@ def test_names_that_are_no_architecture_are_refused(small, architecture):
     [("sm_87", "sm_87"), ("sm_87a", "sm_87a"), ("sm_999", "compute_[0-9]+"), ("sm_12", "sm_12"), ("x", "x")],
 )
 def test_a_gpu_that_is_newer_than_the_compiler_gets_ptx(compiler, architecture, known):
-    assert re.fullmatch(known, compiled._known(architecture))
+    assert re.fullmatch(known, compiled.known_architecture(architecture))
 
 
 @pytest.mark.device
