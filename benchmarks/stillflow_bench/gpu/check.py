@@ -22,8 +22,9 @@ from stillflow.gpu.description import find_gpu
 from stillflow_bench import machine
 from stillflow_bench.gpu.record import check_table, described, is_stand_in, write_check
 from stillflow_bench.gpu.stage import Outcome, not_run, run_stage
-from stillflow_bench.gpu.steps import Order, finding, rows_file, steps
+from stillflow_bench.gpu.steps import PARTS, Order, finding, rows_file, steps
 from stillflow_bench.gpu.surroundings import smi_index
+from stillflow_bench.report import Row, as_json
 
 ROOMS = ("runtime", "engines", "export", "training", "benchmarks")
 """Folders of the source tree that hold a package."""
@@ -89,14 +90,16 @@ def check(arguments: argparse.Namespace) -> int:
             outcomes.append(not_run(stage, "the time that the check was given is used up"))
             continue
         say(f"{stage.name}: {stage.what}")
+        part = stage.name.removeprefix("bench ") if stage.name.startswith("bench ") else None
+        if part is not None:
+            rows_file(order, part).unlink(missing_ok=True)  # of an earlier check
         outcome = run_stage(
             replace(stage, limit=min(stage.limit, left)), logs, environment=surrounding, folder=root
         )
         outcomes.append(replace(outcome, found=finding(stage, logs)) if not stage.absent else outcome)
         say(f"  {outcome.state} {f'({outcome.why}) ' if outcome.why else ''}after {outcome.seconds:.1f} s")
-        part = stage.name.removeprefix("bench ")
-        if part != stage.name:
-            rows += read_rows(rows_file(order, part))
+        if part is not None:
+            rows += read_rows(rows_file(order, part)) or as_json([_absent(part, outcome)], about)
         if write:
             write_check(arguments.results, told, outcomes, rows)
     sys.stdout.write(check_table(told, [asdict(outcome) for outcome in outcomes]))
@@ -104,6 +107,11 @@ def check(arguments: argparse.Namespace) -> int:
         for path in write_check(arguments.results, told, outcomes, rows):
             say(f"wrote {path}")
     return int(any(outcome.bad for outcome in outcomes))
+
+
+def _absent(part: str, outcome: Outcome) -> Row:
+    """The row of a part whose process left none."""
+    return Row("gpu", PARTS.get(part, part), "", (), part=part, missing=outcome.why or "it left no rows")
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

@@ -80,6 +80,20 @@ def test_steps_run_by_themselves_and_a_failing_one_stops_nothing(
 
 
 @pytest.mark.device
+def test_a_part_that_leaves_no_rows_is_told_and_no_older_one_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rows-copy.json").write_text('{"rows": [{"name": "of yesterday"}]}')
+    crash = Stage("bench copy", "copies", (sys.executable, "-c", "raise SystemExit('it broke')"), 60)
+    monkeypatch.setattr(module, "steps", lambda _: [crash])
+    monkeypatch.setattr(module, "is_stand_in", lambda _: False)
+    kept: list[list[dict[str, object]]] = []
+    monkeypatch.setattr(module, "write_check", lambda *a: kept.append(list(a[3])) or ())
+    assert check(parser().parse_args(["--logs", str(tmp_path)])) == 1
+    assert [(row["part"], row["missing"]) for row in kept[-1]] == [("copy", "exit code 1: it broke")]
+
+
+@pytest.mark.device
 def test_what_does_not_fit_the_budget_is_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
