@@ -222,14 +222,20 @@ class Library:
                 continue
         return None
 
+    def runtime(self) -> Any:
+        """A new Runtime, for engines whose bytes are trusted as code: they are."""
+        runtime = self.module.Runtime(self.log)
+        if hasattr(runtime, "engine_host_code_allowed"):
+            runtime.engine_host_code_allowed = True  # those for later versions bring host code of their own
+        return runtime
+
     def inspect(self, engine: bytes | memoryview) -> str:
         """Load an engine and return what the engine inspector says of it, as JSON. Needs the GPU.
 
         Raises:
             StillflowError: the engine does not load.
         """
-        trt = self.module
-        runtime = trt.Runtime(self.log)
+        trt, runtime = self.module, self.runtime()
         loaded = runtime.deserialize_cuda_engine(engine)
         if loaded is None:
             raise StillflowError(

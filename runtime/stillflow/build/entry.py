@@ -81,6 +81,20 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
         """SHA-256 of the parts as JSON with its fields in order: their order here and in files does not matter."""
         return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
 
+    def loads_with(self, version: str) -> bool:
+        """Whether a version of the library may load it: the same, or a later one of an engine that was built for those.
+
+        Engines are compatible with later versions of the same major one alone.
+        """
+        if version == self.builder_version:
+            return True
+        built, here = _numbers(self.builder_version), _numbers(version)
+        return self.settings.version_compatible and built[:1] == here[:1] and built <= here
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())
+
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """The sidecar of an engine, entry.json.

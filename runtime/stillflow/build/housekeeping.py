@@ -75,7 +75,8 @@ def prune_cache(
         entry = stored.entry
         assert entry is not None
         version = versions.get(entry.parts.builder)
-        if everything or entry.bundle == bundle or version not in (None, entry.parts.builder_version):
+        foreign = version is not None and not entry.parts.loads_with(version)
+        if everything or entry.bundle == bundle or foreign:
             return True
         return older_than is not None and _age(entry.created, now) > older_than
 

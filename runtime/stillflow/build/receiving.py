@@ -152,7 +152,7 @@ def _check_machine(path: Path, entry: Entry, data: bytes) -> None:
     except StillflowError as error:
         why = f"it is for {parts.builder} {parts.builder_version}, and {error.why} here"
         raise StillflowError(what, why, f"{error.fix}; or {fix}") from error
-    if library.version != parts.builder_version:
+    if not parts.loads_with(library.version):
         why = f"it is for {parts.builder} {parts.builder_version}, here is {library.version}"
         raise StillflowError(what, why, fix)
     gpus = [gpu for gpu in map(find_gpu, range(gpu_count())) if gpu is not None]

@@ -55,7 +55,7 @@ class Model:
         trt = library.module
         # An engine that is loaded while another device is current gives empty results without an error.
         with cuda.current():
-            self._runtime = trt.Runtime(library.log)
+            self._runtime = library.runtime()
             self.engine = self._runtime.deserialize_cuda_engine(data)
         if self.engine is None:
             raise refusal(f"cannot load the engine of {name}", library.log.why(None), again)

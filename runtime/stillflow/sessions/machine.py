@@ -224,7 +224,7 @@ class Machine:
         library = self._library(name)
         if isinstance(library, StillflowError):
             return Built("foreign", f"{name} cannot be used here: {library.why}")
-        if parts.builder_version != library.version:
+        if not parts.loads_with(library.version):
             return Built("foreign", f"it is for version {parts.builder_version}, here is {library.version}")
         gate = self._cache.gate(stored.key) or {}
         if gate.get("state") == "failed":

@@ -121,7 +121,7 @@ def find_engine(
         parts = entry.parts
         if parts.onnx_sha256 != digest or parts.builder != library.name:
             continue
-        if parts.builder_version != library.version:
+        if not parts.loads_with(library.version):
             reasons.append(f"one is for version {parts.builder_version}, here is {library.version}")
         elif not parts.target.runs_on(gpu):
             here = f"{gpu.name} (compute capability {gpu.compute_capability}, driver {gpu.driver})"

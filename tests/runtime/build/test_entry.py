@@ -79,6 +79,22 @@ TARGET_CHANGES: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("compatible", "version", "loads"),
+    [
+        (False, "10.9.0.34", True),
+        (False, "10.9.0.35", False),
+        (True, "10.9.0.35", True),
+        (True, "10.16.1.11", True),
+        (True, "10.3.0.30", False),
+        (True, "11.4.0.106", False),
+    ],
+)
+def test_which_versions_load_it(parts: Parts, compatible: bool, version: str, loads: bool) -> None:
+    settings = msgspec.structs.replace(SETTINGS, version_compatible=compatible)
+    assert msgspec.structs.replace(parts, settings=settings).loads_with(version) == loads
+
+
 def test_every_part_is_in_the_key(parts: Parts) -> None:
     assert set(SETTING_CHANGES) == set(Settings.__struct_fields__)
     assert set(TARGET_CHANGES) == set(Target.__struct_fields__)

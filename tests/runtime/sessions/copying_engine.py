@@ -10,6 +10,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from stillflow.build.adapter import Library
 from stillflow.gpu.layer import CudaDevice, Memory
 from stillflow.gpu.trouble import OutOfMemoryError
 
@@ -150,11 +151,14 @@ class CopyingContext:
 class CopyingRuntime:
     """A Runtime, which loads the bytes b"engine" and no others."""
 
+    engine_host_code_allowed = False
+
     def __init__(self, log: Any) -> None:
         self.log = log
 
     def deserialize_cuda_engine(self, data: bytes) -> CopyingEngine | None:
         assert is_current(self.log.cuda)
+        assert self.engine_host_code_allowed
         return CopyingEngine(self.log.cuda, self.log.gone) if data == b"engine" else None
 
     def __del__(self) -> None:
@@ -170,7 +174,9 @@ def copying_library(cuda: CudaDevice) -> Any:
         ExecutionContextAllocationStrategy=SimpleNamespace(STATIC="STATIC", USER_MANAGED="USER_MANAGED"),
     )
     log = SimpleNamespace(why=lambda error: "it says why", cuda=cuda, gone=[])
-    return SimpleNamespace(name="tensorrt", version="10.9", module=module, log=log)
+    library = Library.__new__(Library)
+    library.name, library.version, library.module, library.log = "tensorrt", "10.9", module, log
+    return library
 
 
 class TightDevice:
