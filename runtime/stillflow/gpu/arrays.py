@@ -3,6 +3,8 @@
 
 Both ways are open, ``__cuda_array_interface__`` version 3 and DLPack (gpu/dlpack.py). Arrays lie in one piece in C
 order. Who made an array says by ``stream`` where its bytes are being written; who reads it lets its own stream wait.
+Version 2 of the interface, which PyTorch has, cannot say that: where a stream is named that will use such an array, it
+comes by DLPack, and its own library lets that stream wait.
 """
 
 from __future__ import annotations
@@ -15,7 +17,11 @@ import numpy.typing as npt
 
 from stillflow.errors import StillflowError
 from stillflow.gpu import dlpack
+from stillflow.gpu.description import device_of
 from stillflow.gpu.layer import AnyArray, CudaDevice, Memory, Stream
+
+_SAYS_STREAM = 3
+"""Version of ``__cuda_array_interface__`` from which on it says where an array's bytes are being written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +165,8 @@ def device_array(array: Any, stream: Stream | None = None) -> DeviceArray:
         return array
     what = "cannot use this array on the GPU"
     about = getattr(array, "__cuda_array_interface__", None)
-    if about is None:
+    silent = about is not None and int(about.get("version", 0)) < _SAYS_STREAM
+    if about is None or (silent and stream is not None and hasattr(array, "__dlpack__")):
         return dlpack.read(array, None if stream is None else stream.handle, DeviceArray)
     try:
         shape = tuple(int(n) for n in about["shape"])
@@ -178,9 +185,10 @@ def device_array(array: Any, stream: Stream | None = None) -> DeviceArray:
         )
     if dtype.byteorder == (">" if np.little_endian else "<") or dtype.hasobject:
         raise StillflowError(what, f"its items are {dtype}", "pass numbers in the machine's byte order")
-    place = getattr(
-        getattr(array, "device", None), "id", getattr(getattr(array, "device", None), "index", None)
-    )
+    where = getattr(array, "device", None)
+    place = getattr(where, "id", getattr(where, "index", None))
+    if place is None and address:  # PyCUDA and Numba do not say
+        place = device_of(int(address))
     return DeviceArray(int(address or 0), shape, dtype, int(place or 0), about.get("stream"), array)
 
 

@@ -115,6 +115,18 @@ def cuda_version() -> tuple[int, int] | None:
     return version.value // 1000, version.value % 1000 // 10
 
 
+_DEVICE_ORDINAL = 9  # CUpointer_attribute of cuda.h
+
+
+def device_of(address: int) -> int | None:
+    """Index of the device that an address of device memory belongs to; None where the driver does not know it."""
+    cuda, device = _library(), ctypes.c_int()
+    if cuda is None:
+        return None
+    status = cuda.cuPointerGetAttribute(ctypes.byref(device), _DEVICE_ORDINAL, ctypes.c_uint64(address))
+    return device.value if status == 0 else None
+
+
 def gpu_count() -> int:
     """How many devices the driver shows; 0 without a driver."""
     cuda, count = _library(), ctypes.c_int()

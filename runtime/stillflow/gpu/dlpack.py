@@ -145,7 +145,11 @@ def read(array: Any, stream: int | None, make: type[_Array]) -> _Array:
         )
     if int(array.__dlpack_device__()[0]) not in REACHABLE:
         raise StillflowError(what, "it lies in the host's memory", "pass it as a NumPy array")
-    handed = array.__dlpack__(stream=1 if stream is None else stream)
+    try:
+        # The legacy default stream is 1 there; CUDA's other name for it, 0, is not allowed.
+        handed = array.__dlpack__(stream=stream or 1)
+    except BufferError as error:
+        raise StillflowError(what, f"its library does not hand it over: {error}", "pass a copy") from error
     address = _pointer(id(handed), _FRESH)
     tensor = _Managed.from_address(address).tensor
     shape = tuple(tensor.shape[k] for k in range(tensor.ndim))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from stillflow.gpu.arrays import (
     ready_on,
     upload_array,
 )
+from stillflow.gpu.open import open_device
 
 
 class Theirs:
@@ -91,6 +93,70 @@ def test_what_is_handed_over_says_where_it_is():
         {"max_version": (1, 1), "dl_device": (2, 0), "copy": False},
     ):
         array.__dlpack__(**good)
+
+
+class Silent:
+    """An array as PyTorch has them: its interface cannot say who writes it, and its library lets a stream wait."""
+
+    def __init__(self, refuses=False):
+        self.asked, self.refuses = [], refuses
+        self.__cuda_array_interface__ = {
+            "shape": (3,),
+            "typestr": "<f4",
+            "data": (4096, False),
+            "strides": None,
+            "version": 2,
+        }
+
+    def __dlpack_device__(self):
+        return dlpack.CUDA, 0
+
+    def __dlpack__(self, stream=None):
+        if self.refuses:
+            raise BufferError("it needs its gradient")
+        self.asked.append(stream)
+        return DeviceArray(4096, (3,), np.dtype("f4")).__dlpack__(stream=-1)
+
+
+@pytest.mark.parametrize(("handle", "asked"), [(77, 77), (1, 1), (0, 1)])
+def test_a_library_whose_interface_says_no_stream_lets_ours_wait_itself(handle, asked):
+    theirs = Silent()
+    read = device_array(theirs, SimpleNamespace(handle=handle))
+    assert theirs.asked == [asked], "0 is not allowed there"
+    assert (read.address, read.shape, read.stream) == (4096, (3,), None)
+    assert device_array(theirs).owner is theirs and theirs.asked == [asked], (
+        "nobody waits where nobody uses it"
+    )
+    with pytest.raises(StillflowError, match="needs its gradient"):
+        device_array(Silent(refuses=True), SimpleNamespace(handle=handle))
+
+
+def test_an_interface_that_says_its_stream_is_believed():
+    theirs = Silent()
+    theirs.__cuda_array_interface__ |= {"version": 3, "stream": None}
+    assert device_array(theirs, SimpleNamespace(handle=7)).stream is None and not theirs.asked
+
+
+@pytest.mark.device
+def test_an_array_that_does_not_say_its_device_is_looked_up(cuda_device):
+    array = allocate_array(cuda_device, (4,), np.uint8)
+    theirs = Theirs(shape=(4,), typestr="|u1", data=(array.address, False))
+    assert device_array(theirs).device == cuda_device.index
+    theirs.device = SimpleNamespace(index=3)
+    assert device_array(theirs).device == 3
+    array.close()
+
+
+@pytest.mark.stand_in
+@pytest.mark.device
+def test_an_array_on_the_second_gpu_that_does_not_say_so_is_found_there(cuda_device, monkeypatch):
+    monkeypatch.setenv("STAND_IN_DEVICES", "2")
+    second = open_device(1, "cuda-core")
+    array = allocate_array(second, (4,), np.uint8)
+    theirs = Theirs(shape=(4,), typestr="|u1", data=(array.address, False))
+    assert device_array(theirs).device == 1
+    array.close()
+    second.close()
 
 
 @pytest.mark.parametrize("dtype", ["?", "u1", "i4", "f2", "f4", "f8", "c8"])
