@@ -72,6 +72,7 @@ WITHOUT_TEST: dict[str, str] = {
     "benchmarks/stillflow_bench/gpu/versions.py": "tests/benchmarks/gpu/test_plan.py asks for them",
     "benchmarks/stillflow_bench/probe.py": "runs in processes of its own: tests/benchmarks/test_startup.py",
     "export/stillflow_export/cli/options.py": "tests/export/cli/test_onnx.py and test_bundle.py give them",
+    "runtime/stillflow/features/gpu_scratch.py": "tests/runtime/features/test_gpu_painter.py plays and starves lanes",
     "export/stillflow_export/cli/summary.py": "tests/export/cli/test_onnx.py reads what it prints",
     "export/stillflow_export/networks/blocks.py": "tests/export/test_networks_generator.py builds with them",
     "runtime/stillflow/build/rebuild.py": "tests/runtime/sessions/test_tensorrt.py asks a bundle for a session",

@@ -165,7 +165,7 @@ def _swaying(sway: FloatArray) -> Marks:
 def _tile_most(values: FloatArray) -> FloatArray:
     """Largest value in each tile; values are not negative."""
     lines = _by_rows(values).max(axis=1)
-    return np.maximum.reduce([lines[:, k::TILE_WIDTH] for k in range(TILE_WIDTH)])
+    return np.asarray(np.maximum.reduce([lines[:, k::TILE_WIDTH] for k in range(TILE_WIDTH)]), np.float32)
 
 
 def _levels(arrays: SceneArrays, flowing: Marks) -> tuple[Places, ...]:

@@ -83,7 +83,7 @@ def _missing(index: int, cuda: CudaDevice | None) -> Missing | None:
     if CUDA not in ort.get_available_providers():
         return (
             f"the installed onnxruntime {ort.__version__} has no {CUDA}",
-            "pip uninstall onnxruntime, then pip install 'stillflow[gpu]'; or use the device cpu",
+            "pip uninstall onnxruntime, then pip install onnxruntime-gpu; or use the device cpu",
         )
     if cuda is None and find_gpu(index) is None:
         if find_gpu() is not None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from stillflow.features.feature_scene import FEATHER, FeatureScene
 from stillflow.features.gpu_encoder import SOURCE, Piece
-from stillflow.features.gpu_painter import SIDE, _Canvas, _Photo
+from stillflow.features.gpu_painter import _Photo
+from stillflow.features.gpu_scratch import SIDE, Canvas
 from stillflow.gpu.arrays import download_array, upload_array
 from stillflow.kernels.cuda_splat import RUN, CWindow
 from stillflow.kernels.splat_source import Window, layered_source, weights_of
@@ -92,7 +93,7 @@ def test_what_was_painted_is_put_over_the_photo(cuda_device, data, seed, holes, 
             desk.put(np.full((height, width), 9, np.uint8)),
             desk.put(np.zeros((-(-height // SIDE), -(-width // SIDE)), np.uint8)),
         ]
-        canvas = _Canvas(height, width, *(array.address for array in canvas_arrays))
+        canvas = Canvas(height, width, *(array.address for array in canvas_arrays))
         behind = desk.put(background) if layers else None
         alphas = (desk.put(fluid), desk.put(standing), behind) if layers else (None, None, None)
         everything = Piece(CWindow(*whole), CWindow(*whole))

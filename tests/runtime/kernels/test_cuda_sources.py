@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from stillflow.features import gpu_encoder, gpu_painter
+from stillflow.features import gpu_encoder, gpu_painter, gpu_scratch
 from stillflow.features.gpu_displacements import MOMENT_BYTES
 from stillflow.gpu.compiled import source_text
 from stillflow.kernels.cuda_splat import BLOCK, SOURCE, CWindow, Field, _Picture, _Values
@@ -37,9 +37,9 @@ def test_constants_and_shapes_of_the_splat_are_those_of_its_source():
 
 def test_constants_and_shapes_of_feature_scenes_are_those_of_their_source():
     text = gpu_encoder.SOURCE.read_text(encoding="utf-8")
-    assert f"#define BLOCK {BLOCK}\n" in text and f"#define SIDE {gpu_painter.SIDE}\n" in text
+    assert f"#define BLOCK {BLOCK}\n" in text and f"#define SIDE {gpu_scratch.SIDE}\n" in text
     shapes = (CWindow, "Window"), (gpu_encoder.Piece, "Piece")
-    for structure, name in (*shapes, (gpu_painter._Canvas, "Canvas"), (gpu_painter._Photo, "Photo")):
+    for structure, name in (*shapes, (gpu_scratch.Canvas, "Canvas"), (gpu_painter._Photo, "Photo")):
         assert members(text, name) == [field for field, _ in structure._fields_]
 
 
