@@ -161,6 +161,10 @@ class Library:
             config.clear_flag(trt.BuilderFlag.TF32)
         if settings.version_compatible:
             config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+        # RTX would take memory by itself for large tensors while it runs, which no CUDA graph can record.
+        ours = getattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION", None)
+        if ours is not None:
+            config.set_flag(ours)
         if settings.hardware_compatibility != "none":
             level = getattr(trt.HardwareCompatibilityLevel, settings.hardware_compatibility.upper(), None)
             if level is None:

@@ -147,6 +147,11 @@ TENSORRT_11 = """
 __version__ = "11.4.1.6"
 del ComputeCapability, EngineValidity, EngineInvalidityDiagnostics
 assert not hasattr(BuilderFlag, "FP16")
+
+class Builder(real.Builder):
+    def build_serialized_network(self, network, config):
+        assert config.get_flag(BuilderFlag.REQUIRE_USER_ALLOCATION), "it may take memory while it runs"
+        return super().build_serialized_network(network, config)
 """
 LATER = """
 __version__ = "12.0.0.1"
