@@ -142,7 +142,8 @@ def _library() -> ctypes.CDLL | None:
         return None
 
 
-_NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE of cuda.h
+_NOT_INITIALIZED = 3  # CUDA_ERROR_NOT_INITIALIZED of cuda.h
+_NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE
 
 
 def why_no_gpu() -> tuple[str, str, bool]:
@@ -161,6 +162,12 @@ def why_no_gpu() -> tuple[str, str, bool]:
             fix = "name a GPU in CUDA_VISIBLE_DEVICES, or unset it"
             return f"the NVIDIA driver shows no GPU: CUDA_VISIBLE_DEVICES is '{hidden}'", fix, False
         return "there is an NVIDIA driver, and it finds no GPU", elsewhere, nvidia_present()
+    if status == _NOT_INITIALIZED:
+        return (
+            "this process was forked from one that uses CUDA, which does not survive that (cuInit returned 3)",
+            "start processes by spawn: multiprocessing.set_start_method('spawn')",
+            False,
+        )
     return (
         f"the NVIDIA driver does not start (cuInit returned {status})",
         "nvidia-smi   (it says what is wrong)",

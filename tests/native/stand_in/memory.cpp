@@ -160,6 +160,8 @@ void forget_memory(Context *context) {
 static int copy_now(void *to, const void *from, size_t size) {
     return run_guarded([=] { memmove(to, from, size); }, "a copy");
 }
+/* STAND_IN_PAGEABLE: a device that reaches all of the host's memory by itself, so that copies of it are not staged. */
+static bool reaches_all() { return atoi(setting("STAND_IN_PAGEABLE", "0")); }
 static bool on_device(uint64_t address, size_t size) { return in_device(address, size) || in_pinned(address, size); }
 
 template <class T> static CUresult fill(CUdeviceptr to, T value, size_t count, void *stream) {
@@ -320,7 +322,7 @@ CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t size, voi
     if (!size) return SUCCESS;
     if (!on_device(to, size) || !from) return INVALID_VALUE;
     void *target = (void *)(uintptr_t)to;
-    if (in_pinned((uint64_t)(uintptr_t)from, size) || on->capture)
+    if (in_pinned((uint64_t)(uintptr_t)from, size) || on->capture || reaches_all())
         return enqueue(on, [=] { return copy_now(target, from, size); });
     /* Pageable: what it holds now. */
     auto kept = std::make_shared<std::vector<char>>((const char *)from, (const char *)from + size);
@@ -335,7 +337,7 @@ CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t size, void *str
     if (!on_device(from, size) || !to) return INVALID_VALUE;
     const void *source = (const void *)(uintptr_t)from;
     const int status = enqueue(on, [=] { return copy_now(to, source, size); });
-    if (status || on->capture || in_pinned((uint64_t)(uintptr_t)to, size)) return status;
+    if (status || on->capture || in_pinned((uint64_t)(uintptr_t)to, size) || reaches_all()) return status;
     return finish(on); /* pageable: done when it returns */
 }
 

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <unistd.h>
 
 #include "driver.h"
 
@@ -17,6 +18,7 @@ const char *setting(const char *name, const char *otherwise) {
 }
 
 static bool begun;
+static pid_t begun_by;
 static int lost_status;
 static bool without_work;
 static std::map<std::string, long> calls;
@@ -62,6 +64,8 @@ int entered(const char *name) {
     static bool read = (read_failures(), true);
     (void)read;
     const long call = ++calls[name];
+    /* CUDA does not survive a fork: a child of a process that used it has no driver. */
+    if (begun && getpid() != begun_by && strcmp(name, "cuDriverGetVersion")) return NOT_INITIALIZED;
     if (lost_status) return lost_status;
     auto failure = failures.find(name);
     if (failure != failures.end() && failure->second.after == call) return failure->second.status;
@@ -107,7 +111,7 @@ CUresult cuInit(unsigned flags) {
     ENTER;
     if (flags) return INVALID_VALUE;
     if (devices() < 1) return 100;
-    begun = true;
+    begun = true, begun_by = getpid();
     return SUCCESS;
 }
 
@@ -181,6 +185,7 @@ CUresult cuDeviceGetAttribute(int *value, int which, CUdevice device) {
     case 38: *value = 4 << 20; break;         /* second-level cache */
     case 39: *value = 1536; break;
     case 40: *value = 2; break;
+    case 88: *value = atoi(setting("STAND_IN_PAGEABLE", "0")); break; /* reaches memory that is not pinned */
     case 75: *value = capability(0); break;
     case 76: *value = capability(1); break;
     case 97: *value = 101376; break;

@@ -92,3 +92,21 @@ def test_the_second_of_two_devices_is_opened():
     assert provider.startswith("cuda-core") and index == "1"
     why, _ = elsewhere(TRY.format(index=2), STAND_IN_DEVICES="2")
     assert "0 to 1" in why
+
+
+@pytest.mark.device
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_process_that_was_forked_says_so(cuda_device):
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            open_device(cuda_device.index)
+            os.write(writing, b"opened")
+        except StillflowError as error:
+            os.write(writing, f"{error.why}: {error.fix}".encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    said = os.read(reading, 1000).decode()
+    os.close(reading), os.close(writing)
+    assert "forked" in said and "spawn" in said
