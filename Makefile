@@ -17,6 +17,8 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 PYCUDA := build/pycuda
 # Of the toolkit that PyCUDA is built with.
 CUDA   ?= /usr/local/cuda
+# Tests of the layer that record graphs, which PyCUDA has not, or are about cuda-core itself.
+NOT_PYCUDA := device_is_opened or graph or record or warn_once or nothing_moves or says_what or of_others or has_current or beside
 NATIVE := CMakeLists.txt $(wildcard runtime/native/include/*.h runtime/native/src/*.c runtime/native/src/*.h)
 
 .DEFAULT_GOAL := help
@@ -31,8 +33,11 @@ loop: $(VENV)/.runtime ## Animate the sample photo with the shipped bundle: PHOT
 test: $(VENV)/.test ## Run the whole suite
 	$(BIN)/python -m pytest $(TESTFLAGS)
 
-pycuda-check: $(VENV)/.test $(PYCUDA)/.built ## Build PyCUDA (a minute, with nvcc) and run its provider's tests on a stand-in for the driver
+pycuda-check: $(VENV)/.test $(PYCUDA)/.built ## Build PyCUDA (a minute, with nvcc) and run the GPU tests through it, on a stand-in for the driver
 	PYTHONPATH=$(PYCUDA) tests/native/stand_in/run $(BIN)/python -m pytest -m device tests/runtime/gpu/test_pycuda.py
+	PYTHONPATH=$(PYCUDA) STILLFLOW_TEST_PROVIDER=pycuda tests/native/stand_in/run $(BIN)/python -m pytest -q \
+		-m 'device and not stand_in' -k 'not ($(NOT_PYCUDA))' tests/runtime/gpu tests/runtime/kernels \
+		tests/runtime/features tests/runtime/test_gpu_scene.py --ignore tests/runtime/gpu/test_pycuda.py
 
 lint: $(VENV)/.test ## Ruff, and mypy (strict in runtime/)
 	$(BIN)/ruff check .

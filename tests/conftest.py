@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -40,12 +43,25 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def cuda_device() -> Iterator[CudaDevice]:
-    """The first GPU; tests that want it are marked ``device``."""
-    from stillflow.gpu.cuda_core import open_device
+    """The first GPU; tests that want it are marked ``device``. STILLFLOW_TEST_PROVIDER names the library: cuda-core."""
+    from stillflow.gpu.open import open_device
 
-    device = open_device(0)
-    yield device
-    device.close()
+    provider = os.environ.get("STILLFLOW_TEST_PROVIDER", "cuda-core")
+    with _pycuda_context() if provider == "pycuda" else nullcontext():
+        device = open_device(0, provider)
+        yield device
+        device.close()
+
+
+@contextmanager
+def _pycuda_context() -> Iterator[None]:
+    """A context that is current in this thread, as a program with PyCUDA has it."""
+    import pycuda.driver
+
+    pycuda.driver.init()
+    pycuda.driver.Device(0).make_context()
+    yield
+    pycuda.driver.Context.pop()
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +79,10 @@ def _nothing_stays_on_the_device(request: pytest.FixtureRequest) -> Iterator[Non
     kinds = {"pieces of memory": 0, "streams": 2, "events": 3, "graphs": 4}
 
     def counted() -> dict[str, int]:
+        # Loaded by what is tested, or nothing is kept there.
+        shared = sys.modules.get("stillflow.gpu.shared")
+        for device in shared._open.values() if shared is not None else ():
+            device.trim()
         return {name: held(kind) for name, kind in kinds.items()}
 
     before = counted()
