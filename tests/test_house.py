@@ -78,6 +78,7 @@ WITHOUT_TEST: dict[str, str] = {
     "runtime/stillflow/build/rebuild.py": "tests/runtime/sessions/test_tensorrt.py asks a bundle for a session",
     "runtime/stillflow/build/request.py": "types: tests/runtime/build/test_child.py sends and reads them",
     "export/stillflow_export/plan.py": "types: every test of the export builds some",
+    "runtime/stillflow/gpu/cuda_core_objects.py": "tests/runtime/gpu/test_cuda_core.py makes each of them",
     "runtime/stillflow/gpu/dlpack.py": "tests/runtime/gpu/test_arrays.py hands arrays over and takes them",
     "runtime/stillflow/gpu/layer.py": "a protocol: tests/runtime/gpu/ holds every provider to it",
     "runtime/stillflow/kernels/arrays.py": "a type: every test of the kernels builds one",

@@ -213,5 +213,8 @@ class CudaDevice(Protocol):
     def memory(self) -> tuple[int, int]:
         """Bytes of device memory that are free, and all."""
 
+    def trim(self) -> None:
+        """Give memory back to the driver that is kept for whoever wants as much next; ``memory`` counts it as free."""
+
     def close(self) -> None:
         """Unload kernels and let the context go; harmless twice. What was made by the device is closed before."""

@@ -18,13 +18,14 @@ from stillflow.gpu.layer import CudaDevice
 Provider = Literal["auto", "cuda-core", "pycuda"]
 
 
-def open_device(index: int = 0, provider: Provider = "auto") -> CudaDevice:
+def open_device(index: int = 0, provider: Provider = "auto", *, keep: int = 0) -> CudaDevice:
     """Open a GPU; close it when what was made by it is closed.
 
     Args:
         index: as CUDA counts them (CUDA_VISIBLE_DEVICES included).
         provider: the library that answers; auto: PyCUDA where one of its contexts is current in this thread on that
             device, else cuda-core.
+        keep: bytes of memory that is given back and kept for later; see `cuda_core.open_device`. PyCUDA keeps none.
 
     Raises:
         StillflowError: there is no driver, no such device, the driver is older than the toolkit, the library is not
@@ -44,7 +45,7 @@ def open_device(index: int = 0, provider: Provider = "auto") -> CudaDevice:
     _check_toolkit(index)
     from stillflow.gpu import cuda_core
 
-    return cuda_core.open_device(index)
+    return cuda_core.open_device(index, keep=keep)
 
 
 def _check(index: int) -> None:

@@ -217,6 +217,9 @@ class PycudaDevice:
             free, whole = pycuda.driver.mem_get_info()
         return int(free), int(whole)
 
+    def trim(self) -> None:
+        """See ``CudaDevice.trim``: nothing is kept."""
+
     def close(self) -> None:
         """Unload the kernels and forget the host's context, which stays as it is; harmless twice."""
         while self._kernels:

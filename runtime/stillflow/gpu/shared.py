@@ -12,6 +12,9 @@ import threading
 from stillflow.gpu.layer import CudaDevice
 from stillflow.gpu.open import open_device, pycuda_is_here
 
+KEPT = 512 << 20
+"""Bytes of device memory, and of pinned memory, that stay for the next photo at most."""
+
 _open: dict[int, CudaDevice] = {}
 _lock = threading.Lock()
 
@@ -35,5 +38,5 @@ def shared_device(index: int) -> CudaDevice:
         return open_device(index)
     with _lock:
         if index not in _open:
-            _open[index] = open_device(index, "cuda-core")
+            _open[index] = open_device(index, "cuda-core", keep=KEPT)
         return _open[index]

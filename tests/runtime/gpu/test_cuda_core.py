@@ -366,6 +366,27 @@ def stand_in():
 
 
 @pytest.mark.stand_in
+def test_a_device_that_reads_the_hosts_memory_by_itself_has_read_it_when_an_upload_returns(
+    cuda_device, stream, memory, stand_in, monkeypatch
+):
+    monkeypatch.setenv("STAND_IN_PAGEABLE", "1")
+    fresh = open_device(cuda_device.index)
+    mine = fresh.adopt(stream)
+    for data in (np.arange(2000, dtype=np.int32), np.arange(2000, dtype=np.int32)[::-1].copy()):
+        expected = data.copy()
+        fresh.upload(data, memory.address, mine)
+        data[:] = 0
+        assert np.array_equal(fetched(fresh, memory, mine, 2000, np.int32), expected)
+    waits = stand_in.stand_in_calls(b"cuStreamSynchronize")
+    held = fresh.pin(8000)
+    fresh.upload(held.array[4:], memory.address, mine)
+    assert stand_in.stand_in_calls(b"cuStreamSynchronize") == waits, "pinned memory stays as it is by contract"
+    mine.synchronize()
+    held.close()
+    fresh.close()
+
+
+@pytest.mark.stand_in
 def test_a_frame_costs_the_host_less_than_60_microseconds(
     cuda_device, stream, graph, memory, pinned, stand_in
 ):

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Memory that was given back and is kept for whoever wants as much next.
+
+To pin a frame's worth of the host's memory takes the driver about as long as making the frame, and to give device
+memory back makes it wait for all that the device does, of other photos too. Photos of one size want the same pieces
+again and again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from stillflow.gpu.trouble import OutOfMemoryError
+
+_LEAST = 512
+"""Bytes; pieces are multiples of it."""
+
+
+def room_for(size: int) -> int:
+    """Bytes of the piece that a size gets: at most an eighth more, so that sizes that differ little share pieces."""
+    step = max(_LEAST, 1 << max(0, size.bit_length() - 4))
+    return -(-size // step) * step
+
+
+class Spare:
+    """Pieces of one kind of memory. Any thread may use it.
+
+    Args:
+        limit: bytes that are kept at most; 0 keeps nothing.
+        make: takes so many bytes from the driver, and returns their address.
+        free: gives the piece at an address back to the driver.
+    """
+
+    def __init__(self, limit: int, make: Callable[[int], int], free: Callable[[int], None]) -> None:
+        self._limit = limit
+        self._make, self._free = make, free
+        self._lock = threading.Lock()
+        self._by_age: dict[int, int] = {}
+        self._by_room: dict[int, list[int]] = {}
+        self.kept = 0
+
+    def take(self, size: int) -> tuple[int, int]:
+        """Return the address of a piece, and its bytes, which `put` wants to know.
+
+        Raises:
+            OutOfMemoryError: there are not so many, even with nothing kept.
+        """
+        if not self._limit:
+            return self._make(size), size
+        room = room_for(size)
+        with self._lock:
+            address = self._pop(room)
+        if address is not None:
+            return address, room
+        try:
+            return self._make(room), room
+        except OutOfMemoryError:
+            self.clear()
+            return self._make(size), size
+
+    def put(self, address: int, room: int) -> None:
+        """Take a piece back: nothing uses it any more."""
+        leaving = [address]
+        # One that would push out all others is worth less than they are.
+        if room <= self._limit // 2 and room == room_for(room):
+            with self._lock:
+                self._by_age[address] = room
+                self._by_room.setdefault(room, []).append(address)
+                self.kept += room
+                leaving = []
+                while self.kept > self._limit:
+                    oldest = next(iter(self._by_age))
+                    self._forget(oldest)
+                    leaving.append(oldest)
+        for one in leaving:
+            self._free(one)
+
+    def clear(self) -> None:
+        """Give all that is kept back to the driver."""
+        with self._lock:
+            leaving = list(self._by_age)
+            self._by_age.clear()
+            self._by_room.clear()
+            self.kept = 0
+        for one in leaving:
+            self._free(one)
+
+    def _pop(self, room: int) -> int | None:
+        pieces = self._by_room.get(room)
+        if not pieces:
+            return None
+        address = pieces[-1]
+        self._forget(address)
+        return address
+
+    def _forget(self, address: int) -> None:
+        room = self._by_age.pop(address)
+        self._by_room[room].remove(address)
+        self.kept -= room
