@@ -9,6 +9,7 @@ again and again.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 
 from stillflow.gpu.trouble import OutOfMemoryError
@@ -36,6 +37,7 @@ class Spare:
         self._limit = limit
         self._make, self._free = make, free
         self._lock = threading.Lock()
+        self._back: deque[tuple[int, int]] = deque()
         self._by_age: dict[int, int] = {}
         self._by_room: dict[int, list[int]] = {}
         self.kept = 0
@@ -50,7 +52,9 @@ class Spare:
             return self._make(size), size
         room = room_for(size)
         with self._lock:
+            leaving = self._sort_in()
             address = self._pop(room)
+        self._let_go(leaving)
         if address is not None:
             return address, room
         try:
@@ -60,31 +64,48 @@ class Spare:
             return self._make(size), size
 
     def put(self, address: int, room: int) -> None:
-        """Take a piece back: nothing uses it any more."""
-        leaving = [address]
-        # One that would push out all others is worth less than they are.
-        if room <= self._limit // 2 and room == room_for(room):
-            with self._lock:
-                self._by_age[address] = room
-                self._by_room.setdefault(room, []).append(address)
-                self.kept += room
-                leaving = []
-                while self.kept > self._limit:
-                    oldest = next(iter(self._by_age))
-                    self._forget(oldest)
-                    leaving.append(oldest)
-        for one in leaving:
-            self._free(one)
+        """Take a piece back: nothing uses it any more.
+
+        The collector may call this at any moment, also in a thread that is in the middle of `take`: nothing waits for
+        the lock here, and what is not sorted in now is at the next call.
+        """
+        self._back.append((address, room))
+        while self._back and self._lock.acquire(blocking=False):
+            try:
+                leaving = self._sort_in()
+            finally:
+                self._lock.release()
+            self._let_go(leaving)
 
     def clear(self) -> None:
         """Give all that is kept back to the driver."""
         with self._lock:
-            leaving = list(self._by_age)
+            leaving = [*self._sort_in(), *self._by_age]
             self._by_age.clear()
             self._by_room.clear()
             self.kept = 0
-        for one in leaving:
-            self._free(one)
+        self._let_go(leaving)
+
+    def _let_go(self, addresses: list[int]) -> None:
+        for address in addresses:
+            self._free(address)
+
+    def _sort_in(self) -> list[int]:
+        """Keep what came back, and return what is too much: what came first, or what would push out all others."""
+        leaving = []
+        while self._back:
+            address, room = self._back.popleft()
+            if room > self._limit // 2 or room != room_for(room):
+                leaving.append(address)
+                continue
+            self._by_age[address] = room
+            self._by_room.setdefault(room, []).append(address)
+            self.kept += room
+        while self.kept > self._limit:
+            oldest = next(iter(self._by_age))
+            self._forget(oldest)
+            leaving.append(oldest)
+        return leaving
 
     def _pop(self, room: int) -> int | None:
         pieces = self._by_room.get(room)

@@ -91,6 +91,20 @@ def test_what_is_kept_goes_before_there_is_no_memory():
         spare.take(512)
 
 
+def test_what_the_collector_gives_back_in_the_middle_of_a_call_is_kept_by_the_next():
+    driver = Driver(1 << 20)
+    spare = Spare(4096, driver.make, driver.free)
+    first, second = spare.take(1024), spare.take(2048)
+    with spare._lock:
+        spare.put(*first)
+        spare.put(*second)
+    assert spare.take(1024) == first and spare.kept == 2048
+    with spare._lock:
+        spare.put(*first)
+    spare.clear()
+    assert not driver.pieces
+
+
 @pytest.fixture
 def keeping():
     device = open_device(keep=64 << 20)
