@@ -217,6 +217,34 @@ def test_a_kernel_that_a_gpu_would_die_of_or_do_otherwise_loses_the_device(
     library.stand_in_lose(0)
 
 
+def test_a_stream_that_is_given_back_goes_on_with_its_work(cuda_device, stream, memory, kernels):
+    leaving, event = cuda_device.stream(), cuda_device.event()
+    fill(kernels, leaving, memory, 7)
+    event.record(leaving)
+    leaving.close()
+    assert not event.done
+    stream.wait(event)
+    assert (fetched(cuda_device, memory, stream) == 7).all() and event.done
+    event.close()
+
+
+@pytest.mark.parametrize("pinning", [False, True])
+def test_memory_that_is_given_back_after_its_stream_only_loses_the_device(
+    cuda_device, memory, kernels, library, capfd, pinning
+):
+    leaving, event = cuda_device.stream(), cuda_device.event()
+    early = cuda_device.pin(4 * COUNT) if pinning else cuda_device.allocate(4 * COUNT)
+    cuda_device.copy(early.address, memory.address, 4 * COUNT, leaving)
+    event.record(leaving)
+    for one in (leaving, early):
+        one.close()
+    with pytest.raises(LostDeviceError, match="illegal"):
+        event.synchronize()
+    assert "a copy touched memory that is not its own" in capfd.readouterr().err
+    library.stand_in_lose(0)
+    event.close()
+
+
 def test_memory_that_is_given_back_too_early_loses_the_device(cuda_device, stream, kernels, library, capfd):
     early = cuda_device.allocate(4 * COUNT)
     fill(kernels, stream, early, 1)

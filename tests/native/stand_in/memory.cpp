@@ -146,6 +146,18 @@ static int give(CUdeviceptr address) {
     return bad ? lose(ILLEGAL_ADDRESS) : SUCCESS;
 }
 
+/* Pinned memory that was given back: whoever still copies from or to it, or looks at it, touches what nobody may. */
+static std::deque<std::pair<void *, size_t>> closed_pins;
+static void close_pin(uint64_t address, size_t size) {
+    void *at = (void *)(uintptr_t)address;
+    mprotect(at, size, PROT_NONE);
+    madvise(at, size, MADV_DONTNEED);
+    closed_pins.push_back({at, size});
+    if (closed_pins.size() <= QUARANTINE) return;
+    munmap(closed_pins.front().first, closed_pins.front().second);
+    closed_pins.pop_front();
+}
+
 /* A context takes with it what was allocated in it. */
 void forget_memory(Context *context) {
     std::vector<uint64_t> lost_pieces, lost_pins;
@@ -154,7 +166,10 @@ void forget_memory(Context *context) {
     for (auto &one : pinned_by)
         if (one.second == context) lost_pins.push_back(one.first);
     for (uint64_t address : lost_pieces) give(address);
-    for (uint64_t address : lost_pins) pinned.erase(address), pinned_by.erase(address), free((void *)(uintptr_t)address);
+    for (uint64_t address : lost_pins) {
+        const size_t size = pinned[address];
+        pinned.erase(address), pinned_by.erase(address), close_pin(address, size);
+    }
 }
 
 static int copy_now(void *to, const void *from, size_t size) {
@@ -239,7 +254,8 @@ CUresult cuMemHostAlloc(void **address, size_t size, unsigned) {
     NEED_CONTEXT;
     if (!size) return INVALID_VALUE;
     if (int status = refused_while_capturing()) return status;
-    if (posix_memalign(address, PAGE, size)) return OUT_OF_MEMORY;
+    *address = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (*address == MAP_FAILED) return OUT_OF_MEMORY;
     memset(*address, FRESH, size);
     pinned[(uint64_t)(uintptr_t)*address] = size;
     pinned_by[(uint64_t)(uintptr_t)*address] = current_context();
@@ -250,9 +266,11 @@ CUresult cuMemAllocHost_v2(void **address, size_t size) { return cuMemHostAlloc(
 CUresult cuMemFreeHost(void *address) {
     ENTER;
     NEED_CONTEXT;
-    if (!pinned.erase((uint64_t)(uintptr_t)address)) return INVALID_VALUE;
-    pinned_by.erase((uint64_t)(uintptr_t)address);
-    free(address);
+    auto found = pinned.find((uint64_t)(uintptr_t)address);
+    if (found == pinned.end()) return INVALID_VALUE;
+    const size_t size = found->second;
+    pinned.erase(found), pinned_by.erase((uint64_t)(uintptr_t)address);
+    close_pin((uint64_t)(uintptr_t)address, size);
     return SUCCESS;
 }
 

@@ -9,6 +9,7 @@
 #include "driver.h"
 
 static std::set<Stream *> streams;
+static std::set<Stream *> leaving; /* given back with work in them, which is still done */
 static std::map<Context *, Stream *> legacy;
 static std::set<Event *> events;
 static std::set<Graph *> graphs;
@@ -66,8 +67,9 @@ int finish(Stream *stream) {
     return run_until(stream, nullptr);
 }
 int finish_all(Context *context) {
-    for (Stream *stream : streams)
-        if (stream->context == context) run_until(stream, nullptr);
+    for (const auto *some : {&streams, &leaving})
+        for (Stream *stream : *some)
+            if (stream->context == context) run_until(stream, nullptr);
     auto found = legacy.find(context);
     if (found != legacy.end()) run_until(found->second, nullptr);
     return lost();
@@ -77,6 +79,8 @@ void forget_context(Context *context) {
     for (auto stream = streams.begin(); stream != streams.end();)
         if ((*stream)->context == context) (*stream)->queue.clear(), stream = streams.erase(stream);
         else ++stream;
+    for (Stream *stream : leaving)
+        if (stream->context == context) stream->queue.clear();
     for (auto event = events.begin(); event != events.end();)
         event = (*event)->context == context ? events.erase(event) : std::next(event);
     legacy.erase(context);
@@ -94,8 +98,9 @@ static int go_ahead() {
     auto next = [] { return state = state * 6364136223846793005u + 1442695040888963407u, (unsigned)(state >> 33); };
     while (next() % 100 < percent) {
         std::vector<Stream *> busy;
-        for (Stream *one : streams)
-            if (!one->queue.empty() && !one->running) busy.push_back(one);
+        for (const auto *some : {&streams, &leaving})
+            for (Stream *one : *some)
+                if (!one->queue.empty() && !one->running) busy.push_back(one);
         std::sort(busy.begin(), busy.end(), [](Stream *a, Stream *b) { return a->number < b->number; });
         if (busy.empty()) break;
         run_one(busy[next() % busy.size()]);
@@ -159,9 +164,10 @@ CUresult cuStreamDestroy_v2(Stream *stream) {
     ENTER;
     if (!streams.count(stream)) return INVALID_HANDLE;
     if (stream->capture) captures.erase(stream->capture);
-    run_until(stream, nullptr); /* what it was given is still done */
     streams.erase(stream);
-    delete stream;
+    /* Nobody waits here. Events may point to it, so its few bytes stay where it has work left. */
+    if (stream->queue.empty()) delete stream;
+    else leaving.insert(stream);
     return SUCCESS;
 }
 
