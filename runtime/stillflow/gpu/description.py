@@ -8,6 +8,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from stillflow.gpu.trouble import fix_of
+
 # CUdevice_attribute of cuda.h
 _MULTIPROCESSORS = 16
 _INTEGRATED = 18
@@ -170,7 +172,7 @@ def why_no_gpu() -> tuple[str, str, bool]:
         )
     return (
         f"the NVIDIA driver does not start (cuInit returned {status})",
-        "nvidia-smi   (it says what is wrong)",
+        fix_of(status) or "nvidia-smi   (it says what is wrong)",
         True,
     )
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 
 from stillflow.errors import StillflowError
 
-_LOST = {46, 214, 220, 226, 700, 702, *range(709, 712), *range(714, 722)}
-"""CUresult after which a context does nothing more: a device that is gone or taken, errors of memory and of links,
-and everything a kernel can die of."""
+_LOST = {4, 214, 220, 226, 700, 702, *range(709, 712), *range(714, 722)}
+"""CUresult after which a context does nothing more: a driver that has shut down, errors of memory and of links, and
+everything a kernel can die of."""
 
 _FIXES = {
     3: "start the program again; see stillflow doctor",
+    46: "end the program that has this GPU for itself, or let several use it: nvidia-smi -c 0",
     100: "check that nvidia-smi lists a GPU and what CUDA_VISIBLE_DEVICES says; see stillflow doctor",
     101: "name a device that nvidia-smi lists; see stillflow doctor",
     200: "empty the cache of compiled kernels with `stillflow cache prune --all`, and try again",
     209: "empty the cache of compiled kernels with `stillflow cache prune --all`, and try again",
     222: "install a newer driver; see stillflow doctor",
+    802: "start what joins the GPUs of this machine: sudo systemctl start nvidia-fabricmanager",
     803: "install the driver's two halves in one version, or start the machine again",
     804: "install a newer driver; forward compatibility does not work on this GPU",
 }
@@ -28,6 +30,11 @@ class OutOfMemoryError(StillflowError):
 
 class LostDeviceError(StillflowError):
     """The device does nothing more in this process: an error that CUDA never recovers from, or it is gone."""
+
+
+def fix_of(status: int) -> str:
+    """What to do about a refusal of CUDA's driver, where that is known; "" otherwise."""
+    return _FIXES.get(status, "")
 
 
 def refusal(status: int, call: str, said: str, wanted: str = "") -> StillflowError:
@@ -52,5 +59,5 @@ def refusal(status: int, call: str, said: str, wanted: str = "") -> StillflowErr
             why,
             "start the program again; see stillflow doctor",
         )
-    fix = _FIXES.get(status, "see stillflow doctor, or use the CPU (--device cpu)")
+    fix = fix_of(status) or "see stillflow doctor, or use the CPU (--device cpu)"
     return StillflowError("the GPU does not do what it was asked for", why, fix)

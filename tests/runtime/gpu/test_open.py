@@ -87,6 +87,20 @@ def test_a_driver_without_devices_is_told_apart():
 
 @pytest.mark.device
 @pytest.mark.stand_in
+def test_a_driver_that_does_not_start_is_told_with_what_helps():
+    why, fix = elsewhere(TRY.format(index=0), STAND_IN_FAIL="cuInit:0:802")
+    assert "cuInit returned 802" in why and "nvidia-fabricmanager" in fix
+
+
+@pytest.mark.device
+@pytest.mark.stand_in
+def test_a_gpu_that_another_program_has_for_itself_is_told():
+    why, fix = elsewhere(TRY.format(index=0), STAND_IN_FAIL="cuDevicePrimaryCtxRetain:1:46")
+    assert "cuDevicePrimaryCtxRetain says 46" in why and "for itself" in fix
+
+
+@pytest.mark.device
+@pytest.mark.stand_in
 def test_the_second_of_two_devices_is_opened():
     provider, index = elsewhere(TRY.format(index=1), STAND_IN_DEVICES="2")
     assert provider.startswith("cuda-core") and index == "1"

@@ -15,7 +15,9 @@ from stillflow.gpu.trouble import LostDeviceError, OutOfMemoryError, refusal
     ("status", "kind", "fix"),
     [
         (2, OutOfMemoryError, "fewer lanes"),
-        (46, LostDeviceError, "start the program again"),
+        (4, LostDeviceError, "start the program again"),
+        (46, StillflowError, "for itself"),
+        (802, StillflowError, "fabricmanager"),
         (214, LostDeviceError, "start the program again"),
         (700, LostDeviceError, "start the program again"),
         (709, LostDeviceError, "start the program again"),
