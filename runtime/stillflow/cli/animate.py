@@ -129,10 +129,10 @@ def animate(
         overwrite=overwrite or force,
     )
     if encoder == "nvenc":  # nothing else is refused, and the others need not wait for PyAV
+        from stillflow.sessions.wish import Wish
         from stillflow.video import check_encoder
 
-        number = device.partition(":")[2]
-        check_encoder(output, encoder, format=format_, device=int(number) if number.isdigit() else 0)
+        check_encoder(output, encoder, format=format_, device=Wish.of(device).index or 0)
     building = None if quiet else partial(told_orders, drawn=not as_json)
     animator = Animator(bundle, engine, precision, device, allow_fallback, building=building)
     found = animator.futures(photo, guidance, futures, seconds=seconds, fps=fps, size=size, strict=not force)

@@ -13,7 +13,7 @@ from stillflow.errors import StillflowError
 from stillflow.gpu.trouble import LostDeviceError
 from stillflow.sessions.choice import Choice, decide
 from stillflow.sessions.machine import Machine
-from stillflow.sessions.session import DeviceSession, Session
+from stillflow.sessions.session import DeviceSession, Session, cuda_index
 from stillflow.sessions.wish import TENSORRT, Wish
 
 if TYPE_CHECKING:
@@ -75,7 +75,12 @@ class Networks:
     def device(self) -> CudaDevice | None:
         """The GPU that frames are made on, open; None: they are made on the CPU."""
         choice = self.choice
-        return None if choice.frames == "cpu" else self._machine.devices.get(_index(choice.frames))
+        return self._opened(choice.frames)
+
+    def _opened(self, device: str) -> CudaDevice | None:
+        """A GPU of a choice, which opened it; None for the CPU."""
+        index = cuda_index(device)
+        return None if index is None else self._machine.devices[index]
 
     def session(self, graph: str) -> Session:
         """Return a network, loading it at the first call.
@@ -130,7 +135,7 @@ class Networks:
             precision=way.precisions.get(graph, asked),
             device=way.device,
             allow_fallback=way.allow_fallback,
-            cuda=None if way.device == "cpu" else self._machine.devices.get(_index(way.device)),
+            cuda=self._opened(way.device),
             build=self._orders if self._wish.engine in TENSORRT else None,
         )
 
@@ -218,10 +223,6 @@ class Networks:
 def _warning(what: str, error: StillflowError) -> str:
     """What is not as chosen, and why."""
     return f"{what}: {error.what}: {error.why}; to change it: {error.fix}"
-
-
-def _index(device: str) -> int:
-    return int(device.partition(":")[2] or 0)
 
 
 def _each(values: dict[str, str]) -> str:

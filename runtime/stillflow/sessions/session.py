@@ -152,7 +152,7 @@ def cuda_index(device: str) -> int | None:
         raise StillflowError(
             f"cannot use the device '{device}'",
             "there is no such device",
-            "use cpu, cuda, or cuda:N with N as CUDA counts GPUs",
+            "use auto, cpu, cuda, or cuda:1 for the second GPU",
         )
     return int(found[1] or 0)
 

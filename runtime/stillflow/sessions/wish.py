@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from stillflow.errors import StillflowError
+from stillflow.sessions.session import AUTO, cuda_index
 
 ENGINES = {
     "auto": "auto",
@@ -22,8 +22,6 @@ PRECISIONS = ("auto", "fp32", "fp16", "int8")
 
 TENSORRT = ("tensorrt", "tensorrt_rtx")
 """Engines that are built for a GPU, the usual one first."""
-
-_DEVICE = re.compile(r"auto|cpu|cuda(?::([0-9]{1,3}))?")
 
 
 @dataclass(frozen=True)
@@ -55,9 +53,8 @@ class Wish:
         Raises:
             StillflowError: one of them means nothing, or they contradict each other.
         """
-        if _DEVICE.fullmatch(device) is None:
-            fix = "use auto, cpu, cuda, or cuda:1 for the second GPU"
-            raise StillflowError(f"cannot use the device '{device}'", "there is no such device", fix)
+        if device != AUTO:
+            cuda_index(device)  # refuses what is none
         if engine not in ENGINES:
             fix = f"use one of: {', '.join(name for name in ENGINES if name != 'tensorrt_rtx')}"
             raise StillflowError(f"cannot use the engine '{engine}'", "stillflow does not know it", fix)
@@ -75,9 +72,7 @@ class Wish:
     @property
     def index(self) -> int | None:
         """Number of the GPU that was named; None: none was."""
-        if not self.device.startswith("cuda"):
-            return None
-        return int(self.device.partition(":")[2] or 0)
+        return None if self.device == AUTO else cuda_index(self.device)
 
     @property
     def strict(self) -> bool:
