@@ -7,6 +7,7 @@ That FFmpeg lists ``h264_nvenc`` says nothing of this machine: the driver may be
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -32,6 +33,9 @@ repeated stay in order."""
 LEAST_NVENC = (146, 50)
 """Width and height below which NVENC takes no H.264 (NVIDIA's Video Codec SDK; FFmpeg says no more than that it
 failed)."""
+
+REMEMBERED = 60.0
+"""Seconds that a try counts for: it takes as long as many frames, and a session that was in use becomes free again."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,6 @@ def refused(why: str) -> StillflowError:
     return StillflowError("cannot encode with NVENC", why, "leave --encoder out, or say --encoder software")
 
 
-@lru_cache(maxsize=16)
 def nvenc_trouble(width: int, height: int, device: int = 0) -> str:
     """Say why NVENC does not encode here; "" when a test frame came out of it.
 
@@ -117,6 +120,12 @@ def nvenc_trouble(width: int, height: int, device: int = 0) -> str:
         height: of the video, even.
         device: index of the GPU, as CUDA counts them.
     """
+    return _trouble(width, height, device, int(time.monotonic() // REMEMBERED))
+
+
+@lru_cache(maxsize=16)
+def _trouble(width: int, height: int, device: int, period: int) -> str:
+    """See `nvenc_trouble`; once in a period."""
     from stillflow.gpu.description import find_gpu
 
     if "h264_nvenc" not in av.codecs_available:

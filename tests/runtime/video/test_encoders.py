@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -13,10 +14,18 @@ import pytest
 
 from stillflow.errors import StillflowError
 from stillflow.gpu.description import find_gpu
-from stillflow.video import open_sink
+from stillflow.video import encoders, open_sink
 from stillflow.video.colour import nv12
 from stillflow.video.destination import open_destination
-from stillflow.video.encoders import NVENC_OPTIONS, SOFTWARE, Chosen, Encoder, choose_encoder, nvenc_trouble
+from stillflow.video.encoders import (
+    NVENC_OPTIONS,
+    REMEMBERED,
+    SOFTWARE,
+    Chosen,
+    Encoder,
+    choose_encoder,
+    nvenc_trouble,
+)
 from stillflow.video.packets import PacketSink
 
 SIZE = {"width": 192, "height": 128}
@@ -35,10 +44,21 @@ def decoded(path: Path) -> list[np.ndarray]:
         return [frame.to_ndarray(format="yuv420p") for frame in file.decode(video=0)]
 
 
-def test_software_is_chosen_without_a_try() -> None:
-    nvenc_trouble.cache_clear()
+def test_software_is_chosen_without_a_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoders, "nvenc_trouble", lambda *_, **__: pytest.fail("tried NVENC"))
     assert choose_encoder("software", **SIZE) == Chosen(SOFTWARE)
-    assert nvenc_trouble.cache_info().misses == 0
+
+
+@pytest.mark.skipif("h264_nvenc" not in av.codecs_available, reason="this PyAV has no h264_nvenc")
+def test_a_refusal_does_not_count_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[int] = []
+    clock = SimpleNamespace(monotonic=lambda: 7 * REMEMBERED)
+    monkeypatch.setattr(encoders, "time", clock)
+    monkeypatch.setattr("stillflow.gpu.description.find_gpu", tries.append)
+    assert nvenc_trouble(322, 182, 98) == nvenc_trouble(322, 182, 98) != ""
+    assert tries == [98]
+    clock.monotonic = lambda: 8 * REMEMBERED
+    assert nvenc_trouble(322, 182, 98) != "" and tries == [98, 98]
 
 
 def test_auto_never_fails_and_says_why_not() -> None:
