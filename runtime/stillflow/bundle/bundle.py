@@ -15,6 +15,7 @@ from stillflow.bundle.store import Store, open_store
 from stillflow.bundle.verify import Check, Precisions, run_checks
 from stillflow.errors import StillflowError
 from stillflow.sessions import Arithmetic, Device, NoEngineError, Session, cuda_index, open_session
+from stillflow.sessions.wish import ENGINES
 
 if TYPE_CHECKING:
     from stillflow.build.builder import Orders
@@ -189,7 +190,7 @@ class Bundle:
             from stillflow.build.rebuild import build_missing
 
             index = cuda.index if cuda is not None else 0 if device == "auto" else cuda_index(device) or 0
-            build_missing(self, graph_name, engine, precision, index, build)
+            build_missing(self, graph_name, ENGINES.get(engine, engine), precision, index, build)
             session = load()
         graph = self.graph(graph_name)
         for side, tensors, specs in (

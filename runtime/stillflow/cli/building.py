@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said on stderr while engines are built: a line for each, and a moving one on a terminal."""
+"""Engines that a command has to build first, and what is said on stderr of builds: lines, progress on a terminal."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import click
 
 if TYPE_CHECKING:
     from stillflow.build.builder import Orders
+    from stillflow.bundle import Bundle
+    from stillflow.sessions.choice import Choice
 
 
 def told_orders(*, force: bool = False, timeout: float | None = None, drawn: bool = True) -> Orders:
@@ -23,6 +25,24 @@ def told_orders(*, force: bool = False, timeout: float | None = None, drawn: boo
     from stillflow.build.builder import Orders
 
     return Orders(force, timeout, _say, _draw if drawn and sys.stderr.isatty() else _silent)
+
+
+def build_first(bundle: Bundle, way: Choice) -> None:
+    """Build the engines that were asked for and are not there.
+
+    Args:
+        bundle: that holds the networks.
+        way: what was chosen.
+
+    Raises:
+        StillflowError: see `stillflow.build.rebuild.build_missing`.
+    """
+    for graph in way.build:
+        from stillflow.build.rebuild import build_missing
+        from stillflow.sessions import cuda_index
+
+        index = cuda_index(way.device) or 0
+        build_missing(bundle, graph, way.engine, way.precisions[graph], index, told_orders())
 
 
 def _say(line: str) -> None:

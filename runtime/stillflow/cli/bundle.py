@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stillflow.cli.building import build_first
 from stillflow.cli.options import overwrite_option, session_options, tell
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def verify(
     wanted = "onnxruntime" if every and engine == "auto" else engine
     way = choose(opened, device, wanted, None if every else precision, allow_fallback, graphs=names)
     tell(way.warnings)
+    build_first(opened, way)
     checks: list[Check] = []
     for check in opened.checks(
         way.engine,
@@ -138,6 +140,7 @@ def run(
     arrays, notes = read_inputs(inputs)
     way = choose(opened, device, engine, precision, allow_fallback, graphs=[graph])
     tell(way.warnings)
+    build_first(opened, way)
     done = run_graph(
         opened,
         graph,

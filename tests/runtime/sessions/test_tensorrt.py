@@ -140,7 +140,7 @@ def test_a_missing_engine_is_built_by_who_asks_for_it(
     monkeypatch.setattr("stillflow.build.builder.run_gate", lambda *_: gate)
 
     def session(**orders: Any) -> Any:
-        return golden.session("flow", "tensorrt_rtx", device="cuda:1", **orders)
+        return golden.session("flow", "rtx", device="cuda:1", **orders)  # as users call it
 
     with pytest.raises(NoEngineError, match="no engine of it is in the cache"):
         session()
