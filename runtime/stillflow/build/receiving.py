@@ -27,6 +27,7 @@ from stillflow.build.entry import (
     MAX_ENGINE_BYTES,
     MAX_ENTRY_BYTES,
     Entry,
+    Target,
 )
 from stillflow.build.files import UnsafeError, read_trusted, refusals, write_private
 from stillflow.build.shipping import SIDECARS
@@ -157,9 +158,7 @@ def _check_machine(path: Path, entry: Entry, data: bytes) -> None:
         raise StillflowError(what, why, fix)
     gpus = [gpu for gpu in map(find_gpu, range(gpu_count())) if gpu is not None]
     if not any(parts.target.runs_on(gpu) for gpu in gpus):
-        here = ", ".join(
-            f"{gpu.name} (compute capability {gpu.compute_capability}, driver {gpu.driver})" for gpu in gpus
-        )
+        here = ", ".join(str(Target.of(gpu)) for gpu in gpus)
         raise StillflowError(what, f"it is for {parts.target}, here is {here or 'no CUDA device'}", fix)
     invalid = library.invalid(data)
     if invalid is not None:

@@ -16,9 +16,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from stillflow.build.adapter import INSTALL, Library, find_module
+from stillflow.build.entry import Target
 from stillflow.errors import StillflowError
 from stillflow.gpu.description import Gpu, find_gpu, why_no_gpu
 from stillflow.sessions.facts import Built, Trouble
+from stillflow.sessions.registry import cpu_engine
 from stillflow.sessions.wish import TENSORRT
 
 if TYPE_CHECKING:
@@ -93,10 +95,7 @@ class Machine:
     @property
     def cpu_engine(self) -> str:
         """See `Facts`."""
-        installed = (
-            name for name in ("onnxruntime", "openvino") if importlib.util.find_spec(name) is not None
-        )
-        return next(installed, "onnxruntime")
+        return cpu_engine()
 
     def kernels(self, index: int) -> Trouble | None:
         """See `Facts`; the device stays open."""
@@ -219,8 +218,7 @@ class Machine:
         assert stored.entry is not None
         parts, gpu = stored.entry.parts, self.gpus[index]
         if not parts.target.runs_on(gpu):
-            here = f"{gpu.name} (compute capability {gpu.compute_capability}, driver {gpu.driver})"
-            return Built("foreign", f"it is for {parts.target}, here is {here}")
+            return Built("foreign", f"it is for {parts.target}, here is {Target.of(gpu)}")
         library = self._library(name)
         if isinstance(library, StillflowError):
             return Built("foreign", f"{name} cannot be used here: {library.why}")

@@ -109,6 +109,11 @@ def engine_version(name: str) -> str:
     return installed[0][1] if installed else ""
 
 
+def cpu_engine() -> str:
+    """The engine that runs networks on the CPU when nothing is said: the first that is installed."""
+    return next((n for n, e in _ENGINES.items() if not e.needs_cuda and e.package), "onnxruntime")
+
+
 def _status(name: str) -> EngineStatus:
     engine = _ENGINES[name]
     package = engine.package
@@ -179,7 +184,7 @@ def open_session(
     engine = ENGINES.get(engine, engine)
     index = None if device == AUTO else cuda_index(device)
     if engine == "auto" and index is None:
-        engine = next((n for n, e in _ENGINES.items() if not e.needs_cuda and e.package), "onnxruntime")
+        engine = cpu_engine()
     elif engine == "auto":
         engine = "onnxruntime"
     if engine not in _ENGINES:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from stillflow.build.adapter import Library
 from stillflow.build.cache import DamagedError, EngineCache
-from stillflow.build.entry import Entry
+from stillflow.build.entry import Entry, Target
 from stillflow.errors import StillflowError
 from stillflow.gpu.description import Gpu, find_gpu
 from stillflow.sessions.compiled_kernels import CompiledKernels
@@ -124,8 +124,7 @@ def find_engine(
         if not parts.loads_with(library.version):
             reasons.append(f"one is for version {parts.builder_version}, here is {library.version}")
         elif not parts.target.runs_on(gpu):
-            here = f"{gpu.name} (compute capability {gpu.compute_capability}, driver {gpu.driver})"
-            reasons.append(f"one is for {parts.target}, here is {here}")
+            reasons.append(f"one is for {parts.target}, here is {Target.of(gpu)}")
         elif (cache.gate(stored.key) or {}).get("state") == "failed":
             again = True  # or the build would find it in the cache
             reasons.append("one failed gate C: its results are not those of the ONNX file")
