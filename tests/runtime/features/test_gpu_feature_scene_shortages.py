@@ -94,7 +94,7 @@ def test_whatever_call_fails_everything_is_given_back(
     gc.collect()
     before, failures, number = held(), 0, 0
     while True:
-        number += 1
+        number += 1 if number < 8 else 5  # the first ones in turn, then samples: each try makes a whole scene
         called = stand_in().stand_in_calls(function.encode())
         fail(function, number, status)
         try:
