@@ -107,8 +107,11 @@ def try_onnxruntime() -> list[Finding]:
             fix = reinstall("ONNX Runtime") if on_cpu else "update the NVIDIA driver, CUDA and cuDNN"
             findings.append(Finding(name, "broken", f"{ort.__version__}, {provider}: {error}", fix, on_cpu))
     if "CUDAExecutionProvider" not in wanted and nvidia_present():
-        fix = "pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
-        findings.append(Finding("ONNX Runtime on CUDA", "absent", "the installed wheel is for CPUs", fix))
+        from stillflow.sessions.registry import GPU_WHEEL
+
+        findings.append(
+            Finding("ONNX Runtime on CUDA", "absent", "the installed wheel is for CPUs", GPU_WHEEL)
+        )
     return findings
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from stillflow.engine_probes import Finding, State
 from stillflow.errors import StillflowError
 from stillflow.gpu.description import cuda_version, find_gpu, gpu_count, why_no_gpu
+from stillflow.gpu.open import for_older_driver, open_device
 
 if TYPE_CHECKING:
     from stillflow.gpu.layer import CudaDevice
@@ -46,8 +47,8 @@ def try_driver() -> Finding:
     if toolkit is None:
         return Finding(name, "ok", f"{knows}; cuda-bindings is not installed")
     if int(toolkit.split(".")[0]) > version[0]:
-        fix = f"update the driver, or: pip install 'cuda-bindings<{version[0] + 1}'"
-        return Finding(name, "broken", f"{knows}, which is older than cuda-bindings {toolkit}", fix)
+        why = f"{knows}, which is older than cuda-bindings {toolkit}"
+        return Finding(name, "broken", why, for_older_driver(version[0]))
     return Finding(name, "ok", f"{knows}; cuda-bindings is {toolkit}")
 
 
@@ -63,7 +64,6 @@ def _try_gpu(index: int) -> Finding:
         return Finding(name, "broken", "the driver counts it and does not describe it", "nvidia-smi")
     what = f"{gpu.name}, compute capability {gpu.compute_capability}, {gpu.memory_mib / 1024:.1f} GiB"
     from stillflow.gpu.compiled import compile_source, known_architecture
-    from stillflow.gpu.open import open_device
 
     try:
         with closing(open_device(index)) as device:

@@ -34,6 +34,7 @@ def test_gpu_without_a_driver_gets_a_fix(monkeypatch: pytest.MonkeyPatch) -> Non
         ((13, 0), "13.5.0", "ok", "it knows CUDA 13.0; cuda-bindings is 13.5.0"),
         ((13, 0), "12.9.1", "ok", "cuda-bindings is 12.9.1"),
         ((12, 4), "13.5.0", "broken", "it knows CUDA 12.4, which is older than cuda-bindings 13.5.0"),
+        ((11, 8), "13.5.0", "broken", "it knows CUDA 11.8, which is older than cuda-bindings 13.5.0"),
         ((12, 4), None, "ok", "cuda-bindings is not installed"),
     ],
 )
@@ -46,6 +47,7 @@ def test_driver_against_toolkit(
     found = try_driver()
     assert found.state == state and says in found.detail
     assert (found.fix is None) == (state == "ok")
+    assert ("[cuda12]" in (found.fix or "")) == (state == "broken" and knows[0] == 12)
 
 
 @without_gpu

@@ -168,7 +168,7 @@ def why_no_gpu() -> tuple[str, str, bool]:
         return (
             "this process was forked from one that uses CUDA, which does not survive that (cuInit returned 3)",
             "start processes by spawn: multiprocessing.set_start_method('spawn')",
-            False,
+            True,
         )
     return (
         f"the NVIDIA driver does not start (cuInit returned {status})",

@@ -76,6 +76,13 @@ def pycuda_is_here(index: int) -> bool:
         return False
 
 
+def for_older_driver(major: int) -> str:
+    """The fix where a driver knows a major version of CUDA that is older than the libraries'."""
+    fix = "install a newer driver"
+    # CUDA 13 and 12 are all that pyproject.toml has libraries for.
+    return f"{fix}, or the libraries for this one: pip install 'stillflow[cuda12]'" if major == 12 else fix
+
+
 def _check_toolkit(index: int) -> None:
     """Kernels that were compiled by one major version of CUDA do not run on a driver of the one before."""
     try:
@@ -92,5 +99,5 @@ def _check_toolkit(index: int) -> None:
         raise StillflowError(
             f"cannot use GPU {index}",
             f"its driver knows CUDA {driver[0]}.{driver[1]}, and cuda-bindings here is of CUDA {toolkit}",
-            f"install a newer driver, or the libraries for this one: pip install 'stillflow[cuda{driver[0]}]'",
+            for_older_driver(driver[0]),
         )

@@ -20,7 +20,7 @@ from stillflow.build.entry import Target
 from stillflow.errors import StillflowError
 from stillflow.gpu.description import Gpu, find_gpu, why_no_gpu
 from stillflow.sessions.facts import Built, Trouble
-from stillflow.sessions.registry import cpu_engine
+from stillflow.sessions.registry import GPU_WHEEL, cpu_engine
 from stillflow.sessions.wish import TENSORRT
 
 if TYPE_CHECKING:
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
     from stillflow.gpu.layer import CudaDevice
 
 MOST_GPUS = 64
-
-GPU_WHEEL = "pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
-"""The line that makes ONNX Runtime run on CUDA: both wheels own the same files (docs/adr/0003). stillflow is not named,
-since pip would bring the wheel for CPUs back with it, which it requires."""
 
 
 class Machine:

@@ -33,6 +33,7 @@ from stillflow.sessions.onnxruntime import (
     on_cpu,
     session_options,
 )
+from stillflow.sessions.registry import GPU_WHEEL
 from stillflow.sessions.session import Array, TensorSpec, checked_inputs, fitting
 from stillflow.sessions.session_lanes import SessionLanes
 from stillflow.sessions.staging import arrays_on
@@ -83,7 +84,7 @@ def _missing(index: int, cuda: CudaDevice | None) -> Missing | None:
     if CUDA not in ort.get_available_providers():
         return (
             f"the installed onnxruntime {ort.__version__} has no {CUDA}",
-            "pip uninstall onnxruntime, then pip install onnxruntime-gpu; or use the device cpu",
+            f"{GPU_WHEEL}; or use the device cpu",
         )
     if cuda is None and find_gpu(index) is None:
         if find_gpu() is not None:

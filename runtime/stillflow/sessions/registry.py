@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from stillflow.gpu.layer import CudaDevice
 
 
+GPU_WHEEL = "pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
+"""The line that makes ONNX Runtime run on CUDA: both wheels own the same files (docs/adr/0003). stillflow is not named,
+since pip would bring the wheel for CPUs back with it, which it requires."""
+
+
 @dataclass(frozen=True)
 class _Engine:
     """Where an engine's adapter lives and what it needs. The adapter's module offers ``open_session``."""

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from stillflow.errors import StillflowError
-from stillflow.gpu.description import find_gpu
+from stillflow.gpu.description import find_gpu, why_no_gpu
 from stillflow.gpu.open import open_device
 
 
@@ -118,9 +118,10 @@ def test_a_process_that_was_forked_says_so(cuda_device):
             open_device(cuda_device.index)
             os.write(writing, b"opened")
         except StillflowError as error:
-            os.write(writing, f"{error.why}: {error.fix}".encode())
+            _, _, idle = why_no_gpu()  # or auto would take the CPU in silence
+            os.write(writing, f"{error.why}: {error.fix}; idle: {idle}".encode())
         os._exit(0)
     os.waitpid(child, 0)
     said = os.read(reading, 1000).decode()
     os.close(reading), os.close(writing)
-    assert "forked" in said and "spawn" in said
+    assert "forked" in said and "spawn" in said and said.endswith("idle: True")

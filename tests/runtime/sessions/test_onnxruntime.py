@@ -113,7 +113,7 @@ def test_a_device_that_is_missing_is_an_error_not_the_cpu(
     graph_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adapter.ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(StillflowError, match=r"has no CUDAExecutionProvider\n.*stillflow\[gpu\]"):
+    with pytest.raises(StillflowError, match=r"has no CUDAExecutionProvider\n.*pip install onnxruntime-gpu"):
         open_session(graph_path, "onnxruntime", device="cuda")
 
 

@@ -24,6 +24,7 @@ from stillflow.gpu.description import find_gpu
 from stillflow.gpu.layer import CudaDevice
 from stillflow.sessions import DeviceSession, open_session
 from stillflow.sessions import onnxruntime_cuda as adapter
+from stillflow.sessions.registry import GPU_WHEEL
 
 from .copying_engine import TightDevice
 from .device_checks import hold_to
@@ -297,7 +298,7 @@ def test_device_arrays_in_order_of_streams(
 @pytest.mark.device
 def test_a_gpu_gives_the_results_of_the_cpu(graph_path: Path, inputs: Arrays) -> None:
     if CUDA not in ort.get_available_providers():
-        pytest.skip("onnxruntime-gpu is not installed: pip install 'stillflow[gpu]'")
+        pytest.skip(f"onnxruntime-gpu is not installed: {GPU_WHEEL}")
     session = open_session(graph_path, "onnxruntime", device="cuda")
     assert (session.fallback, session.provider[: len(CUDA)]) == ("", CUDA)
     expected = open_session(graph_path).run(inputs)
