@@ -43,6 +43,8 @@ from stillflow.gpu.trouble import refusal
 if TYPE_CHECKING:
     from pycuda.gpuarray import GPUArray
 
+_MEMORY_TYPE = 2  # CU_POINTER_ATTRIBUTE_MEMORY_TYPE
+
 _DEFAULT_STREAMS = (0, 1)
 """Handles of the default stream: null and CU_STREAM_LEGACY."""
 
@@ -108,6 +110,8 @@ class PycudaDevice:
         self._context = context
         self._kernels: dict[Path, PycudaKernels] = {}
         self._loading = threading.Lock()
+        reaches_all = pycuda.driver.device_attribute.PAGEABLE_MEMORY_ACCESS
+        self._reaches_all = bool(pycuda.driver.Device(index).get_attribute(reaches_all))
         self._streams: weakref.WeakValueDictionary[int, PycudaStream] = weakref.WeakValueDictionary()
 
     def current(self) -> AbstractContextManager[None]:
@@ -182,6 +186,9 @@ class PycudaDevice:
         if array.nbytes:
             with self.calling():
                 pycuda.driver.memcpy_htod_async(address, _bytes(array), stream_of(stream))
+            # GH200, GB10 and Jetson Thor read memory that is not pinned by themselves, when the stream comes to it.
+            if self._reaches_all and not _is_pinned(array):
+                stream.synchronize()
 
     def download(self, address: int, array: AnyArray, stream: Stream) -> None:
         if array.nbytes:
@@ -320,6 +327,12 @@ def allocation_array(
 def _bytes(array: AnyArray) -> npt.NDArray[np.uint8]:
     """The same memory as bytes: PyCUDA reads no buffers of types that Python's struct does not know."""
     return array.reshape(-1).view(np.uint8)
+
+
+def _is_pinned(array: AnyArray) -> bool:
+    """Whether an array lies in pinned memory, the layer's or the host program's: no other is known to the driver."""
+    kind, address = ctypes.c_int(), ctypes.c_uint64(array.ctypes.data)
+    return bool(_library().cuPointerGetAttribute(ctypes.byref(kind), _MEMORY_TYPE, address) == 0)
 
 
 def _refused(error: Exception, wanted: str = "") -> StillflowError:

@@ -422,3 +422,23 @@ class TestOnTheStandIn:
             assert pinned.device_address == pinned.address
             pinned.close()
         assert (back == 2).all()
+
+    def test_a_device_that_reads_the_hosts_memory_by_itself_has_read_it_when_an_upload_returns(
+        self, driver, context, monkeypatch
+    ):
+        monkeypatch.setenv("STAND_IN_PAGEABLE", "1")
+        data, back = np.arange(16, dtype=np.int32), np.zeros(16, np.int32)
+        device = open_device(0)
+        with opened(device.stream()) as stream, opened(device.allocate(64)) as memory:
+            device.upload(data, memory.address, stream)
+            data[:] = 0
+            device.download(memory.address, back, stream)
+            stream.synchronize()
+            waits = driver.stand_in_calls(b"cuStreamSynchronize")
+            pinned = device.pin(64)
+            device.upload(pinned.array[4:], memory.address, stream)
+            assert driver.stand_in_calls(b"cuStreamSynchronize") == waits
+            stream.synchronize()
+            pinned.close()
+        device.close()
+        assert np.array_equal(back, np.arange(16))
