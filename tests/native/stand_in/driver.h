@@ -144,6 +144,7 @@ int enqueue(Stream *stream, Work work);
 int finish(Stream *stream);
 int finish_all(Context *context);
 int refused_while_capturing(); /* for calls that may wait */
+int refused_while_any_captures(Context *context);
 void forget_context(Context *context);
 void forget_memory(Context *context);
 

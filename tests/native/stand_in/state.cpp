@@ -305,7 +305,7 @@ CUresult cuCtxGetStreamPriorityRange(int *least, int *greatest) {
 CUresult cuCtxSynchronize(void) {
     ENTER;
     NEED_CONTEXT;
-    if (int status = refused_while_capturing()) return status;
+    if (int status = refused_while_any_captures(current_context())) return status;
     return finish_all(current_context());
 }
 

@@ -141,6 +141,14 @@ int enqueue(Stream *stream, Work work) {
     return go_ahead();
 }
 
+/* A context cannot be waited for while one of its streams is recorded, in any mode and from any thread. */
+int refused_while_any_captures(Context *context) {
+    int status = SUCCESS;
+    for (const auto &capture : captures)
+        if (capture->origin->context == context) capture->broken = true, status = CAPTURE_UNSUPPORTED;
+    return status;
+}
+
 int refused_while_capturing() {
     for (const auto &capture : captures)
         if (capture->mode == 0 || (capture->mode == 1 && capture->thread == (unsigned long)pthread_self()))
