@@ -89,6 +89,17 @@ def test_a_graph_that_is_not_right_is_dropped(make, trouble: str, caplog: pytest
         assert found == [1.0, 2.0, 3.0]
 
 
+@pytest.mark.stand_in
+@pytest.mark.parametrize("status", [2, 801])
+def test_a_graph_that_does_not_start_is_dropped(make, status: int, caplog: pytest.LogCaptureFixture) -> None:
+    lane = make()
+    fail("cuGraphLaunch", 1, status)
+    assert [shown(lane, t) for t in (1.0, 2.0, 3.0)] == [1.0, 2.0, 3.0]
+    assert lane.graphs == set()
+    assert len(caplog.messages) == 1 and "cuGraphLaunch" in caplog.messages[0]
+    fail("cuGraphLaunch", 0, 0)
+
+
 def test_nothing_moves(make, caplog: pytest.LogCaptureFixture) -> None:
     lane = make("still", moves=False)
     assert [shown(lane, t) for t in (1.0, 2.0, 3.0)] == [99.0] * 3
