@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 from typing import Any
 
 from stillflow.build.cache import EngineCache
@@ -36,6 +37,7 @@ class CompiledKernels:
         self.name = f"{key}-{device[:16]}.kernels"
         self._runtime_cache: Any = None
         self._known = b""
+        self._lock = threading.Lock()
 
     def config(self, engine: Any, strategy: Any) -> Any:
         """A configuration for one context of an engine, which finds kernels here and leaves new ones.
@@ -46,12 +48,13 @@ class CompiledKernels:
         """
         config = engine.create_runtime_config()
         config.set_execution_context_allocation_strategy(strategy)
-        if self._runtime_cache is None:
-            self._runtime_cache = config.create_runtime_cache()
-            data = self._read()
-            if data and self._runtime_cache.deserialize(data):
-                self._known = hashlib.sha256(data).digest()
-        config.set_runtime_cache(self._runtime_cache)
+        with self._lock:  # lanes are made by the threads that need them
+            if self._runtime_cache is None:
+                self._runtime_cache = config.create_runtime_cache()
+                data = self._read()
+                if data and self._runtime_cache.deserialize(data):
+                    self._known = hashlib.sha256(data).digest()
+            config.set_runtime_cache(self._runtime_cache)
         return config
 
     def _read(self) -> bytes:

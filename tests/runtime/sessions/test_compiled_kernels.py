@@ -6,7 +6,9 @@ What stands in for the library: copying_engine.py.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,19 @@ def test_compiled_once(process: Callable[..., int], cache: EngineCache) -> None:
     assert process() == 0
     assert file.stat().st_mtime_ns == written, "what is not new is not written"
     assert process(Gpu("NVIDIA T4", "", "7.5", 40, 15360, 4096, 256, 65536, False, True, "580.65.06")) == 1
+
+
+def test_threads_share_what_one_engine_keeps(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(self: CopyingConfig) -> CopyingConfig:
+        time.sleep(0.05)
+        return CopyingConfig()
+
+    monkeypatch.setattr(CopyingConfig, "create_runtime_cache", slowly)
+    kernels, anything = CompiledKernels(cache, KEY, L4), None
+    engine = CopyingEngine(anything, [])  # type: ignore[arg-type]
+    with ThreadPoolExecutor(2) as threads:
+        made = list(threads.map(lambda _: kernels.config(engine, "USER_MANAGED"), range(2)))
+    assert made[0].cache is made[1].cache
 
 
 @pytest.mark.parametrize(
