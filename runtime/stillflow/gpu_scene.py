@@ -157,8 +157,8 @@ class GpuPlay:
             nv12: as (3 H' / 2, W') uint8 NV12 instead of (H, W, 3) RGB.
             stream: a stream of yours, as ``CudaDevice.adopt`` takes it. Frames are then ready in the order of that
                 stream, and the next is made over one after what you have given the stream until you ask for it:
-                nobody waits on the host. Without it a frame is ready when you get it, and you must be done with
-                it when you ask for the next.
+                the host waits for neither, and is two frames ahead of the device at most. Without it a frame is
+                ready when you get it, and you must be done with it when you ask for the next.
 
         Yields:
             Arrays with ``__cuda_array_interface__`` and DLPack.
