@@ -19,6 +19,7 @@ from stillflow.errors import StillflowError
 from stillflow.gpu.description import Gpu
 
 MAX_BYTES = 1 << 30
+_SPECIALIZATION = "dynamic_shapes_kernel_specialization_strategy"
 _log = logging.getLogger(__name__)
 
 
@@ -39,15 +40,21 @@ class CompiledKernels:
         self._known = b""
         self._lock = threading.Lock()
 
-    def config(self, engine: Any, strategy: Any) -> Any:
+    def config(self, engine: Any, strategy: Any, *, at_once: bool = False) -> Any:
         """A configuration for one context of an engine, which finds kernels here and leaves new ones.
 
         Args:
             engine: an ICudaEngine of TensorRT-RTX; its device is current.
             strategy: how the context's memory is given.
+            at_once: kernels for a new shape are compiled before it is computed for the first time. Left to itself the
+                library computes with slower ones that serve every shape until a thread has compiled better ones: good
+                for a network that sees a shape once, but a graph would keep the slower ones for ever, and frames would
+                change a little in the middle of a loop.
         """
         config = engine.create_runtime_config()
         config.set_execution_context_allocation_strategy(strategy)
+        if at_once and hasattr(config, _SPECIALIZATION):
+            setattr(config, _SPECIALIZATION, type(getattr(config, _SPECIALIZATION)).EAGER)
         with self._lock:  # lanes are made by the threads that need them
             if self._runtime_cache is None:
                 self._runtime_cache = config.create_runtime_cache()

@@ -90,20 +90,21 @@ class EngineLane:
 
     Args:
         model: the engine.
+        frames: it computes frame after frame from inputs of one shape, and may be recorded into a graph.
 
     Raises:
         OutOfMemoryError: the device has no memory for it.
         StillflowError: the library makes none.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, frames: bool = False) -> None:
         self._model, self._cuda = model, model.cuda
         self._work, self._results, self._moved = (DeviceRoom(model.cuda) for _ in range(3))
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._placed: dict[str, DeviceArray] = {}
         self._staging: Staging | None = None
         with self._cuda.current():
-            self._context = _context(model)
+            self._context = _context(model, frames)
 
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Compute from arrays of the host, on a stream of the lane's own; new arrays come back."""
@@ -168,14 +169,14 @@ def _ours(context: Any) -> bool:
     return hasattr(context, "update_device_memory_size_for_shapes") and hasattr(context, "set_device_memory")
 
 
-def _context(model: Model) -> Any:
+def _context(model: Model, frames: bool) -> Any:
     """A new execution context, without memory where it is ours to give."""
     trt, engine = model.library.module, model.engine
     kinds = trt.ExecutionContextAllocationStrategy
     ours = hasattr(kinds, "USER_MANAGED") and _ours(getattr(trt, "IExecutionContext", None))
     strategy = kinds.USER_MANAGED if ours else kinds.STATIC
     if model.kernels is not None:
-        context = engine.create_execution_context(model.kernels.config(engine, strategy))
+        context = engine.create_execution_context(model.kernels.config(engine, strategy, at_once=frames))
     else:
         context = engine.create_execution_context(strategy)
     if context is None:

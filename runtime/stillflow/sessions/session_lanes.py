@@ -52,10 +52,16 @@ class SessionLanes(Generic[AnyLane]):
     Args:
         make: a new lane; raises OutOfMemoryError where there is no memory for it.
         most: lanes that are lent at a time.
+        make_for_stream: the same for a lane that belongs to a stream; ``make`` without.
     """
 
-    def __init__(self, make: Callable[[], AnyLane], most: int = MOST_LANES) -> None:
-        self._make = make
+    def __init__(
+        self,
+        make: Callable[[], AnyLane],
+        most: int = MOST_LANES,
+        make_for_stream: Callable[[], AnyLane] | None = None,
+    ) -> None:
+        self._make, self._make_for_stream = make, make_for_stream or make
         self._most = most
         self._count = 0
         self._free: list[_Held[AnyLane]] = []
@@ -140,7 +146,7 @@ class SessionLanes(Generic[AnyLane]):
             fresh = held is None or not held.used
             try:
                 if held is None:
-                    held = _Held(self._make())
+                    held = _Held(self._make_for_stream())
                     with self._changed:
                         self._streams[stream.handle] = held
                 result = call(held.lane)

@@ -171,7 +171,9 @@ class TensorRTSession:
         self._name = name
         model = Model(library, engine, name, cuda, _build_line(library.name, again=True), kernels)
         self.inputs, self.outputs = model.inputs, model.outputs
-        self._lanes = SessionLanes(partial(EngineLane, model))
+        self._lanes = SessionLanes(
+            partial(EngineLane, model), make_for_stream=partial(EngineLane, model, frames=True)
+        )
         self._close = weakref.finalize(self, _close, self._lanes, model)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:

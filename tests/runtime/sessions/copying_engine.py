@@ -7,8 +7,9 @@ on the stand-in for the driver, in order of the stream that it is given. It says
 
 from __future__ import annotations
 
+from enum import Enum
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from stillflow.build.adapter import Library
 from stillflow.gpu.layer import CudaDevice, Memory
@@ -61,6 +62,7 @@ class CopyingEngine:
         assert self.cuda is None or is_current(self.cuda)
         if isinstance(how, CopyingConfig):
             how.compile()
+            CopyingConfig.used.append(how.dynamic_shapes_kernel_specialization_strategy)
             how = how.strategy
         assert how == "USER_MANAGED"
         return CopyingContext(self)
@@ -72,14 +74,24 @@ class CopyingEngine:
         self.gone.append("engine" if self.cuda is None or is_current(self.cuda) else "engine elsewhere")
 
 
+class Specialization(Enum):
+    """DynamicShapesKernelSpecializationStrategy of TensorRT-RTX."""
+
+    LAZY, EAGER, NONE = range(3)
+
+
 class CopyingConfig:
     """An IRuntimeConfig of TensorRT-RTX, and the IRuntimeCache that it makes."""
 
     compiled = 0
     """How often anything had to be compiled."""
 
+    used: ClassVar[list[Specialization]] = []
+    """What contexts were made with."""
+
     def __init__(self) -> None:
         self.strategy, self.cache, self.known = "", None, b""
+        self.dynamic_shapes_kernel_specialization_strategy = Specialization.LAZY
 
     def set_execution_context_allocation_strategy(self, strategy: str) -> None:
         self.strategy = strategy

@@ -30,8 +30,10 @@ from .copying_engine import (
     ITEM,
     LARGEST,
     WORK,
+    CopyingConfig,
     CopyingContext,
     CopyingEngine,
+    Specialization,
     TightDevice,
     copying_library,
     is_current,
@@ -271,6 +273,25 @@ def test_the_second_gpu_while_the_first_is_current(
     stream.close()
     assert second.nothing_held
     second.close()
+
+
+def test_rtx_compiles_for_a_shape_of_frames_before_it_computes_them(
+    tight: TightDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graph would keep kernels for any shape, which it computes with meanwhile, for ever."""
+    monkeypatch.setattr(CopyingConfig, "used", [])
+    kernels = CompiledKernels(EngineCache(tmp_path), "ab" * 32, tight.gpu)
+    session = TensorRTSession(copying_library(tight), b"engine", "copy", tight, kernels)  # type: ignore[arg-type]
+    session.run({"x": rows(3)})
+    assert CopyingConfig.used == [Specialization.LAZY]
+    stream = tight.stream()
+    held = upload_array(tight, rows(3), stream)
+    session.run_on({"x": held}, stream)
+    assert CopyingConfig.used == [Specialization.LAZY, Specialization.EAGER]
+    session.release(stream)
+    session.close()
+    held.close()
+    stream.close()
 
 
 def test_what_rtx_compiles_is_kept(tight: TightDevice, tmp_path: Path) -> None:
