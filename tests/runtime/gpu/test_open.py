@@ -120,7 +120,8 @@ def test_a_process_that_was_forked_says_so(cuda_device):
         except StillflowError as error:
             _, _, idle = why_no_gpu()  # or auto would take the CPU in silence
             os.write(writing, f"{error.why}: {error.fix}; idle: {idle}".encode())
-        os._exit(0)
+        finally:
+            os._exit(0)
     os.waitpid(child, 0)
     said = os.read(reading, 1000).decode()
     os.close(reading), os.close(writing)
