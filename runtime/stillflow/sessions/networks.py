@@ -154,6 +154,8 @@ class Networks:
                 session.close()
             self.sessions.clear()
             self._taken.clear()
+            # What was told of those that were loaded is over; what was chosen holds on.
+            self._told = dict.fromkeys(() if self._choice is None else self._choice.warnings)
 
     def on_gpu(self, make: Callable[[CudaDevice], T], told: list[str]) -> T | None:
         """Make what plays frames on the GPU that was chosen for them; None: the CPU does it, as chosen or as told.

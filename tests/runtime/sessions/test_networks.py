@@ -130,6 +130,11 @@ def test_a_network_that_does_not_load_goes_on_to_the_next_way_and_says_so(
     assert line.startswith("flow runs on onnxruntime on cuda:0: cannot load the engine: a library is missing")
     assert "to change it: install it" in line
     assert networks.ran()["fallback"] == line
+    networks.sessions.clear()  # they cannot be closed here
+    networks.close()
+    gpu.refusals = {}
+    assert networks.session("flow").engine == "tensorrt"
+    assert networks.warnings == () and "fallback" not in networks.ran()
 
 
 def test_the_last_way_is_the_cpu(edge: Bundle, gpu: SimpleNamespace) -> None:
