@@ -8,7 +8,6 @@ and a compute capability to build for exists only there.
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from typing import Any
 from stillflow.build.layers import Layer, list_layers
 from stillflow.build.request import Settings
 from stillflow.errors import StillflowError
+from stillflow.importing import import_whole
 
 MODULES = {"tensorrt": ("tensorrt",), "tensorrt_rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings")}
 """Library -> modules that may hold it, the first one found wins."""
@@ -69,7 +69,7 @@ class Library:
         if module is None:
             raise StillflowError(what, "it is not installed", INSTALL[name])
         try:
-            library = cls(name, importlib.import_module(module))
+            library = cls(name, import_whole(module))
         # A broken binary package raises OSError, AttributeError and others besides ImportError.
         except Exception as error:
             raise StillflowError(what, f"it does not import: {error}", INSTALL[name]) from error

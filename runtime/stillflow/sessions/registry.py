@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 from stillflow.build.adapter import INSTALL, MODULES
 from stillflow.errors import StillflowError
 from stillflow.gpu.description import find_gpu
+from stillflow.importing import import_whole
 from stillflow.sessions.session import AUTO, Arithmetic, Device, Session, cuda_index
 from stillflow.sessions.wish import ENGINES
 
@@ -139,7 +139,7 @@ def _status(name: str) -> EngineStatus:
             f"pip uninstall {' '.join(engine.distributions)}, then install one of them",
         )
     try:
-        importlib.import_module(package)
+        import_whole(package)
     # A broken binary package raises OSError, AttributeError and others besides ImportError.
     except Exception as error:
         return EngineStatus(
@@ -223,7 +223,7 @@ def open_session(
             why = f"the file cannot be read ({error.strerror})"
             raise StillflowError(f"cannot load the graph {label}", why, "check its path") from error
     try:
-        adapter = importlib.import_module(_ENGINES[engine].module)
+        adapter = import_whole(_ENGINES[engine].module)
     except StillflowError:
         raise
     except Exception as error:
