@@ -118,11 +118,11 @@ class Bundle:
         precision = precision or self.manifest.default_precision
         variant = graph.at(precision)
         if variant is None:
-            has = ", ".join(v.precision for v in graph.all_variants)
+            has = [v.precision for v in graph.all_variants]
             raise StillflowError(
                 f"the bundle {self.where} has no {precision} file of the graph {name}",
-                f"it has {has}",
-                f"use {has}",
+                f"it has {', '.join(has)}",
+                f"use {' or '.join(has)}",
             )
         data = self.read(variant.file)
         if _EXTERNAL_DATA in data:

@@ -96,16 +96,34 @@ def _keep(folder: Path, key: str, code: bytes) -> None:
 
 def known_architecture(architecture: str) -> str:
     """The architecture, where the compiler knows it or none before it; else that of PTX for the last before it."""
+    numbers, number = _known_numbers(), _number(architecture)
+    before = [known for known in numbers if known < number]
+    return architecture if number in numbers or not before else f"compute_{max(before)}"
+
+
+def too_old(architecture: str) -> str:
+    """Why an architecture is too old for the compiler, in words; "" where it is not, or there is no compiler."""
+    # No compiler so far leaves out 8.0, and the question loads it, which takes 0.02 s or more.
+    oldest = 0 if _number(architecture) >= 80 else min(_known_numbers(), default=0)
+    if _number(architecture) >= oldest:
+        return ""
+    return f"{compiler_version()} compiles for compute capability {oldest // 10}.{oldest % 10} and newer"
+
+
+def _known_numbers() -> list[int]:
+    """Architectures that NVRTC compiles for, such as 87; none where it is not, then compiling says so in words."""
     try:
         from cuda.bindings import nvrtc
 
         status, numbers = nvrtc.nvrtcGetSupportedArchs()
-    # Where there is no NVRTC, compiling says so in words.
+    # The bindings raise types of their own where the library is not found.
     except Exception:
-        return architecture
-    number = int(re.sub(r"\D", "", architecture) or 0)
-    before = [known for known in numbers if known < number] if not status else []
-    return architecture if number in numbers or not before else f"compute_{max(before)}"
+        return []
+    return [] if status else list(numbers)
+
+
+def _number(architecture: str) -> int:
+    return int(re.sub(r"\D", "", architecture) or 0)
 
 
 def compiler_version() -> str:
@@ -184,8 +202,9 @@ def compile_source(source: Path, architecture: str) -> bytes:
         code = bytes(Program(source_text(source), "c++", options).compile(kind).code)
     # The compiler's binding raises types of its own, which would have to be imported to be named.
     except Exception as error:
-        raise StillflowError(
-            what, str(error), "pip install 'stillflow[cuda]' brings a compiler that knows GPUs from sm_75 on"
-        ) from error
+        # What the compiler logs ends in a 0 of C.
+        why = too_old(architecture) or str(error).replace("\0", "").strip()
+        fix = "pip install 'stillflow[cuda]' brings a compiler that knows GPUs from sm_75 on; or say --device cpu"
+        raise StillflowError(what, why, fix) from error
     # PTX is a text, which the driver reads up to its 0.
     return code if kind == "cubin" else code.rstrip(b"\0") + b"\0"

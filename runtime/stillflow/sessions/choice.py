@@ -161,7 +161,11 @@ def _gpu(wish: Wish, facts: Facts) -> tuple[int | None, tuple[str, ...], tuple[s
         trouble = _trouble(facts, index)
         if trouble is not None:
             asked = f"on {wish.device}" if wish.index is not None else f"the engine {wish.engine}"
-            raise StillflowError(f"cannot run {asked}", trouble.why, trouble.fix)
+            # On the CPU these engines are refused.
+            also = (
+                " --engine auto" if wish.engine in TENSORRT and trouble.fix.endswith("--device cpu") else ""
+            )
+            raise StillflowError(f"cannot run {asked}", trouble.why, trouble.fix + also)
         return index, (f"{wish.device if wish.index is not None else wish.engine} was asked for",), ()
     if not facts.gpus:
         told = (f"a GPU is not used: {facts.no_gpu.why}; to change it: {facts.no_gpu.fix}",)

@@ -7,7 +7,6 @@ engines is imported, and an engine in the cache imports its library only when ev
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import json
 import shlex
@@ -19,6 +18,7 @@ from stillflow.build.adapter import INSTALL, Library, find_module
 from stillflow.build.entry import Target
 from stillflow.errors import StillflowError
 from stillflow.gpu.description import Gpu, find_gpu, why_no_gpu
+from stillflow.importing import import_whole
 from stillflow.sessions.facts import Built, Trouble
 from stillflow.sessions.registry import GPU_WHEEL, cpu_engine
 from stillflow.sessions.wish import TENSORRT
@@ -97,7 +97,7 @@ class Machine:
         """See `Facts`; the device stays open."""
         if index in self.devices:
             return None
-        from stillflow.gpu.compiled import compiler_version
+        from stillflow.gpu.compiled import compiler_version, too_old
         from stillflow.gpu.shared import shared_device
 
         try:
@@ -108,6 +108,9 @@ class Machine:
             return Trouble(
                 "the compiler of its kernels (NVRTC) is not installed", "pip install 'stillflow[cuda]'"
             )
+        if device.provider.startswith("cuda-core") and (why := too_old(device.architecture)):
+            capability = self.gpus[index].compute_capability
+            return Trouble(f"its compute capability is {capability}, and {why}", "use a newer GPU")
         self.devices[index] = device
         return None
 
@@ -157,7 +160,7 @@ class Machine:
     def onnxruntime_cuda(self) -> Trouble | None:
         """See `Facts`."""
         try:
-            ort = importlib.import_module("onnxruntime")
+            ort = import_whole("onnxruntime")
             offered = ort.get_available_providers()
         # A broken binary package raises OSError, AttributeError and others besides ImportError.
         except Exception as error:

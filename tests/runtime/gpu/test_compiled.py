@@ -15,7 +15,7 @@ import pytest
 from stillflow import kernels
 from stillflow.errors import StillflowError
 from stillflow.gpu import compiled
-from stillflow.gpu.compiled import compile_source, compiler_version, cubin_of, source_text
+from stillflow.gpu.compiled import compile_source, compiler_version, cubin_of, source_text, too_old
 
 SOURCES = sorted((Path(kernels.__file__).parent / "cuda").glob("*.cu"))
 TRIAL = Path(__file__).resolve().parents[2] / "native" / "stand_in" / "trial.cu"
@@ -72,6 +72,15 @@ def test_names_that_are_no_architecture_are_refused(small, architecture):
 )
 def test_a_gpu_that_is_newer_than_the_compiler_gets_ptx(compiler, architecture, known):
     assert re.fullmatch(known, compiled.known_architecture(architecture))
+
+
+def test_a_gpu_that_is_older_than_the_compiler_is_told_by_its_age(compiler, small):
+    oldest = too_old("sm_30")
+    assert re.fullmatch(r".*\d compiles for compute capability [5-7]\.\d and newer", oldest)
+    assert {too_old(known) for known in ARCHITECTURES} == {""}
+    with pytest.raises(StillflowError) as refused:
+        compile_source(small, "sm_30")
+    assert refused.value.why == oldest
 
 
 @pytest.mark.device

@@ -18,7 +18,7 @@ from stillflow.sessions.facts import Built, Trouble
 from stillflow.sessions.wish import TENSORRT, Wish
 
 BOTH = ("fp32", "fp16")
-NO_DRIVER = Trouble("there is no NVIDIA driver here", "run it elsewhere", notable=False)
+NO_DRIVER = Trouble("there is no NVIDIA driver here", "run it elsewhere, or: --device cpu", notable=False)
 FITS = Built("fits", "gate C passed")
 FAILED = Built("failed", "it failed gate C")
 FOREIGN = Built("foreign", "it is for another GPU")
@@ -246,7 +246,10 @@ REFUSED: dict[str, tuple[Told, Wish, tuple[str, ...]]] = {
     "without a driver, fall back allowed": (LAPTOP, Wish("cuda", allow_fallback=True), ("no NVIDIA driver",)),
     "a third GPU of two": (TWO, Wish("cuda:2"), ("counts 2", "cuda:0 (A10)", "use cuda:0 or cuda:1")),
     "no kernels": (replace(SERVER, kernel_troubles=NO_LAYER), Wish("cuda"), ("cuda-core", "stillflow[cuda]")),
-    "tensorrt without a GPU": (LAPTOP, Wish(engine="tensorrt"), ("the engine tensorrt", "no NVIDIA driver")),
+    "tensorrt without a GPU": (
+        LAPTOP, Wish(engine="tensorrt"),
+        ("the engine tensorrt", "no NVIDIA driver", "run it elsewhere, or: --device cpu --engine auto"),
+    ),
     "cuda and nothing for networks": (SERVER, Wish("cuda"), ("the wheel is for CPUs", "--allow-fallback")),
     "cuda and a library that could build": (
         replace(SERVER, packages=("tensorrt",)), Wish("cuda"),

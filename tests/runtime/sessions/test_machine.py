@@ -18,6 +18,7 @@ from stillflow.build.entry import Entry, Parts, Target
 from stillflow.build.request import Settings
 from stillflow.bundle import Bundle
 from stillflow.errors import StillflowError
+from stillflow.gpu import compiled
 from stillflow.gpu.description import Gpu
 from stillflow.sessions import machine
 from stillflow.sessions.choice import choose, decide
@@ -210,6 +211,21 @@ def test_the_wheel_of_onnxruntime(edge: Bundle, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(onnxruntime, "get_available_providers", broken)
     trouble = Machine(edge).onnxruntime_cuda()
     assert trouble is not None and "libcudart" in trouble.why
+
+
+@pytest.mark.device
+@pytest.mark.usefixtures("cuda_device")
+def test_a_gpu_that_is_too_old_for_the_compiler_is_not_used(
+    edge: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = Machine(edge)
+    assert facts.kernels(0) is None and set(facts.devices) == {0}
+    monkeypatch.setattr(compiled, "too_old", lambda architecture: "the compiler is for newer ones")
+    facts = Machine(edge)
+    trouble = facts.kernels(0)
+    assert trouble is not None and "the compiler is for newer ones" in trouble.why and not facts.devices
+    chosen = decide(Wish(), facts)
+    assert chosen.frames == "cpu" and any("for newer ones" in line for line in chosen.warnings)
 
 
 def test_without_a_driver_nothing_of_cuda_is_imported(default_bundle: Path) -> None:
