@@ -18,11 +18,15 @@ import numpy.typing as npt
 
 from stillflow.errors import StillflowError
 from stillflow.gpu.layer import CudaDevice, Graph, Memory, Stream
-from stillflow.gpu.trouble import LostDeviceError, OutOfMemoryError
+from stillflow.gpu.trouble import LostDeviceError, OutOfMemoryError, SpoiltRecordingError
 
 ByteArray = npt.NDArray[np.uint8]
 Output = Literal["rgb", "nv12"]
 """What a frame is made as: dense RGB bytes, or NV12 for an encoder."""
+
+RECORDINGS = 3
+"""How often a recording is tried that other threads spoil: cudaDeviceSynchronize, of a host program or of a library
+that is closed meanwhile, ends every recording on the device."""
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +93,7 @@ class Lane:
         self._scratch: dict[Output, Scratch] = {}
         self._graphs: dict[Output, Graph] = {}
         self._played: set[Output] = set()
+        self._spoilt = 0
         with ExitStack() as owned:
             self.stream = device.stream()
             owned.callback(self.stream.close)
@@ -206,7 +211,9 @@ class Lane:
         except LostDeviceError:
             raise
         except StillflowError as error:
-            self._distrust(output, f"{error.what}: {error.why}")
+            self._spoilt += 1
+            if not isinstance(error, SpoiltRecordingError) or self._spoilt >= RECORDINGS:
+                self._distrust(output, f"{error.what}: {error.why}")
             return
         try:
             same = all(

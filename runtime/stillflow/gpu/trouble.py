@@ -9,6 +9,10 @@ _LOST = {4, 214, 220, 226, 700, 702, *range(709, 712), *range(714, 722)}
 """CUresult after which a context does nothing more: a driver that has shut down, errors of memory and of links, and
 everything a kernel can die of."""
 
+_SPOILT = 901
+"""CUDA_ERROR_STREAM_CAPTURE_INVALIDATED. What is not allowed in a recording has another status: it is told where it is
+called. This one is for whoever else takes part."""
+
 _FIXES = {
     3: "start the program again; see stillflow doctor",
     46: "end the program that has this GPU for itself, or let several use it: nvidia-smi -c 0",
@@ -26,6 +30,10 @@ _FIXES = {
 
 class OutOfMemoryError(StillflowError):
     """The device has no memory left: fewer lanes, smaller tiles or a smaller size may do."""
+
+
+class SpoiltRecordingError(StillflowError):
+    """Another thread waited for the whole device while a graph was recorded; recorded again, it may come about."""
 
 
 class LostDeviceError(StillflowError):
@@ -58,6 +66,12 @@ def refusal(status: int, call: str, said: str, wanted: str = "") -> StillflowErr
             "the GPU does not answer this program any more",
             why,
             "start the program again; see stillflow doctor",
+        )
+    if status == _SPOILT:
+        return SpoiltRecordingError(
+            "a CUDA graph was not recorded",
+            why,
+            "wait for streams and not for the whole device while frames begin to play",
         )
     fix = fix_of(status) or "see stillflow doctor, or use the CPU (--device cpu)"
     return StillflowError("the GPU does not do what it was asked for", why, fix)

@@ -16,11 +16,12 @@ class Clock:
     Args:
         device: that plays.
         trouble: "waits": does what no recording allows; "stale": a recording reads another time; "still": all do.
+        spoils: recordings that another thread spoils, which waits for the whole device; on the stand-in.
     """
 
-    def __init__(self, device: CudaDevice, trouble: str = "") -> None:
+    def __init__(self, device: CudaDevice, trouble: str = "", spoils: int = 0) -> None:
         self.device = device
-        self.trouble = trouble
+        self.trouble, self.spoils = trouble, spoils
         self.launches = 0
         self._other = device.allocate(8)
         setting = device.stream()
@@ -43,6 +44,9 @@ class Clock:
     ) -> None:
         self.launches += 1
         source = time_address
+        if self.spoils:
+            with self.device.current():
+                self.spoils -= stand_in().cuCtxSynchronize() != 0
         if self.trouble == "waits":
             stream.synchronize()
         # One frame and two checked ones come before a recording.

@@ -90,6 +90,20 @@ def test_a_graph_that_is_not_right_is_dropped(make, trouble: str, caplog: pytest
 
 
 @pytest.mark.stand_in
+@pytest.mark.parametrize("spoils", [1, 2, 3])
+def test_a_recording_that_others_spoil_is_tried_again(
+    cuda_device: CudaDevice, spoils: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock(cuda_device, spoils=spoils)
+    lane = Lane(cuda_device, clock, {"rgb": SIZE}, check=CHECK, moves=True)
+    assert [shown(lane, t) for t in (1.0, 2.0, 3.0, 4.0, 5.0)] == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert lane.graphs == ({"rgb"} if spoils < 3 else set())
+    assert len(caplog.messages) == (spoils == 3)
+    for one in (lane, clock):
+        one.close()
+
+
+@pytest.mark.stand_in
 @pytest.mark.parametrize("status", [2, 801])
 def test_a_graph_that_does_not_start_is_dropped(make, status: int, caplog: pytest.LogCaptureFixture) -> None:
     lane = make()

@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from stillflow.errors import StillflowError
-from stillflow.gpu.trouble import LostDeviceError, OutOfMemoryError, refusal
+from stillflow.gpu.trouble import LostDeviceError, OutOfMemoryError, SpoiltRecordingError, refusal
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,7 @@ from stillflow.gpu.trouble import LostDeviceError, OutOfMemoryError, refusal
         (500, StillflowError, "doctor"),
         (804, StillflowError, "newer driver"),
         (900, StillflowError, "doctor"),
+        (901, SpoiltRecordingError, "wait for streams"),
         (98765, StillflowError, "doctor"),
     ],
 )
