@@ -19,7 +19,7 @@ _open: dict[int, CudaDevice] = {}
 _lock = threading.Lock()
 
 if hasattr(os, "register_at_fork"):
-    # CUDA does not survive a fork: the child opens its own.
+    # CUDA does not survive a fork. A child whose parent had not begun opens its own; another is told to be spawned.
     os.register_at_fork(after_in_child=_open.clear)
 
 
