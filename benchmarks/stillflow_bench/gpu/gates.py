@@ -15,6 +15,7 @@ from typing import Any
 from stillflow.bundle import Bundle
 from stillflow.bundle.gate_c import gate_c
 from stillflow_bench.gpu.engines import engines_here
+from stillflow_bench.gpu.stage import NOTHING_TO_DO
 
 KEPT = (
     "graph",
@@ -63,6 +64,9 @@ def main() -> int:
     arguments = parser.parse_args()
     found = receipts(Bundle.open(arguments.bundle), arguments.device)
     sys.stdout.write(json.dumps(found) + "\n")
+    if not found["receipts"]:
+        sys.stderr.write("; ".join(f"{name}: {why}" for name, why in found["absent"].items()) + "\n")
+        return NOTHING_TO_DO
     return 3 if any(not one["passed"] for one in found["receipts"]) else 0
 
 

@@ -23,6 +23,9 @@ State = Literal["passed", "failed", "out of time", "not run"]
 TAIL = 6000
 """Characters of a failed step's output that its outcome carries; all of it stays in the folder of logs."""
 
+NOTHING_TO_DO = 77
+"""Exit code of a step that finds nothing to do on this machine; its last word on stderr is the reason."""
+
 GRACE = 5.0
 """Seconds that a process may take to end after it is told to."""
 
@@ -132,9 +135,11 @@ def run_stage(
             end_group(process)
             raise
     seconds = time.monotonic() - started
-    if state == "passed" and code != 0:
+    if code == NOTHING_TO_DO:
+        state, why = "not run", _last_word(complained)
+    elif state == "passed" and code != 0:
         state, why = "failed", _reason(stage, code, complained)
-    tail = "" if state == "passed" else tail_of(said, complained)
+    tail = "" if state in ("passed", "not run") else tail_of(said, complained)
     return Outcome(stage.name, stage.what, shown(stage.command), state, why, round(seconds, 2), code, tail)
 
 
@@ -155,9 +160,15 @@ def _reason(stage: Stage, code: int | None, complained: Path) -> str:
     if code is not None and code < 0:
         return f"it was ended by {signal.Signals(-code).name}"
     said = stage.fails_by.get(code or 0, f"exit code {code}")
+    told = _last_word(complained)
+    return f"{said}: {told}" if told else said
+
+
+def _last_word(complained: Path) -> str:
+    """The last line of what a process complained of that is no indented detail; "" where there is none."""
     lines = complained.read_text(encoding="utf-8", errors="replace").splitlines()
     told = [line.strip() for line in lines if line.strip() and not line.startswith(("  ", "\t"))]
-    return f"{said}: {told[-1][:300]}" if told else said
+    return told[-1][:300] if told else ""
 
 
 def tail_of(*files: Path) -> str:

@@ -144,17 +144,7 @@ def _engines(order: Order) -> Iterator[Stage]:
         yield Stage("engines", "engines of the shipped bundle", (), 0, absent=why)
     for library in there:
         for precision in ("fp32", "fp16"):
-            command = _run(
-                "stillflow",
-                "build",
-                "--for",
-                "auto",
-                "--library",
-                library,
-                "--precision",
-                precision,
-                "--json",
-            )
+            command = _run("stillflow_bench.gpu.engines", library, precision)
             yield Stage(
                 f"engines {library} {precision}",
                 "engines of the shipped bundle",

@@ -22,6 +22,7 @@ from stillflow.gpu.description import find_gpu
 from stillflow_bench import machine
 from stillflow_bench.gpu.plan import Plan, brought_generator, tiny_plan
 from stillflow_bench.gpu.samples import missing
+from stillflow_bench.gpu.stage import NOTHING_TO_DO
 from stillflow_bench.gpu.steps import PARTS
 from stillflow_bench.gpu.surroundings import surroundings
 from stillflow_bench.gpu.versions import gpu_versions
@@ -58,7 +59,8 @@ def measure(part: str, plan: Plan) -> list[Row]:
             rows: list[Row] = module.measure(device, plan)
         except Exception as error:  # a part of its own kind of trouble must not cost the others their rows
             traceback.print_exc()
-            return [missing(part, PARTS[part], f"{type(error).__name__}: {error}")]
+            broken = missing(part, PARTS[part], f"{type(error).__name__}: {error}")
+            return [replace(broken, parameters={"broke": True})]
     around = {"before": before, "after": surroundings(plan.device)}
     first = replace(rows[0], parameters={**rows[0].parameters, "surroundings": around})
     return [first, *rows[1:]]
@@ -88,7 +90,7 @@ def run_part(part: str, plan: Plan, rows: Path | None) -> int:
         rows: JSON file to write them to; None: they are only summed up.
 
     Returns:
-        0, or 1 where nothing of the part could be measured.
+        0; 1 where the part broke; ``NOTHING_TO_DO`` where this machine has nothing of what it measures.
     """
     about = gpu_provenance(plan.device, f"python -m stillflow_bench.gpu.suite {part}")
     found = measure(part, plan)
@@ -96,7 +98,12 @@ def run_part(part: str, plan: Plan, rows: Path | None) -> int:
         rows.parent.mkdir(parents=True, exist_ok=True)
         rows.write_text(json.dumps({"rows": as_json(found, about)}), encoding="utf-8")
     sys.stdout.write(json.dumps({"says": summed_up(found)}) + "\n")
-    return int(all(row.missing for row in found))
+    if any(row.parameters.get("broke") for row in found):
+        return 1
+    if not all(row.missing for row in found):
+        return 0
+    sys.stderr.write(f"{found[-1].missing}\n")
+    return NOTHING_TO_DO
 
 
 def keep(folder: Path, rows: Sequence[Row], plan: Plan, about: Provenance) -> tuple[Path, Path]:

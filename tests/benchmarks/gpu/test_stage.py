@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stillflow_bench.gpu.stage import Outcome, Stage, run_stage, shown
+from stillflow_bench.gpu.stage import NOTHING_TO_DO, Outcome, Stage, run_stage, shown
 
 
 def stage(program: str, limit: float = 60, **more: object) -> Stage:
@@ -81,6 +81,12 @@ def test_a_step_with_nothing_to_do_is_no_failure(tmp_path: Path) -> None:
     assert (outcome.state, outcome.why) == ("not run", "no library")
     assert not outcome.bad
     assert not (tmp_path / "logs").exists()
+
+
+def test_a_step_may_find_nothing_to_do(tmp_path: Path) -> None:
+    program = f"import sys; print('not this GPU', file=sys.stderr); sys.exit({NOTHING_TO_DO})"
+    outcome = run_stage(stage(program), tmp_path)
+    assert (outcome.state, outcome.why, outcome.bad) == ("not run", "not this GPU", False)
 
 
 def test_a_step_has_the_environment_and_the_folder_that_it_is_given(tmp_path: Path) -> None:

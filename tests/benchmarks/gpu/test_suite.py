@@ -16,6 +16,7 @@ from stillflow.gpu.description import find_gpu
 from stillflow_bench import cli
 from stillflow_bench.gpu import imported, suite
 from stillflow_bench.gpu.plan import Plan, tiny_plan
+from stillflow_bench.gpu.stage import NOTHING_TO_DO
 from stillflow_bench.gpu.steps import PARTS
 from stillflow_bench.report import Row
 
@@ -153,6 +154,16 @@ def test_the_command_prints_a_table_and_keeps_nothing_of_a_stand_in(tmp_path: Pa
     stood_in = "stand-in" in gpu.name
     assert isinstance(done.exception, StillflowError) == stood_in
     assert (list(tmp_path.iterdir()) == []) == stood_in
+
+
+@pytest.mark.device
+def test_a_part_of_which_nothing_is_here_is_not_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = dict.fromkeys(("tensorrt", "tensorrt_rtx", "onnxruntime"), "it is not installed")
+    monkeypatch.setattr("stillflow_bench.gpu.networks.engines_here", lambda _: ((), absent))
+    assert suite.run_part("networks", TINY, None) == NOTHING_TO_DO
+    assert capsys.readouterr().err == "it is not installed\n"
 
 
 def test_what_is_asked_for_must_be_there() -> None:
