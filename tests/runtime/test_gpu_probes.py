@@ -111,7 +111,7 @@ def test_a_gpu_that_counts_wrong_or_does_not_open(
     def refused(index: int) -> CudaDevice:
         raise StillflowError("cannot use GPU 0", "its driver is too old", "install a newer driver")
 
-    monkeypatch.setattr("stillflow.gpu.open.open_device", refused)
+    monkeypatch.setattr("stillflow.gpu_probes.open_device", refused)
     found = try_gpus()[0]
     assert (found.state, found.fix) == ("broken", "install a newer driver")
     assert "its driver is too old" in found.detail
