@@ -100,9 +100,9 @@ class Animator:
         return self.networks.session(graph)
 
     def close(self) -> None:
-        """Let the networks go, when no photo is being animated; the next one loads them anew.
+        """Let the networks go; the next photo loads them anew. Being let go does the same.
 
-        Loops whose frames a network decodes end with it; others play on. Being let go does the same, later.
+        Loops play on: one whose frames a network decodes keeps that network until it is closed or let go itself.
         """
         self.networks.close()
 

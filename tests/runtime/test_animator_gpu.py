@@ -91,12 +91,14 @@ def test_frames_that_a_network_decodes(source_tree: Path, scenery: ByteArray, ro
     drift = np.zeros((24, 32, 2), np.float32)
     drift[12:, 16:, 0] = 0.5
     photo, guidance = Photo.from_array(scenery), Guidance(velocity=drift)
-    loop = Animator(golden, device="cuda").animate(photo, guidance, seconds=0.5, fps=8)
+    with Animator(golden, device="cuda") as animator:
+        loop = animator.animate(photo, guidance, seconds=0.5, fps=8)
     assert isinstance(loop.scene, GpuFeatureScene) and "cuda kernels" in loop.runs["frames"]
     assert {line.split()[0] for line in round_trips} >= {"flow", "encoder", "decoder"}
     with pytest.raises(StillflowError, match="a network decodes its frames"):
         _ = loop.arrays
-    plain = Animator(golden, device="cpu").animate(photo, guidance, seconds=0.5, fps=8)
+    with Animator(golden, device="cpu") as animator:
+        plain = animator.animate(photo, guidance, seconds=0.5, fps=8)
     assert plain.runs["frames"] == "cpu kernels"
     assert furthest(loop, plain) <= 1
     loop.close()

@@ -148,10 +148,12 @@ class Networks:
         return Orders(say=lambda line: log.info("%s", line))
 
     def close(self) -> None:
-        """Close all sessions; harmless twice. What is asked for afterwards is loaded anew."""
+        """Let all sessions go; harmless twice. What is asked for afterwards is loaded anew.
+
+        Each is closed when nobody holds it any longer: a loop whose frames it makes does, and a CUDA graph that was
+        recorded of it would not find out that its memory is gone.
+        """
         with self._lock:
-            for session in self.sessions.values():
-                session.close()
             self.sessions.clear()
             self._taken.clear()
             # What was told of those that were loaded is over; what was chosen holds on.
