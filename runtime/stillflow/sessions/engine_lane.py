@@ -54,6 +54,7 @@ class Model:
         self.library, self.name, self.cuda, self.kernels = library, name, cuda, kernels
         trt = library.module
         # An engine that is loaded while another device is current gives empty results without an error.
+        cuda.trim()  # weights lie in memory that the library takes by itself
         with cuda.current():
             self._runtime = library.runtime()
             self.engine = self._runtime.deserialize_cuda_engine(data)

@@ -141,6 +141,7 @@ def _on_gpu(
             )
         )
     stream = cuda.stream()
+    cuda.trim()  # weights lie in memory that ONNX Runtime takes by itself
     try:
         with cuda.current():
             session = _loaded(
@@ -246,7 +247,7 @@ class OnnxRuntimeCudaSession:
         self.inputs: tuple[TensorSpec, ...] = graph.inputs
         self.outputs: tuple[TensorSpec, ...] = graph.outputs
         # All runs of a session are in one stream, so a second lane for callers from the host would only hold memory.
-        self._lanes = SessionLanes(partial(BoundLane, graph, cuda, stream), most=1)
+        self._lanes = SessionLanes(partial(BoundLane, graph, cuda, stream), most=1, trim=cuda.trim)
         self._close = weakref.finalize(self, _close, self._lanes, graph, stream, cuda)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -53,6 +53,8 @@ class SessionLanes(Generic[AnyLane]):
         make: a new lane; raises OutOfMemoryError where there is no memory for it.
         most: lanes that are lent at a time.
         make_for_stream: the same for a lane that belongs to a stream; ``make`` without.
+        trim: gives the driver what the device keeps for later; where memory ends that is tried before a call fails, as
+            libraries take memory of their own.
     """
 
     def __init__(
@@ -60,7 +62,9 @@ class SessionLanes(Generic[AnyLane]):
         make: Callable[[], AnyLane],
         most: int = MOST_LANES,
         make_for_stream: Callable[[], AnyLane] | None = None,
+        trim: Callable[[], None] | None = None,
     ) -> None:
+        self._trim = trim
         self._make, self._make_for_stream = make, make_for_stream or make
         self._most = most
         self._count = 0
@@ -81,6 +85,7 @@ class SessionLanes(Generic[AnyLane]):
             OutOfMemoryError: one new lane alone has not enough.
             StillflowError: the session is closed.
         """
+        trimmed = self._trim is None
         while True:
             held, alone = self._take()
             fresh = held is None or not held.used
@@ -93,8 +98,9 @@ class SessionLanes(Generic[AnyLane]):
                         held.lane.close()
                 finally:  # or who waits for it would wait for ever
                     self._fewer()
-                if alone and fresh:
+                if alone and fresh and trimmed:
                     raise
+                trimmed = self._trimmed()
             except BaseException:
                 self._give(held)
                 raise
@@ -139,6 +145,7 @@ class SessionLanes(Generic[AnyLane]):
             OutOfMemoryError: a new lane has not enough beside those of other streams and of calls.
             StillflowError: the session is closed.
         """
+        trimmed = self._trim is None
         while True:
             with self._changed:
                 self._check_open()
@@ -151,14 +158,21 @@ class SessionLanes(Generic[AnyLane]):
                         self._streams[stream.handle] = held
                 result = call(held.lane)
             except OutOfMemoryError:
-                if self._close_idle():
-                    continue
-                self.release(stream)
-                if fresh:
-                    raise
+                idle = self._close_idle()
+                if not idle:
+                    self.release(stream)
+                    if fresh and trimmed:
+                        raise
+                trimmed = self._trimmed()
             else:
                 held.used = True
                 return result
+
+    def _trimmed(self) -> bool:
+        """Give the driver what is kept for later: True, it need not be tried again."""
+        if self._trim is not None:
+            self._trim()
+        return True
 
     def _close_idle(self) -> bool:
         """Close lanes that nobody uses; say whether there were any."""

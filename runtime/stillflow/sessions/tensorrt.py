@@ -172,7 +172,9 @@ class TensorRTSession:
         model = Model(library, engine, name, cuda, _build_line(library.name, again=True), kernels)
         self.inputs, self.outputs = model.inputs, model.outputs
         self._lanes = SessionLanes(
-            partial(EngineLane, model), make_for_stream=partial(EngineLane, model, frames=True)
+            partial(EngineLane, model),
+            make_for_stream=partial(EngineLane, model, frames=True),
+            trim=cuda.trim,
         )
         self._close = weakref.finalize(self, _close, self._lanes, model)
 

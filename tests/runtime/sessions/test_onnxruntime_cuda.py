@@ -54,6 +54,9 @@ class Opened:
     def stream(self) -> Any:
         return SimpleNamespace(handle=77, close=lambda: self.closed.append(77), synchronize=lambda: None)
 
+    def trim(self) -> None:
+        pass
+
 
 def loading(monkeypatch: pytest.MonkeyPatch, *answers: Any) -> list[tuple[Any, ...]]:
     """Let sessions load as these answers say; return what was asked for."""

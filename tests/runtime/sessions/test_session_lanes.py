@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -107,6 +108,27 @@ def test_streams_keep_their_lanes_and_idle_ones_make_room() -> None:
     assert lanes.on(stream(3), lambda lane: lane.work(1)) == 1
     lanes.close()
     assert store.units == 6
+
+
+@pytest.mark.parametrize("on_stream", [False, True])
+@pytest.mark.parametrize("most", [1, 2])
+def test_what_is_kept_for_later_is_given_back_before_a_call_fails(on_stream: bool, most: int) -> None:
+    """A library that takes memory by itself finds none of what the device keeps."""
+    store, kept = Store(3), [4, 0]
+
+    def trim() -> None:
+        store.units, kept[0] = store.units + kept[0], 0
+        kept[1] += 1
+
+    lanes = SessionLanes(lambda: Growing(store), most, trim=trim)
+    call = partial(lanes.on, stream(1)) if on_stream else lanes.lend
+    assert call(lambda lane: lane.work(3)) == 3 and kept == [4, 0]
+    assert call(lambda lane: lane.work(6)) == 6 and kept == [0, 1]
+    with pytest.raises(OutOfMemoryError):
+        call(lambda lane: lane.work(8))
+    assert call(lambda lane: lane.work(7)) == 7
+    lanes.close()
+    assert store.units == 7
 
 
 def test_an_error_gives_the_lane_back() -> None:

@@ -100,7 +100,7 @@ def test_loading_without_a_driver_is_an_error_and_no_crash(
     golden: Bundle, library: Library, cache: EngineCache
 ) -> None:
     _, engine = tensorrt.find_engine(golden.graph_bytes("flow"), "flow", library, L4, cache)
-    here: Any = SimpleNamespace(current=nullcontext, gpu=L4, index=0)
+    here: Any = SimpleNamespace(current=nullcontext, gpu=L4, index=0, trim=lambda: None)
     with pytest.raises(StillflowError, match="flow"):
         tensorrt.TensorRTSession(library, engine, "flow", here)
 
