@@ -67,12 +67,14 @@ def build(
     from stillflow.build.profile import load_profile, profile_for
     from stillflow.build.shipping import check_folder, ship
     from stillflow.bundle import Bundle
+    from stillflow.errors import StillflowError
     from stillflow.gpu.description import find_gpu
     from stillflow.sessions import cuda_index
 
     begun = time.monotonic()
-    index = cuda_index(gpu) or 0
-    profile = profile_for(find_gpu(index)) if device == "auto" else load_profile(device)
+    index = cuda_index(gpu)
+    here = None if index is None else find_gpu(index)
+    profile = profile_for(here) if device == "auto" else load_profile(device)
     opened = Bundle.open(path)
     if profile.compute_capability is None:
         ran = load_on_cpu(opened, profile, library=library, precision=precision, graphs=graphs)
@@ -85,6 +87,9 @@ def build(
                 f"nothing to build for {profile.name}: onnxruntime runs the bundle's files as they are"
             )
         return
+    if index is None:
+        fix = "leave --device out: where no GPU is, engines are built ahead of time for the one that --for names"
+        raise StillflowError("cannot build engines on the device cpu", "they run on GPUs", fix)
     if out is not None:
         check_folder(out)
     orders = told_orders(force=force, timeout=timeout, drawn=not as_json)

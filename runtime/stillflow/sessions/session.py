@@ -109,7 +109,8 @@ class DeviceSession(Session, Protocol):
     ``run_on`` only puts work into a stream and returns. To each stream belongs a lane: memory for intermediate values
     and for the results. So the rule is: **what ``run_on`` returns stays as it is until ``run_on`` is called again with
     the same stream**; work that is put into that stream before the next call still finds it, whoever waits for what.
-    What has to live longer is copied. Streams do not disturb each other.
+    What has to live longer is copied. Streams do not disturb each other. A session is closed, or let go, when the work
+    is done that was put into streams: its memory is used for other things at once.
     """
 
     @property

@@ -137,6 +137,8 @@ def test_unknown_profile_lists_them(stillflow: Callable) -> None:
 
 def test_no_profile(stillflow: Callable) -> None:
     stillflow("build").refused("--for")
+    stillflow("build", "--for", "l4", "--device", "cpu").refused("they run on GPUs")
+    stillflow("build", "--for", "auto", "--device", "cpu").refused("name one with --for")
 
 
 @no_gpu
