@@ -22,6 +22,7 @@ from stillflow.bundle import Bundle
 from stillflow.errors import StillflowError
 from stillflow.gpu.description import Gpu, find_gpu
 from stillflow.sessions import NoEngineError, TensorSpec, open_session, tensorrt, tensorrt_rtx
+from stillflow.sessions.machine import Machine
 
 from .device_checks import hold_to
 
@@ -220,6 +221,8 @@ def test_an_engine_gives_the_results_of_its_onnx_file(
     library = next((name for name in profile.libraries if find_module(name)), None)
     if library is None:
         pytest.skip(f"neither of {', '.join(profile.libraries)} is installed")
+    if (trouble := Machine(golden).builder(library, 0)) is not None:
+        pytest.skip(trouble.why)
     (engine,) = build_engines(golden, profile, library=library, precision="fp32")
     assert engine.gate["state"] == "passed"
     assert engine.entry.inspected == "engine"
