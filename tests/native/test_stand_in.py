@@ -14,6 +14,7 @@ import pytest
 
 from stillflow.errors import StillflowError
 from stillflow.gpu.compiled import compile_source
+from stillflow.gpu.cuda_core import open_device
 from stillflow.gpu.trouble import LostDeviceError, OutOfMemoryError
 
 pytestmark = [
@@ -254,6 +255,16 @@ def test_memory_that_is_given_back_after_its_stream_only_loses_the_device(
     assert "a copy touched memory that is not its own" in capfd.readouterr().err
     library.stand_in_lose(0)
     event.close()
+
+
+def test_a_kernel_that_is_unloaded_too_early_loses_the_device(cuda_device, stream, memory, library, capfd):
+    fresh = open_device(cuda_device.index)
+    fill(fresh.kernels(TRIAL), stream, memory, 1)
+    fresh.close()
+    with pytest.raises(LostDeviceError, match="illegal"):
+        stream.synchronize()
+    assert "trial_fill was unloaded before it ran" in capfd.readouterr().err
+    library.stand_in_lose(0)
 
 
 def test_memory_that_is_given_back_too_early_loses_the_device(cuda_device, stream, kernels, library, capfd):

@@ -205,6 +205,11 @@ CUresult cuLaunchKernel(Function *function, unsigned gx, unsigned gy, unsigned g
     const char *name = function->kernel->name;
     const Grid blocks = {gx, gy, gz}, each = {bx, by, bz};
     return enqueue(on, [=] {
+        /* Or a graph launches it that outlived it. */
+        if (!functions.count(function)) {
+            fprintf(stderr, "stand-in: %s was unloaded before it ran\n", name);
+            return lose(ILLEGAL_ADDRESS);
+        }
         const int status = run_guarded([&] { run(blocks, each); }, name);
         return status ? status : check_guards(name);
     });
