@@ -6,7 +6,9 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
+import shlex
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,50 +169,62 @@ class Bundle:
             StillflowError: as `graph_bytes` and `open_session`, or the graph's inputs and outputs are not
                 those of the manifest.
         """
-        data = self.graph_bytes(graph_name, precision)
-        name = f"{graph_name} of {self.where}"
+        with self._named_in_fixes(precision or self.manifest.default_precision):
+            data = self.graph_bytes(graph_name, precision)
+            name = f"{graph_name} of {self.where}"
 
-        def load() -> Session:
-            return open_session(
-                data,
-                engine,
-                threads=threads,
-                device=device,
-                arithmetic=arithmetic,
-                name=name,
-                allow_fallback=allow_fallback,
-                cuda=cuda,
-            )
-
-        try:
-            session = load()
-        except NoEngineError as error:
-            if build is None or not error.worth_building:
-                raise
-            from stillflow.build.rebuild import build_missing
-
-            index = cuda.index if cuda is not None else 0 if device == "auto" else cuda_index(device) or 0
-            build_missing(self, graph_name, ENGINES.get(engine, engine), precision, index, build)
-            session = load()
-        graph = self.graph(graph_name)
-        for side, tensors, specs in (
-            ("inputs", graph.inputs, session.inputs),
-            ("outputs", graph.outputs, session.outputs),
-        ):
-            said = {t.name: (t.dtype, len(t.shape)) for t in tensors}
-            found = {s.name: (s.dtype, len(s.shape)) for s in specs}
-            if said != found:
-                raise StillflowError(
-                    f"cannot use the graph {graph_name} of the bundle {self.where}",
-                    f"the manifest gives it the {side} {said} and the file has {found}",
-                    "export the bundle again",
+            def load() -> Session:
+                return open_session(
+                    data,
+                    engine,
+                    threads=threads,
+                    device=device,
+                    arithmetic=arithmetic,
+                    name=name,
+                    allow_fallback=allow_fallback,
+                    cuda=cuda,
                 )
-        unjudged: Any = session if judge and getattr(session, "unjudged", None) is not None else None
-        if unjudged is not None:
-            from stillflow.build.rebuild import judge_first
 
-            judge_first(self, graph_name, unjudged, build)
-        return session
+            try:
+                session = load()
+            except NoEngineError as error:
+                if build is None or not error.worth_building:
+                    raise
+                from stillflow.build.rebuild import build_missing
+
+                index = cuda.index if cuda is not None else 0 if device == "auto" else cuda_index(device) or 0
+                build_missing(self, graph_name, ENGINES.get(engine, engine), precision, index, build)
+                session = load()
+            graph = self.graph(graph_name)
+            for side, tensors, specs in (
+                ("inputs", graph.inputs, session.inputs),
+                ("outputs", graph.outputs, session.outputs),
+            ):
+                said = {t.name: (t.dtype, len(t.shape)) for t in tensors}
+                found = {s.name: (s.dtype, len(s.shape)) for s in specs}
+                if said != found:
+                    raise StillflowError(
+                        f"cannot use the graph {graph_name} of the bundle {self.where}",
+                        f"the manifest gives it the {side} {said} and the file has {found}",
+                        "export the bundle again",
+                    )
+            unjudged: Any = session if judge and getattr(session, "unjudged", None) is not None else None
+            if unjudged is not None:
+                from stillflow.build.rebuild import judge_first
+
+                judge_first(self, graph_name, unjudged, build)
+            return session
+
+    @contextmanager
+    def _named_in_fixes(self, precision: str) -> Iterator[None]:
+        """Write this bundle and a precision into the lines that build engines: sessions know the file alone."""
+        try:
+            yield
+        except StillflowError as error:
+            fix = error.fix.replace("build BUNDLE ", f"build {shlex.quote(self.named)} ")
+            error.fix = fix.replace("--precision PRECISION", f"--precision {precision}")
+            error.args = (error.what, error.why, error.fix)
+            raise
 
     def verify(
         self,

@@ -38,12 +38,12 @@ _log = logging.getLogger(__name__)
 
 
 def _build_line(library: str, *, again: bool = False) -> str:
-    """The line that builds what is looked for. A profile may wish another precision and another library."""
+    """The line that builds what is looked for; `Bundle.session` knows its capitals.
+
+    A profile may wish another precision and another library.
+    """
     force = " --force" if again else ""
-    return (
-        f"build it: stillflow build BUNDLE --for auto --library {library}{force}, "
-        "with the --precision that is run here (without one, the bundle's own)"
-    )
+    return f"build it: stillflow build BUNDLE --for auto --library {library} --precision PRECISION{force}"
 
 
 def open_session(

@@ -143,8 +143,10 @@ def test_a_missing_engine_is_built_by_who_asks_for_it(
     def session(**orders: Any) -> Any:
         return golden.session("flow", "rtx", device="cuda:1", **orders)  # as users call it
 
-    with pytest.raises(NoEngineError, match="no engine of it is in the cache"):
+    with pytest.raises(NoEngineError, match="no engine of it is in the cache") as missing:
         session()
+    line = f"build it: stillflow build {golden.named} --for auto --library tensorrt_rtx --precision fp32"
+    assert missing.value.fix == line == missing.value.args[2]
     said: list[str] = []
     made = session(build=Orders(say=said.append))
     (stored,) = EngineCache().stored()
