@@ -96,7 +96,8 @@ def judge_first(bundle: Bundle, graph: str, session: TensorRTSession, orders: Or
         failed = NoEngineError(
             f"cannot use the engine of {graph} for {session.engine}",
             f"its results are not those of the ONNX file: {receipt['why']}",
-            "build it here: stillflow build BUNDLE --for auto --precision PRECISION --force; or use the engine onnxruntime",
+            "use the engine onnxruntime, or build it here: "
+            "stillflow build BUNDLE --for auto --precision PRECISION --force",
         )
         failed.worth_building = False
         raise failed
