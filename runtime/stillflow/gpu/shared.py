@@ -18,9 +18,17 @@ KEPT = 512 << 20
 _open: dict[int, CudaDevice] = {}
 _lock = threading.Lock()
 
+
+def _forget() -> None:
+    """Begin anew: a thread that was opening a device while its process was forked will not let the lock go here."""
+    global _lock
+    _open.clear()
+    _lock = threading.Lock()
+
+
 if hasattr(os, "register_at_fork"):
     # CUDA does not survive a fork. A child whose parent had not begun opens its own; another is told to be spawned.
-    os.register_at_fork(after_in_child=_open.clear)
+    os.register_at_fork(after_in_child=_forget)
 
 
 def shared_device(index: int) -> CudaDevice:

@@ -37,6 +37,15 @@ def test_a_child_inherits_none(cuda_device: CudaDevice) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_child_waits_for_no_thread_of_its_parent() -> None:
+    with shared._lock:
+        child = os.fork()
+        if child == 0:
+            os._exit(not shared._lock.acquire(blocking=False))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
 @pytest.mark.skipif(find_gpu() is not None, reason="a CUDA device is here")
 def test_a_refusal_is_not_kept() -> None:
     for _ in range(2):
