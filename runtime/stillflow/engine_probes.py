@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -170,6 +171,10 @@ def try_engine_cache() -> Finding:
     from stillflow.build.cache import EngineCache, folder_size
 
     cache = EngineCache()
+    place = next(p for p in (cache.root, *cache.root.parents) if p.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        why = f"{cache.root}: nothing can be kept there, {place} is no folder that this user may write to"
+        return Finding("engine cache", "absent", why, "set STILLFLOW_CACHE to a folder of yours")
     if not cache.root.is_dir():
         return Finding("engine cache", "ok", f"{cache.root}, nothing in it yet")
     stored = cache.stored()

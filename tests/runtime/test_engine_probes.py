@@ -104,3 +104,12 @@ def test_engine_cache_that_is_not_there(tmp_path: Path, monkeypatch: pytest.Monk
     assert finding.state == "ok"
     assert str(tmp_path / "none") in finding.detail
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("where", ["a file", "a file/in it"])
+def test_engine_cache_that_keeps_nothing(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a file").write_text("")
+    monkeypatch.setenv("STILLFLOW_CACHE", str(tmp_path / where))
+    finding = engine_probes.try_engine_cache()
+    assert finding.state == "absent" and f"{tmp_path / 'a file'} is no folder" in finding.detail
+    assert finding.fix is not None and "STILLFLOW_CACHE" in finding.fix
