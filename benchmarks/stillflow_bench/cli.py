@@ -206,7 +206,7 @@ def contact_sheet(photo: Path, out: Path, size: int, close_ups: bool) -> None:
     from stillflow.animator import Animator
     from stillflow_bench import sheet
 
-    say(f"wrote {sheet.write(out, Animator().animate(photo, size=size), photo.stem, close_ups=close_ups)}")
+    say(f"wrote {sheet.write(out, Animator(device="cpu").animate(photo, size=size), photo.stem, close_ups=close_ups)}")
 
 
 @program.command(name="all")
@@ -324,7 +324,7 @@ def parts_rows(
         fps=fps,
         scenes=scenes,
     )
-    return parts.measure(plan, Animator(bundle), say, keep)
+    return parts.measure(plan, Animator(bundle, device="cpu"), say, keep)
 
 
 def run(measure: Callable[[Keep], list[Row]], out: Path | None, *, quiet: bool = False) -> None:

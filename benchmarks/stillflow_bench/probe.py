@@ -37,7 +37,7 @@ def first_frames(photo: str) -> dict[str, float]:
     import stillflow
 
     imported = time.monotonic()
-    loop = stillflow.Animator().animate(photo)
+    loop = stillflow.Animator(device="cpu").animate(photo)
     animated = time.monotonic()
     loop.frame(0)
     first = time.monotonic()
@@ -51,7 +51,7 @@ def whole_job(photo: str, out: str) -> dict[str, float]:
     """Do what ``stillflow animate PHOTO -o OUT`` does."""
     import stillflow
 
-    loop = stillflow.Animator().animate(photo)
+    loop = stillflow.Animator(device="cpu").animate(photo)
     loop.save(out)
     return {"done": time.monotonic()}
 

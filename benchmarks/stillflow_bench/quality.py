@@ -137,7 +137,7 @@ def measure(
     Returns:
         Rows of the suite "quality".
     """
-    animator = Animator(bundle)
+    animator = Animator(bundle, device="cpu")
     rows: list[Row] = []
     for path in photos:
         report(path.stem)

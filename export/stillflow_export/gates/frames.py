@@ -20,7 +20,9 @@ from stillflow.bundle import Bundle
 from stillflow.errors import StillflowError
 from stillflow.loop import Loop
 from stillflow.sessions import Session, open_session
+from stillflow.sessions.networks import Networks
 from stillflow.sessions.session import Array
+from stillflow.sessions.wish import Wish
 from stillflow_export.gates.receipt import versions
 from stillflow_export.precision.rounded import rounded
 
@@ -186,22 +188,29 @@ class _Watched(Animator):
     """
 
     def __init__(self, bundle: Bundle, precision: str, judged: Collection[str]) -> None:
-        super().__init__(bundle, "onnxruntime", precision)
-        self._judged = judged
+        # The CPU is the reference, also where there is a GPU.
+        super().__init__(bundle, "onnxruntime", device="cpu")
+        self.networks = _WatchedNetworks(bundle, precision, judged)
 
-    def session(self, graph: str) -> Session:
-        if graph not in self._sessions:
-            precision = self.precision if graph in self._judged else "fp32"
-            data = rounded(self.bundle.graph_bytes(graph, precision))
-            self._sessions[graph] = _WatchedSession(open_session(data, self.engine, name=graph), graph)
-        return self._sessions[graph]
+
+class _WatchedNetworks(Networks):
+    """The sessions of such an Animator."""
+
+    def __init__(self, bundle: Bundle, precision: str, judged: Collection[str]) -> None:
+        super().__init__(bundle, Wish("cpu", "onnxruntime"))
+        self._files, self._precision, self._judged = bundle, precision, judged
+
+    def load(self, graph: str) -> Session:
+        precision = self._precision if graph in self._judged else "fp32"
+        data = rounded(self._files.graph_bytes(graph, precision))
+        return _WatchedSession(open_session(data, "onnxruntime", device="cpu", name=graph), graph)
 
 
 class _WatchedSession:
     """A session that refuses to hand on NaN and infinity."""
 
     def __init__(self, inner: Session, graph: str) -> None:
-        self.engine, self.provider = inner.engine, inner.provider
+        self.engine, self.provider, self.fallback = inner.engine, inner.provider, inner.fallback
         self.inputs, self.outputs = inner.inputs, inner.outputs
         self._inner, self._graph = inner, graph
 
@@ -212,6 +221,9 @@ class _WatchedSession:
                 fix = "see gate B of that graph"
                 raise StillflowError(f"the graph {self._graph} fails", f"{name} holds NaN or infinity", fix)
         return made
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 def _loop(animator: Animator, photo: Path, size: int) -> Loop:

@@ -90,10 +90,11 @@ class Networks:
         """
         with self._lock:
             if graph not in self.sessions:
-                self.sessions[graph] = self._load(graph)
+                self.sessions[graph] = self.load(graph)
             return self.sessions[graph]
 
-    def _load(self, graph: str) -> Session:
+    def load(self, graph: str) -> Session:
+        """Load a network anew; ``session`` keeps what this returns."""
         errors: list[StillflowError] = []
         for way in self._ways():
             try:

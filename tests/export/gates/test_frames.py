@@ -114,6 +114,7 @@ BROKEN: dict[str, tuple[str, Edit, str]] = {
     "velocity turned": ("flow", changed("velocity.heads.weight", lambda w: -w), "dB"),
     "one bias NaN": ("flow", changed("velocity.heads.bias", lambda w: w * np.nan), "velocity holds NaN"),
     "outputs swapped": ("flow", swapped, "dB"),
+    "the other graph's bias NaN": ("generator", changed("heads.bias", lambda w: w * np.nan), "holds NaN"),
     "trust turned": ("generator", changed("heads.weight", lambda w: -w), "dB"),
 }
 
