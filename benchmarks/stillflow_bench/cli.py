@@ -206,7 +206,8 @@ def contact_sheet(photo: Path, out: Path, size: int, close_ups: bool) -> None:
     from stillflow.animator import Animator
     from stillflow_bench import sheet
 
-    say(f"wrote {sheet.write(out, Animator(device="cpu").animate(photo, size=size), photo.stem, close_ups=close_ups)}")
+    loop = Animator(device="cpu").animate(photo, size=size)
+    say(f"wrote {sheet.write(out, loop, photo.stem, close_ups=close_ups)}")
 
 
 @program.command(name="all")
