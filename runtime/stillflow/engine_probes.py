@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from stillflow.gpu.description import nvidia_present
+from stillflow.importing import import_whole
 
 if TYPE_CHECKING:
     from stillflow.sessions import EngineStatus
@@ -121,7 +122,7 @@ def try_openvino() -> Finding:
     status = _engine_status("openvino")
     if not status.usable:
         return Finding("OpenVINO", "broken" if status.version else "absent", status.why, status.fix)
-    openvino = importlib.import_module("openvino")
+    openvino = import_whole("openvino")
     core = openvino.Core()
     model = core.compile_model(core.read_model(TINY_NETWORK), "CPU")
     result = next(iter(model([_tiny_input()]).values()))

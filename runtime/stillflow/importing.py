@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Imports of large binary packages, which an interrupt must not meet half-way."""
+"""Imports of large binary packages: whole, whatever interrupts them, and without a word to their makers."""
 
 from __future__ import annotations
 
 import importlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, ModuleType
+
+REPORTS = "openvino_telemetry"
 
 
 def import_whole(package: str) -> ModuleType:
@@ -17,14 +20,31 @@ def import_whole(package: str) -> ModuleType:
     Extension modules make an ImportError of what is raised while they start. So Ctrl-C in that third of a second
     would read as a broken package, and the program would go on without it.
 
+    OpenVINO reports to its maker that it was imported, and keeps an identifier for that in the home folder. It does
+    not where its package for reports is missing, so that is out of sight meanwhile.
+
     Args:
         package: its name, as for ``importlib.import_module``.
 
     Raises:
         Exception: whatever the package raises; a broken one raises more than ImportError.
     """
-    with _undisturbed():
+    with _undisturbed(), _unreported():
         return importlib.import_module(package)
+
+
+@contextmanager
+def _unreported() -> Iterator[None]:
+    """Let OpenVINO's package for reports be missing, unless the program has it already."""
+    modules: dict[str, ModuleType | None] = sys.modules  # type: ignore[assignment]
+    if REPORTS in modules:
+        yield
+        return
+    modules[REPORTS] = None
+    try:
+        yield
+    finally:
+        del modules[REPORTS]
 
 
 @contextmanager

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -68,3 +71,16 @@ def test_other_threads_import_too() -> None:
     thread.start()
     thread.join()
     assert found == [sys.modules["json"]]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="openvino is not installed")
+def test_openvino_reports_nothing_to_its_maker(tmp_path: Path) -> None:
+    program = """
+import sys
+from stillflow.importing import import_whole
+import_whole("stillflow.sessions.openvino")
+assert "openvino" in sys.modules and not any(name.startswith("openvino_telemetry") for name in sys.modules)
+"""
+    home = {**os.environ, "HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", program], env=home, check=True)
+    assert not list(tmp_path.iterdir())

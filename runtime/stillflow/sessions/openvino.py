@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import openvino as ov
 
 from stillflow.errors import StillflowError
+from stillflow.importing import import_whole
 from stillflow.sessions.session import Arithmetic, Array, Device, TensorSpec, checked_inputs
 
 if TYPE_CHECKING:
     from stillflow.gpu.layer import CudaDevice
+
+ov: Any = import_whole("openvino")
 
 
 def open_session(
