@@ -215,13 +215,12 @@ class Animator:
             if hints.adaptive and suitability.strength < 1:
                 strength, why = suitability.strength, suitability.strength_why
                 motion = self._motion(picture, replace(hints, strength=strength), ask)
-        from stillflow.scenes import make_scene
+        from stillflow.scenes import Order, make_scene
 
         told: list[str] = []
         with _stage(watch, "scene"):
-            scene = make_scene(
-                self.bundle.manifest, self.networks, picture, motion, hints, told, seconds=seconds, fps=fps
-            )
+            order = Order(self.bundle.manifest, self.networks, picture, motion, hints, seconds, fps)
+            scene = make_scene(order, told)
         runs, warnings = self._runs(motion, scene, told), (*self.warnings, *told)
         return Loop(picture, motion, scene, suitability, watch, runs, hints.seed, strength, why, warnings)
 

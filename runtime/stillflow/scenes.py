@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stillflow.bundle.manifest import Manifest
@@ -19,59 +20,57 @@ if TYPE_CHECKING:
     from stillflow.gpu_scene import GpuScene
 
 
-def make_scene(
-    manifest: Manifest,
-    networks: Networks,
-    picture: Photo,
-    motion: Motion,
-    hints: Hints,
-    told: list[str],
-    *,
-    seconds: float,
-    fps: float,
-) -> AnyScene:
-    """Prepare a loop.
+@dataclass(frozen=True, eq=False)
+class Order:
+    """What a loop is to be made of.
 
-    Args:
+    Attributes:
         manifest: of the bundle: its loop rule says which kind of scene.
         networks: of the bundle, where they were chosen to run.
         picture: the photo at the loop's size.
         motion: how it moves.
         hints: resolved guidance.
-        told: a warning is added, where a GPU was chosen to play it and does not.
         seconds: length of the loop, > 0.
         fps: frames a second, > 0.
+    """
+
+    manifest: Manifest
+    networks: Networks
+    picture: Photo
+    motion: Motion
+    hints: Hints
+    seconds: float
+    fps: float
+
+
+def make_scene(order: Order, told: list[str]) -> AnyScene:
+    """Prepare a loop.
+
+    Args:
+        order: what it is made of.
+        told: a warning is added, where a GPU was chosen to play it and does not.
 
     Raises:
         StillflowError: a network or the GPU that was asked for fails.
     """
-    decoded = manifest.loop.rule == "symmetric_splat"
-    make = _decoded if decoded else _composed
-    return make(manifest, networks, picture, motion, hints, told, seconds, fps)
+    decoded = order.manifest.loop.rule == "symmetric_splat"
+    return _decoded(order, told) if decoded else _composed(order, told)
 
 
-def _decoded(
-    manifest: Manifest,
-    networks: Networks,
-    picture: Photo,
-    motion: Motion,
-    hints: Hints,
-    told: list[str],
-    seconds: float,
-    fps: float,
-) -> AnyScene:
+def _decoded(order: Order, told: list[str]) -> AnyScene:
     """A scene whose frames a network decodes."""
     from stillflow.features.feature_scene import build_feature_scene
     from stillflow.features.networks import BYTES_A_PIXEL, feature_networks
     from stillflow.features.splat_motion import splat_motion
 
-    moving = splat_motion(picture, motion, hints, seconds=seconds, fps=fps)
-    graphs = feature_networks(manifest, lambda name: networks.session(name).run)
+    picture, networks, seconds, fps = order.picture, order.networks, order.seconds, order.fps
+    moving = splat_motion(picture, order.motion, order.hints, seconds=seconds, fps=fps)
+    graphs = feature_networks(order.manifest, lambda name: networks.session(name).run)
 
     def played(device: CudaDevice) -> GpuFeatureScene:
         from stillflow.features.gpu_feature_scene import build_gpu_feature_scene
 
-        names = [name for name in BYTES_A_PIXEL if manifest.graph(name) is not None]
+        names = [name for name in BYTES_A_PIXEL if order.manifest.graph(name) is not None]
         sessions = networks.on_device(names, device)
         return build_gpu_feature_scene(picture, moving, graphs, sessions, device, seconds=seconds, fps=fps)
 
@@ -79,28 +78,25 @@ def _decoded(
     return scene or build_feature_scene(picture, moving, graphs, seconds=seconds, fps=fps)
 
 
-def _composed(
-    manifest: Manifest,
-    networks: Networks,
-    picture: Photo,
-    motion: Motion,
-    hints: Hints,
-    told: list[str],
-    seconds: float,
-    fps: float,
-) -> AnyScene:
+def _composed(order: Order, told: list[str]) -> AnyScene:
     """A scene whose frames are geometry."""
     from stillflow.scene import build_scene
 
-    generator, outputs = _generator(manifest, networks), manifest.outputs
-    scene = build_scene(picture, motion, seconds=seconds, fps=fps, generator=generator, outputs=outputs)
+    scene = build_scene(
+        order.picture,
+        order.motion,
+        seconds=order.seconds,
+        fps=order.fps,
+        generator=_generator(order.manifest, order.networks),
+        outputs=order.manifest.outputs,
+    )
 
     def played(device: CudaDevice) -> GpuScene:
         from stillflow.gpu_scene import GpuScene
 
         return GpuScene(scene, device)
 
-    return networks.on_gpu(played, told) or scene
+    return order.networks.on_gpu(played, told) or scene
 
 
 def _generator(manifest: Manifest, networks: Networks) -> Generator | None:

@@ -164,7 +164,7 @@ def _elsewhere(profile: Profile) -> str:
 class _Place:
     """What builds, what for, and where: the GPU at hand, None where there is none, and its index."""
 
-    library: Library
+    opened: Library
     target: Target
     gpu: Gpu | None
     device: int
@@ -176,8 +176,8 @@ def _built(
     gpu = place.gpu
     parts = Parts(
         onnx_sha256=plan.onnx_sha256,
-        builder=cast("Literal['tensorrt', 'tensorrt_rtx']", place.library.name),
-        builder_version=place.library.version,
+        builder=cast("Literal['tensorrt', 'tensorrt_rtx']", place.opened.name),
+        builder_version=place.opened.version,
         settings=plan.settings,
         target=place.target,
     )

@@ -51,7 +51,7 @@ class Model:
         again: str,
         kernels: CompiledKernels | None = None,
     ) -> None:
-        self.library, self.name, self.cuda, self.kernels = library, name, cuda, kernels
+        self.loader, self.name, self.cuda, self.kernels = library, name, cuda, kernels
         trt = library.module
         # An engine that is loaded while another device is current gives empty results without an error.
         cuda.trim()  # weights lie in memory that the library takes by itself
@@ -122,7 +122,7 @@ class EngineLane:
             for name, array in self._moved.aligned(inputs, stream).items():
                 context.set_tensor_address(name, array.address)
             if not context.execute_async_v3(stream.handle):
-                why = model.library.log.why(None)
+                why = model.loader.log.why(None)
                 raise refusal(f"the graph {model.name} failed", why, "see `stillflow doctor`")
         return dict(self._placed)
 
@@ -172,7 +172,7 @@ def _ours(context: Any) -> bool:
 
 def _context(model: Model, frames: bool) -> Any:
     """A new execution context, without memory where it is ours to give."""
-    trt, engine = model.library.module, model.engine
+    trt, engine = model.loader.module, model.engine
     kinds = trt.ExecutionContextAllocationStrategy
     ours = hasattr(kinds, "USER_MANAGED") and _ours(getattr(trt, "IExecutionContext", None))
     strategy = kinds.USER_MANAGED if ours else kinds.STATIC
@@ -181,6 +181,6 @@ def _context(model: Model, frames: bool) -> Any:
     else:
         context = engine.create_execution_context(strategy)
     if context is None:
-        why = model.library.log.why(None)
+        why = model.loader.log.why(None)
         raise refusal(f"cannot use the engine of {model.name}", why, "free some memory of the GPU")
     return context
