@@ -19,6 +19,9 @@ from stillflow.gpu.layer import CudaDevice
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Engines in the user's own cache would be chosen by tests, and tests would leave their kernels there.
+os.environ.setdefault("STILLFLOW_CACHE", str(ROOT / "build" / "test_cache"))
+
 
 @pytest.fixture(scope="session")
 def source_tree() -> Path:
