@@ -206,7 +206,12 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m stillflow_bench.gpu.pack", description=__doc__)
     made.add_argument("--out", type=Path, default=Path("build/gpu-pack"), help="folder of the pack")
     made.add_argument(
-        "--with", dest="bring", type=named, default=(), help=f"bring these too: {','.join(BIG)}"
+        "--with",
+        dest="bring",
+        type=named,
+        default=(),
+        help="bring these too: rtx (TensorRT-RTX), ort (ONNX Runtime for GPUs), cpu (the one for CPUs); without ort or "
+        "cpu the machine needs an ONNX Runtime of its own",
     )
     made.add_argument("--without", type=named, default=(), help="leave out wheels that the machine has")
     made.add_argument(
