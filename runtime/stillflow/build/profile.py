@@ -13,7 +13,7 @@ import msgspec
 
 from stillflow.bundle.manifest import END, Name, Precision, Side, Text
 from stillflow.errors import StillflowError
-from stillflow.gpu.description import Gpu
+from stillflow.gpu.description import Gpu, gpu_count
 
 MAX_PROFILE_BYTES = 64 << 10
 """The shipped ones take about 2 kB."""
@@ -165,7 +165,11 @@ def profile_for(gpu: Gpu | None) -> Profile:
     names = profile_names()
     if gpu is None:
         fix = f"name one with --for: {', '.join(names)}"
-        raise StillflowError("cannot choose a device profile", "no CUDA device is found here", fix)
+        others = ", ".join(f"cuda:{index}" for index in range(gpu_count()))
+        why = f"the device that was named is none of those here: {others}"
+        raise StillflowError(
+            "cannot choose a device profile", why if others else "no CUDA device is found here", fix
+        )
     called = f"{gpu.name} {gpu.board}".casefold()
     for profile in map(load_profile, names):
         fits = profile.compute_capability == gpu.compute_capability

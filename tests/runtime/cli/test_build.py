@@ -141,6 +141,11 @@ def test_no_profile(stillflow: Callable) -> None:
     stillflow("build", "--for", "auto", "--device", "cpu").refused("name one with --for")
 
 
+@pytest.mark.device
+def test_auto_for_a_gpu_that_is_not_here(stillflow: Callable) -> None:
+    stillflow("build", "--for", "auto", "--device", "cuda:99").refused("none of those here: cuda:0")
+
+
 @no_gpu
 def test_auto_without_a_gpu(stillflow: Callable) -> None:
     stillflow("build", "--for", "auto").refused("no CUDA device", "name one with --for")
