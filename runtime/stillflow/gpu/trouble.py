@@ -59,7 +59,7 @@ def refusal(status: int, call: str, said: str, wanted: str = "") -> StillflowErr
         return OutOfMemoryError(
             "the GPU has no memory left",
             why,
-            "let other programs go that use it, or use fewer lanes or a smaller size",
+            "end other programs that use it, make the loop smaller (--size), or use the CPU (--device cpu)",
         )
     if status in _LOST:
         return LostDeviceError(
