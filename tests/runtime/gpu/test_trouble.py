@@ -14,7 +14,7 @@ from stillflow.gpu.trouble import LostDeviceError, OutOfMemoryError, SpoiltRecor
 @pytest.mark.parametrize(
     ("status", "kind", "fix"),
     [
-        (2, OutOfMemoryError, "fewer lanes"),
+        (2, OutOfMemoryError, "smaller (--size)"),
         (4, LostDeviceError, "start the program again"),
         (46, StillflowError, "for itself"),
         (802, StillflowError, "fabricmanager"),
