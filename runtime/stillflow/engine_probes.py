@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from stillflow.gpu.description import nvidia_present
-from stillflow.importing import import_whole
 
 if TYPE_CHECKING:
     from stillflow.sessions import EngineStatus
@@ -122,8 +121,10 @@ def try_openvino() -> Finding:
     status = _engine_status("openvino")
     if not status.usable:
         return Finding("OpenVINO", "broken" if status.version else "absent", status.why, status.fix)
-    openvino = import_whole("openvino")
-    core = openvino.Core()
+    from stillflow.sessions.openvino import ov as openvino
+    from stillflow.sessions.openvino import the_core
+
+    core = the_core()
     model = core.compile_model(core.read_model(TINY_NETWORK), "CPU")
     result = next(iter(model([_tiny_input()]).values()))
     if list(result) != [0, 2, 0, 4]:

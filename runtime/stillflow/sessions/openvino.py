@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
     from stillflow.gpu.layer import CudaDevice
 
 ov: Any = import_whole("openvino")
+
+
+@cache
+def the_core() -> Any:
+    """OpenVINO itself, one a process, which stays.
+
+    Its plugin for CPUs gives the thread that starts it another stack for signals, and takes that away when it ends
+    (2026.4). Of several that end in another order than the reverse, the thread is left with memory that is gone, and
+    the next signal, a Ctrl-C, ends the process with a segmentation fault.
+    """
+    return ov.Core()
 
 
 def open_session(
@@ -41,7 +53,7 @@ def open_session(
             "CPUs have no such arithmetic",
             "leave the arithmetic at f32",
         )
-    core = ov.Core()
+    core = the_core()
     if arithmetic == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise StillflowError(
             f"cannot run the graph {name} in bf16",

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -41,9 +43,9 @@ def test_runs_from_several_threads(graph_path: Path, inputs: Arrays) -> None:
 
 
 def test_bf16_where_the_cpu_has_it(graph_path: Path, inputs: Arrays, vector: Arrays) -> None:
-    import openvino
+    from stillflow.sessions.openvino import the_core
 
-    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if "BF16" not in the_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         with pytest.raises(StillflowError, match="no bfloat16"):
             open_session(graph_path, "openvino", arithmetic="bf16")
         return
@@ -93,3 +95,25 @@ def test_bytes_that_are_no_graph(data: bytes) -> None:
 def test_cuda_is_refused(graph_path: Path) -> None:
     with pytest.raises(StillflowError, match="on the CPU only"):
         open_session(graph_path, "openvino", device="cuda")
+
+
+SIGNALLED = """
+import os, signal
+from stillflow.engine_probes import TINY_NETWORK, try_openvino
+from stillflow.sessions import open_session
+held = [open_session(TINY_NETWORK, "openvino") for _ in range(3)]
+assert try_openvino().state == "ok"
+while held:
+    held.pop(0).close()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    for _ in range(1000):
+        pass
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_a_signal_finds_its_stack_after_networks_came_and_went() -> None:
+    done = subprocess.run([sys.executable, "-c", SIGNALLED], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
