@@ -32,6 +32,10 @@ ROOMS = ("runtime", "engines", "export", "training", "benchmarks")
 NO_GPU = 2
 """Exit code where there is no CUDA device."""
 
+PHOTOS = 1000
+TINY_PHOTOS = 24
+"""Of the soak. The fewer are too few for a verdict on memory."""
+
 SPARE = 20.0
 """Seconds of the budget under which no step is started."""
 
@@ -71,7 +75,8 @@ def check(arguments: argparse.Namespace) -> int:
     root = source_tree()
     logs = arguments.logs.resolve()
     logs.mkdir(parents=True, exist_ok=True)
-    order = Order(0, arguments.photos, arguments.tiny, logs, root)
+    photos = arguments.photos or (TINY_PHOTOS if arguments.tiny else PHOTOS)
+    order = Order(0, photos, arguments.tiny, logs, root)
     surrounding = environment(root, arguments.device)
     about = machine.provenance("python -m stillflow_bench.gpu.check")
     told = described(gpu, about, tiny=arguments.tiny)
@@ -145,7 +150,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(prog="python -m stillflow_bench.gpu.check", description=__doc__)
     made.add_argument("--device", type=int, default=0, help="index of the GPU [0]")
-    made.add_argument("--photos", type=int, default=1000, help="photos of the soak [1000]")
+    made.add_argument("--photos", type=int, help=f"photos of the soak [{PHOTOS}, {TINY_PHOTOS} with --tiny]")
     made.add_argument(
         "--only", type=named, default=(), help="these steps, with commas: doctor,kernels,bench,soak"
     )
