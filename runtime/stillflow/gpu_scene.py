@@ -110,6 +110,15 @@ class GpuPlay:
         """Frames in the works at a time; falls when memory is short."""
         return self._works.lanes.most
 
+    def take_lane(self) -> None:
+        """Take the memory of one lane now: what the first frame would find missing shows here.
+
+        Raises:
+            OutOfMemoryError: there is none.
+        """
+        with self._works.lanes.lane("rgb"):
+            pass
+
     def frame(self, t: float) -> ByteArray:
         """Render the frame at time t (in frames, any real number; period ``frames``).
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stillflow.features.gpu_feature_scene import GpuFeatureScene
     from stillflow.generator import Generator
     from stillflow.gpu.layer import CudaDevice
-    from stillflow.gpu_scene import GpuScene
+    from stillflow.gpu_scene import GpuScene, Play
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,8 @@ def _decoded(order: Order, told: list[str]) -> AnyScene:
 
         names = [name for name in BYTES_A_PIXEL if order.manifest.graph(name) is not None]
         sessions = networks.on_device(names, device)
-        return build_gpu_feature_scene(picture, moving, graphs, sessions, device, seconds=seconds, fps=fps)
+        made = build_gpu_feature_scene(picture, moving, graphs, sessions, device, seconds=seconds, fps=fps)
+        return _playable(order, made)
 
     scene = networks.on_gpu(played, told)
     return scene or build_feature_scene(picture, moving, graphs, seconds=seconds, fps=fps)
@@ -94,9 +95,20 @@ def _composed(order: Order, told: list[str]) -> AnyScene:
     def played(device: CudaDevice) -> GpuScene:
         from stillflow.gpu_scene import GpuScene
 
-        return GpuScene(scene, device)
+        return _playable(order, GpuScene(scene, device))
 
     return order.networks.on_gpu(played, told) or scene
+
+
+def _playable(order: Order, scene: Play) -> Play:
+    """A scene that a GPU plays; where the CPU may do it instead, a shortage of memory has to show now."""
+    if order.networks.choice.open:
+        try:
+            scene.take_lane()
+        except BaseException:
+            scene.close()
+            raise
+    return scene
 
 
 def _generator(manifest: Manifest, networks: Networks) -> Generator | None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import threading
 from pathlib import Path
@@ -17,6 +18,7 @@ from stillflow.cli import main
 from stillflow.errors import StillflowError
 from stillflow.features.gpu_feature_scene import GpuFeatureScene
 from stillflow.gpu.layer import CudaDevice
+from stillflow.gpu.shared import shared_device
 from stillflow.gpu_scene import GpuScene
 from stillflow.guidance import Guidance
 from stillflow.kernels.arrays import ByteArray
@@ -136,3 +138,38 @@ def test_the_program_says_what_made_the_frames(
     assert "--allow-fallback" in capfd.readouterr().err
     assert main([*words, "--overwrite", "--device", "cuda", "--allow-fallback"]) == 0
     assert f"frames by cuda kernels on {cuda_device.gpu.name}: cuda was asked for" in capfd.readouterr().out
+
+
+@pytest.mark.stand_in
+@pytest.mark.usefixtures("networks_on_the_cpu")
+def test_a_gpu_that_nobody_asked_for_and_that_is_full_leaves_the_loop_to_the_cpu(
+    cuda_device: CudaDevice, default_bundle: Path, scenery: ByteArray
+) -> None:
+    photo, driver = Photo.from_array(scenery), ctypes.CDLL("libcuda.so.1")
+    driver.stand_in_used.restype = ctypes.c_size_t
+    driver.stand_in_memory.argtypes = (ctypes.c_size_t,)
+    asked = Animator(default_bundle, device="cuda", allow_fallback=True)
+    before = driver.stand_in_used()
+    loop = asked.animate(photo, seconds=0.5, fps=8)
+    scene = driver.stand_in_used() - before
+    loop.close()
+    shared_device(0).trim()
+    played = set()
+    try:
+        # None of the scene, all of it and nothing of a lane, a part of one, and enough.
+        for room in (scene // 2, scene + 1000, scene + scene // 4, 8 * scene):
+            driver.stand_in_memory(driver.stand_in_used() + room)
+            with Animator(default_bundle) as animator:
+                open_loop = animator.animate(photo, seconds=0.5, fps=8)
+            assert open_loop.frame(3).any()
+            frames = open_loop.runs["frames"].split()[0]
+            assert (frames == "cpu") == any(
+                "frames are made on the CPU" in line for line in open_loop.warnings
+            )
+            played.add(frames)
+            open_loop.close()
+            shared_device(0).trim()
+            driver.stand_in_memory(1 << 33)
+        assert played == {"cpu", "cuda"}
+    finally:
+        driver.stand_in_memory(1 << 33)
