@@ -161,9 +161,16 @@ def gpu(out: Path | None, parts: tuple[str, ...], device: int, repeats: int, tin
     "--size", type=click.IntRange(32), default=192, show_default=True, help="Longest side of the loops."
 )
 @click.option("--device", default="auto", show_default=True, help="As for stillflow animate.")
+@click.option("--allow-fallback", is_flag=True, help="Likewise.")
 @click.option("--json", "machine_readable", is_flag=True, help="Print one line of JSON, not the table.")
 def soak(
-    out: Path | None, files: tuple[Path, ...], count: int, size: int, device: str, machine_readable: bool
+    out: Path | None,
+    files: tuple[Path, ...],
+    count: int,
+    size: int,
+    device: str,
+    allow_fallback: bool,
+    machine_readable: bool,
 ) -> None:
     """Put many photos through one animator, and see whether memory grows: then the exit code is 1.
 
@@ -179,7 +186,7 @@ def soak(
     seen: list[suite.Soaked] = []
 
     def measure(_: Keep) -> list[Row]:
-        with Animator(device=device) as animator:
+        with Animator(device=device, allow_fallback=allow_fallback) as animator:
             found, rows = suite.measure(chosen, animator, count=count, size=size, plot=plot, announce=say)
         seen.append(found)
         return rows
