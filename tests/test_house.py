@@ -85,6 +85,7 @@ WITHOUT_TEST: dict[str, str] = {
     "runtime/stillflow/scenes.py": "tests/runtime/test_animator.py, _features and _gpu make every kind",
     "runtime/stillflow/sessions/tensorrt_rtx.py": "tests/runtime/sessions/test_tensorrt.py opens both",
     "runtime/stillflow/sessions/facts.py": "types: tests/runtime/sessions/test_choice.py tells some",
+    "runtime/stillflow/sessions/laned_session.py": "tests/runtime/sessions/test_engine_lane.py runs one",
     "runtime/stillflow/sessions/session.py": "a protocol: tests/runtime/sessions/ holds every session to it",
     "runtime/stillflow/video/apng.py": "tests/runtime/video/test_pictures.py reads every animation back",
     "runtime/stillflow/video/gif.py": "tests/runtime/video/test_pictures.py",

@@ -13,7 +13,6 @@ import io
 import re
 import weakref
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -21,10 +20,10 @@ from typing import Any
 import onnxruntime as ort
 
 from stillflow.errors import StillflowError
-from stillflow.gpu.arrays import DeviceArray
 from stillflow.gpu.description import find_gpu, why_no_gpu
 from stillflow.gpu.layer import CudaDevice, Stream
 from stillflow.sessions.bound_graph import BoundGraph, BoundLane
+from stillflow.sessions.laned_session import LanedSession
 from stillflow.sessions.onnxruntime import (
     CPU,
     FATAL_ONLY,
@@ -34,9 +33,8 @@ from stillflow.sessions.onnxruntime import (
     session_options,
 )
 from stillflow.sessions.registry import GPU_WHEEL
-from stillflow.sessions.session import Array, TensorSpec, checked_inputs, fitting
+from stillflow.sessions.session import TensorSpec
 from stillflow.sessions.session_lanes import SessionLanes
-from stillflow.sessions.staging import arrays_on
 
 CUDA = "CUDAExecutionProvider"
 _LIBRARY = re.compile(r"Failed to load (\S+?):")
@@ -213,8 +211,10 @@ def nodes_on_cpu(session: Any) -> str:
     return f"{kinds.total()} of {everything} nodes run on the CPU: {named}"
 
 
-class OnnxRuntimeCudaSession:
+class OnnxRuntimeCudaSession(LanedSession[BoundLane]):
     """One graph on ONNX Runtime, on a GPU; see `stillflow.sessions.DeviceSession`.
+
+    Its work cannot be recorded into a graph.
 
     Args:
         session: its InferenceSession, made with ``stream`` as the user's stream.
@@ -249,24 +249,6 @@ class OnnxRuntimeCudaSession:
         # All runs of a session are in one stream, so a second lane for callers from the host would only hold memory.
         self._lanes = SessionLanes(partial(BoundLane, graph, cuda, stream), most=1, trim=cuda.trim)
         self._close = weakref.finalize(self, _close, self._lanes, graph, stream, cuda)
-
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """See `Session.run`."""
-        ready = checked_inputs(self.inputs, inputs, self._name)
-        return self._lanes.lend(lambda lane: lane.run(ready))
-
-    def run_on(self, inputs: Mapping[str, DeviceArray], stream: Stream) -> dict[str, DeviceArray]:
-        """See `DeviceSession.run_on`. It cannot be recorded into a graph."""
-        ready = fitting(self.inputs, arrays_on(self.cuda, inputs, stream, self._name), self._name)
-        return self._lanes.on(stream, lambda lane: lane.enqueue(ready, stream))
-
-    def release(self, stream: Stream) -> None:
-        """See `DeviceSession.release`."""
-        self._lanes.release(stream)
-
-    def close(self) -> None:
-        """See `Session.close`."""
-        self._close()
 
 
 def _close(lanes: SessionLanes[BoundLane], graph: BoundGraph, stream: Stream, cuda: CudaDevice) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import weakref
-from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,21 +17,17 @@ from stillflow.errors import StillflowError
 from stillflow.gpu.description import Gpu, find_gpu
 from stillflow.sessions.compiled_kernels import CompiledKernels
 from stillflow.sessions.engine_lane import EngineLane, Model
+from stillflow.sessions.laned_session import LanedSession
 from stillflow.sessions.session import (
     Arithmetic,
-    Array,
     Device,
     NoEngineError,
-    checked_inputs,
     cuda_index,
-    fitting,
 )
 from stillflow.sessions.session_lanes import SessionLanes
-from stillflow.sessions.staging import arrays_on
 
 if TYPE_CHECKING:
-    from stillflow.gpu.arrays import DeviceArray
-    from stillflow.gpu.layer import CudaDevice, Stream
+    from stillflow.gpu.layer import CudaDevice
 
 _log = logging.getLogger(__name__)
 
@@ -139,8 +134,11 @@ def find_engine(
     raise missing
 
 
-class TensorRTSession:
+class TensorRTSession(LanedSession[EngineLane]):
     """One engine, and lanes to run it in; see `stillflow.sessions.DeviceSession`.
+
+    Several threads share two lanes, or one where memory is short. With the shapes of the call
+    before, ``run_on`` can be recorded into a graph.
 
     Args:
         library: that loads it.
@@ -177,24 +175,6 @@ class TensorRTSession:
             trim=cuda.trim,
         )
         self._close = weakref.finalize(self, _close, self._lanes, model)
-
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """See `Session.run`. Several threads share two lanes, or one where memory is short."""
-        ready = checked_inputs(self.inputs, inputs, self._name)
-        return self._lanes.lend(lambda lane: lane.run(ready))
-
-    def run_on(self, inputs: Mapping[str, DeviceArray], stream: Stream) -> dict[str, DeviceArray]:
-        """See `DeviceSession.run_on`. With the shapes of the call before, it can be recorded into a graph."""
-        ready = fitting(self.inputs, arrays_on(self.cuda, inputs, stream, self._name), self._name)
-        return self._lanes.on(stream, lambda lane: lane.enqueue(ready, stream))
-
-    def release(self, stream: Stream) -> None:
-        """See `DeviceSession.release`."""
-        self._lanes.release(stream)
-
-    def close(self) -> None:
-        """See `Session.close`."""
-        self._close()
 
 
 def _close(lanes: SessionLanes[EngineLane], model: Model) -> None:

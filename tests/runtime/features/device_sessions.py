@@ -12,7 +12,7 @@ import numpy as np
 
 from stillflow.bundle.interfaces import LAYERS
 from stillflow.features.networks import FeatureNetworks
-from stillflow.features.tiles import Run
+from stillflow.features.tiles import Run, TiledGraph
 from stillflow.gpu.arrays import DeviceArray, allocate_array, download_array, upload_array
 from stillflow.gpu.layer import CudaDevice, Stream
 from stillflow.sessions.session import TensorSpec
@@ -106,3 +106,20 @@ def copying(cuda: CudaDevice) -> dict[str, Copies]:
         "encoder": Copies(cuda, {"features": ("photo", 3), "weight": ("photo", 1)}),
         "decoder": Copies(cuda, {"frame": ("features", 3), "closed": ("mask", 1)}),
     }
+
+
+def plain_networks() -> FeatureNetworks:
+    """How graphs are cut that hand on what they are given, as those of `copying` do."""
+
+    def graph(run: Run) -> TiledGraph:
+        return TiledGraph(run, 4, 8, 1 << 30)
+
+    return FeatureNetworks(
+        graph(lambda i: {"features": i["photo"], "weight": i["photo"][:, :1]}),
+        graph(lambda i: {"frame": i["features"], "closed": i["mask"]}),
+        None,
+        4,
+        None,
+        0.0,
+        1 << 28,
+    )

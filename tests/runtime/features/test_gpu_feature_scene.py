@@ -21,14 +21,13 @@ from stillflow.features.feature_scene import FeatureScene, build_feature_scene  
 from stillflow.features.gpu_feature_scene import GpuFeatureScene, build_gpu_feature_scene  # noqa: E402
 from stillflow.features.networks import FeatureNetworks, feature_networks  # noqa: E402
 from stillflow.features.splat_motion import SplatMotion  # noqa: E402
-from stillflow.features.tiles import Run, TiledGraph  # noqa: E402
 from stillflow.gpu.layer import CudaDevice  # noqa: E402
 from stillflow.photo import Photo  # noqa: E402
 from stillflow.player import Player  # noqa: E402
 from stillflow.video.colour import nv12  # noqa: E402
 
 from ..scenes import textured  # noqa: E402
-from .device_sessions import RoundTrip, copying, on_device  # noqa: E402
+from .device_sessions import RoundTrip, copying, on_device, plain_networks  # noqa: E402
 from .generators import Generator  # noqa: E402
 from .test_feature_scene import HOLES, wandering  # noqa: E402
 
@@ -220,18 +219,7 @@ def test_a_bundle_plays(cuda_device: CudaDevice, source_tree: Path) -> None:
 
 
 def test_a_frame_is_a_graph_where_networks_can_be_recorded(cuda_device: CudaDevice) -> None:
-    def graph(run: Run) -> TiledGraph:
-        return TiledGraph(run, 4, 8, 1 << 30)
-
-    networks = FeatureNetworks(
-        graph(lambda i: {"features": i["photo"], "weight": i["photo"][:, :1]}),
-        graph(lambda i: {"frame": i["features"], "closed": i["mask"]}),
-        None,
-        4,
-        None,
-        0.0,
-        1 << 28,
-    )
+    networks = plain_networks()
     about = Photo.from_array(textured(60, 72)), wandering(60, 72), networks
     sessions = copying(cuda_device)
     scene = build_feature_scene(*about, seconds=1, fps=12)

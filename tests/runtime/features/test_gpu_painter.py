@@ -14,13 +14,11 @@ torch = pytest.importorskip(
 
 from stillflow.features.feature_scene import build_feature_scene, plan_feature_scene  # noqa: E402
 from stillflow.features.gpu_painter import GpuPainter  # noqa: E402
-from stillflow.features.networks import FeatureNetworks  # noqa: E402
-from stillflow.features.tiles import TiledGraph  # noqa: E402
 from stillflow.gpu.trouble import OutOfMemoryError  # noqa: E402
 from stillflow.photo import Photo  # noqa: E402
 
 from ..scenes import textured  # noqa: E402
-from .device_sessions import copying, on_device  # noqa: E402
+from .device_sessions import copying, on_device, plain_networks  # noqa: E402
 from .generators import Generator  # noqa: E402
 from .test_feature_scene import wandering  # noqa: E402
 
@@ -167,18 +165,7 @@ def test_a_lane_without_room_has_smaller_tiles_but_not_at_the_cost_of_another(
 
 
 def test_memory_that_a_graph_may_use_is_not_given_back(cuda_device, scenery):
-    def graph(run):
-        return TiledGraph(run, 4, 8, 1 << 30)
-
-    networks = FeatureNetworks(
-        graph(lambda i: {"features": i["photo"], "weight": i["photo"][:, :1]}),
-        graph(lambda i: {"frame": i["features"], "closed": i["mask"]}),
-        None,
-        4,
-        None,
-        0.0,
-        1 << 28,
-    )
+    networks = plain_networks()
     sessions = copying(cuda_device)
     scene = build_feature_scene(*scenery, networks, seconds=2, fps=30)
     plan = plan_feature_scene(*scenery, networks, 60)
