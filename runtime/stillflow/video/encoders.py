@@ -27,8 +27,8 @@ percent of size for twice the time. x264 closes its groups of pictures by defaul
 repeated packet by packet. Two runs may differ in a few bytes at some sizes, with one thread too."""
 
 NVENC_OPTIONS = {"preset": "p5", "tune": "hq", "rc": "vbr", "cq": "19", "b": "0", "bf": "0"}
-"""Constant quality near x264's crf 18. No B-frames: every GPU with an encoder does without, and packets that are
-repeated stay in order."""
+"""Constant quality that is meant to be near x264's crf 18; the two were never compared. No B-frames: every GPU with an
+encoder does without, and packets that are repeated stay in order."""
 
 LEAST_NVENC = (146, 50)
 """Width and height below which NVENC takes no H.264 (NVIDIA's Video Codec SDK; FFmpeg says no more than that it
