@@ -49,7 +49,7 @@ format: $(VENV)/.test ## Let ruff put the code in order
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.test ## Measure kernels, encoding, start-up and quality on this machine: benchmarks/results/
-	$(BIN)/stillflow-bench all
+	$(BIN)/stillflow-bench everything
 
 gpu-check: $(VENV)/.test ## Check this machine's GPU step by step: benchmarks/results/<gpu>-<date>.json
 	$(BIN)/python -m stillflow_bench.gpu.check $(GPUFLAGS)

@@ -8,7 +8,8 @@ import pytest
 
 from stillflow.animator import Animator
 from stillflow.errors import StillflowError
-from stillflow_bench import cli, parts
+from stillflow_bench import parts
+from stillflow_bench.cli import suites
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +18,7 @@ def animator() -> Animator:
 
 
 def test_the_command_names_every_part() -> None:
-    assert tuple(parts.PARTS) == cli.PART_NAMES
+    assert tuple(parts.PARTS) == suites.PART_NAMES
     assert parts.named("labels, time,") == ("labels", "time")
 
 

@@ -5,25 +5,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
-from typing import Any
+from contextlib import ExitStack
 
 import numpy as np
 
 from stillflow.build.builder import Orders
 from stillflow.bundle import Bundle
 from stillflow.errors import StillflowError
-from stillflow.flow import predict_motion
-from stillflow.generator import generator_from
 from stillflow.gpu.arrays import DeviceArray
 from stillflow.gpu.layer import CudaDevice, Stream
-from stillflow.guidance import Guidance
-from stillflow.kernels.arrays import field_shape
 from stillflow.sessions import DeviceSession, Session
-from stillflow.sessions.session import Array
 from stillflow_bench.gpu.engines import ON_GPUS, engines_here
 from stillflow_bench.gpu.plan import Plan
 from stillflow_bench.gpu.samples import device_times, host_times, missing
+from stillflow_bench.latency.inputs import Inputs, network_inputs
 from stillflow_bench.photos import of_size, sample_photos
 from stillflow_bench.report import Row
 
@@ -34,12 +29,6 @@ LIMIT = 4.0
 
 PRECISIONS = ("fp32", "fp16")
 
-Inputs = Mapping[str, Array]
-
-
-class _SeenError(Exception):
-    """The input of a network is known: it need not run."""
-
 
 def measure(device: CudaDevice, plan: Plan) -> list[Row]:
     """Time the networks of the bundle on whatever runs them here.
@@ -48,7 +37,7 @@ def measure(device: CudaDevice, plan: Plan) -> list[Row]:
         Rows of the part "networks".
     """
     bundle = Bundle.open(plan.bundle)
-    inputs = network_inputs(bundle, plan)
+    inputs = plan_inputs(bundle, plan)
     _, absent = engines_here(plan.device)
     rows: list[Row] = []
     for engine in ON_GPUS:
@@ -65,30 +54,10 @@ def measure(device: CudaDevice, plan: Plan) -> list[Row]:
     return rows
 
 
-def network_inputs(bundle: Bundle, plan: Plan) -> dict[str, Inputs]:
-    """What flow and generator are given for a photo of 1280x720, by graph.
-
-    The generator is given noise: it costs what a photo costs, and is there also where nothing was found to move.
-    """
+def plan_inputs(bundle: Bundle, plan: Plan) -> dict[str, Inputs]:
+    """What flow and generator are given for a photo of 1280x720, by graph; see ``latency.inputs``."""
     photo = of_size(next(iter(sample_photos()), None), *plan.size("720p"))
-    manifest = bundle.manifest
-    seen: dict[str, Inputs] = {}
-
-    def look(name: str) -> Callable[[Mapping[str, Any]], Any]:
-        def run(given: Mapping[str, Any]) -> Any:
-            seen[name] = dict(given)
-            raise _SeenError
-
-        return run
-
-    hints = Guidance().resolve(photo.height, photo.width)
-    with suppress(_SeenError):
-        predict_motion(photo, hints, look("flow"), manifest.outputs, manifest.sizes.flow_long_side)
-    field = bundle.graph("generator").inputs[0]
-    shape = (int(field.shape[1]), *field_shape(photo.height, photo.width))
-    with suppress(_SeenError):
-        generator_from(look("generator"))(np.random.default_rng(0).random(shape, dtype=np.float32))
-    return seen
+    return network_inputs(bundle, photo)
 
 
 def _timed(

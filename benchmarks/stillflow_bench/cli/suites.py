@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The program ``stillflow-bench``: one command a suite, and ``all``."""
+"""The commands of suites that write rows: kernels, encode, startup, quality, gpu, soak, sheet, and all at once."""
 
 from __future__ import annotations
 
@@ -32,31 +32,21 @@ OUT = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="stillflow")
-def program() -> None:
-    """Measure stillflow on this machine.
-
-    Every sample is kept, nothing is trimmed, and every row names the machine, the commit, the versions and the
-    command. Run it on a machine that does nothing else: the load average at the start is in each row.
-    """
-
-
-@program.command()
+@click.command()
 @OUT
 def kernels(out: Path | None) -> None:
     """Time one frame against a plain copy of it, from 360p to 4K; and the splat of feature scenes."""
     run(lambda _: kernels_rows(), out)
 
 
-@program.command()
+@click.command()
 @OUT
 def encode(out: Path | None) -> None:
     """Time the whole job against encoding the same frames ready-made."""
     run(lambda _: encode_rows(), out)
 
 
-@program.command()
+@click.command()
 @OUT
 @click.option("--photo", type=click.Path(path_type=Path), help="A picture; the sample waterfall by default.")
 @click.option(
@@ -67,7 +57,7 @@ def startup(out: Path | None, photo: Path | None, repeats: int) -> None:
     run(lambda _: startup_rows(photo, repeats), out)
 
 
-@program.command()
+@click.command()
 @OUT
 @click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
@@ -125,7 +115,7 @@ def quality(
     run(measure, out)
 
 
-@program.command()
+@click.command()
 @OUT
 @click.argument("parts", nargs=-1, metavar="[PART]...")
 @click.option("--device", type=click.IntRange(0), default=0, show_default=True, help="Index of the GPU.")
@@ -153,7 +143,7 @@ def gpu(out: Path | None, parts: tuple[str, ...], device: int, repeats: int, tin
             say(f"wrote {path}")
 
 
-@program.command()
+@click.command()
 @OUT
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[PHOTOS]...")
 @click.option("--photos", "count", type=click.IntRange(12), default=1000, show_default=True, help="In all.")
@@ -199,7 +189,7 @@ def soak(
         sys.exit(1)
 
 
-@program.command(name="sheet")
+@click.command()
 @click.argument("photo", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A .png or .jpg."
@@ -208,16 +198,16 @@ def soak(
     "--size", type=click.IntRange(16), default=960, show_default=True, help="Longest side of the loop."
 )
 @click.option("--close-ups/--no-close-ups", default=True, help="Rows at full size, the plain warp's too.")
-def contact_sheet(photo: Path, out: Path, size: int, close_ups: bool) -> None:
+def sheet(photo: Path, out: Path, size: int, close_ups: bool) -> None:
     """Draw the motion of PHOTO and frames of its loop side by side."""
     from stillflow.animator import Animator
-    from stillflow_bench import sheet
+    from stillflow_bench.sheet import write
 
     loop = Animator(device="cpu").animate(photo, size=size)
-    say(f"wrote {sheet.write(out, loop, photo.stem, close_ups=close_ups)}")
+    say(f"wrote {write(out, loop, photo.stem, close_ups=close_ups)}")
 
 
-@program.command(name="all")
+@click.command()
 @click.option(
     "-o",
     "--out",
@@ -360,12 +350,3 @@ def run(measure: Callable[[Keep], list[Row]], out: Path | None, *, quiet: bool =
 def say(line: str) -> None:
     """Tell the person at the terminal what is going on, on stderr."""
     click.echo(line, err=True)
-
-
-def main() -> None:
-    """Run the program: exit code 2 for what the user can fix."""
-    try:
-        program()
-    except StillflowError as error:
-        click.echo(f"stillflow-bench: {error}", err=True)
-        sys.exit(2)

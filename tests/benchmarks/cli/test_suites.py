@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from stillflow_bench import cli
+from stillflow_bench.cli import suites
 from stillflow_bench.report import Row
 
 
@@ -15,9 +16,9 @@ from stillflow_bench.report import Row
 def fake_suites(monkeypatch: pytest.MonkeyPatch) -> None:
     for suite in ("kernels", "encode", "startup", "quality"):
         rows = [Row(suite, "something", "ms", (1.0, 2.0, 3.0))]
-        monkeypatch.setattr(cli, f"{suite}_rows", lambda *_, rows=rows: rows)
+        monkeypatch.setattr(suites, f"{suite}_rows", lambda *_, rows=rows: rows)
     figures = [Row("quality", "a figure", "", (1.0, 2.0, 3.0), part="labels")]
-    monkeypatch.setattr(cli, "parts_rows", lambda *_: figures)
+    monkeypatch.setattr(suites, "parts_rows", lambda *_: figures)
 
 
 @pytest.mark.usefixtures("fake_suites")
@@ -33,8 +34,10 @@ def test_a_suite_prints_its_table_and_writes_only_when_asked(suite: str, tmp_pat
 
 
 @pytest.mark.usefixtures("fake_suites")
-def test_all_writes_every_suite_into_one_report(tmp_path: Path) -> None:
-    done = CliRunner().invoke(cli.program, ["all", "--out", str(tmp_path), "--data", str(tmp_path / "none")])
+def test_everything_writes_every_suite_into_one_report(tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        cli.program, ["everything", "--out", str(tmp_path), "--data", str(tmp_path / "none")]
+    )
     assert done.exit_code == 0, done.output
     (path,) = tmp_path.glob("*.json")
     rows = json.loads(path.read_text())["rows"]

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Percentiles by nearest rank, how many samples a percentile needs, and how far off it may be."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from functools import cache
+
+import msgspec
+import numpy as np
+
+CONFIDENCE = 0.99
+"""Of the number of samples that a percentile needs, and of its upper bound."""
+
+CLAIMS = (50.0, 90.0, 95.0, 99.0, 99.9)
+"""Percentiles that a summary has a place for."""
+
+RESAMPLES = 10_000
+"""Of a bootstrap: the ends of a 95 % interval are then known to about 1 % of its width."""
+
+
+def percentile(values: Sequence[float], rank: float) -> float:
+    """The nearest-rank percentile: the smallest sample that at least ``rank`` % of all do not exceed.
+
+    Args:
+        values: at least one.
+        rank: 0 < rank <= 100.
+    """
+    ordered = sorted(values)
+    return ordered[rank_index(len(ordered), rank)]
+
+
+def rank_index(count: int, rank: float) -> int:
+    """Index of the nearest-rank percentile among ``count`` sorted samples."""
+    # Rounded, since 99.9 / 100 * 1000 is 999.0000000000001 in binary and its ceiling would be a rank too high.
+    return max(0, math.ceil(round(rank / 100 * count, 9)) - 1)
+
+
+@cache
+def needed(rank: float, exceeding: int = 0, confidence: float = CONFIDENCE) -> int:
+    """Samples without which a percentile is not a percentile.
+
+    The smallest n at which it is improbable (1 - confidence) that no more than ``exceeding`` of n samples lie beyond
+    the true percentile: the rule of early stopping in MLPerf's LoadGen. 44 for the 90th, 459 for the 99th.
+
+    Args:
+        rank: of the percentile, 0 < rank < 100.
+        exceeding: samples that lie beyond.
+        confidence: 0 < confidence < 1.
+    """
+    count = exceeding + 1
+    while _at_most(exceeding, count, 1 - rank / 100) > 1 - confidence:
+        count += 1
+    return count
+
+
+def upper_bound(ordered: Sequence[float], rank: float, confidence: float = CONFIDENCE) -> float | None:
+    """What the true percentile does not exceed, at that confidence, whatever the distribution; None: too few samples.
+
+    The smallest order statistic x(k) with P(Binomial(n, rank) < k) >= confidence.
+
+    Args:
+        ordered: samples, sorted.
+        rank: of the percentile.
+        confidence: 0 < confidence < 1.
+    """
+    count = len(ordered)
+    if count < needed(rank, 0, confidence):
+        return None
+    share = 1 - rank / 100
+    # x(k) is too small where more than n - k samples lie beyond the true percentile: count how many may.
+    beyond = 0
+    while _at_most(beyond, count, share) <= 1 - confidence:
+        beyond += 1
+    return ordered[count - beyond]
+
+
+def _at_most(most: int, count: int, share: float) -> float:
+    """P(Binomial(count, share) <= most)."""
+    logs = (
+        math.lgamma(count + 1)
+        - math.lgamma(k + 1)
+        - math.lgamma(count - k + 1)
+        + k * math.log(share)
+        + (count - k) * math.log1p(-share)
+        for k in range(min(most, count) + 1)
+    )
+    return min(1.0, sum(math.exp(log) for log in logs))
+
+
+def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:
+    """Order statistics between which the true median lies, whatever the distribution; None: too few samples."""
+    ordered = sorted(values)
+    count = len(ordered)
+    low = 0
+    while low < count // 2 and _at_most(low, count, 0.5) <= (1 - confidence) / 2:
+        low += 1
+    return (ordered[low - 1], ordered[count - low]) if low else None
+
+
+def ratio_interval(
+    ratios: Sequence[float], *, confidence: float = 0.95, seed: int = 0
+) -> tuple[float, float, float]:
+    """The geometric mean of paired ratios with its bootstrap interval (percentile method, pairs resampled).
+
+    Args:
+        ratios: one a pair, above 0.
+        confidence: of the interval.
+        seed: of the resampling.
+
+    Returns:
+        (mean, low, high).
+    """
+    logs = np.log(np.asarray(ratios, float))
+    draws = np.random.default_rng(seed).integers(0, len(logs), (RESAMPLES, len(logs)))
+    tail = 100 * (1 - confidence) / 2
+    low, high = np.percentile(logs[draws].mean(1), (tail, 100 - tail))
+    return math.exp(float(logs.mean())), math.exp(float(low)), math.exp(float(high))
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """Milliseconds of one boundary, summed up; nothing was left out.
+
+    Attributes:
+        n: samples, warm-up not among them.
+        mean: of all.
+        sd: standard deviation; 0 for one sample.
+        least: the smallest.
+        most: the largest.
+        percentiles: "p50"... by nearest rank; None where n is too small for the claim.
+        bounds: the same percentiles' upper bounds at 99 % confidence; None likewise.
+        median_interval: of the median, 95 %.
+    """
+
+    n: int
+    mean: float
+    sd: float
+    least: float
+    most: float
+    percentiles: dict[str, float | None]
+    bounds: dict[str, float | None]
+    median_interval: tuple[float, float] | None = None
+
+    @property
+    def cv(self) -> float:
+        """Standard deviation as a share of the mean."""
+        return self.sd / self.mean if self.mean else 0.0
+
+
+def summarise(values: Sequence[float]) -> Summary:
+    """Sum up samples in milliseconds.
+
+    Args:
+        values: at least one.
+    """
+    ordered = sorted(values)
+    enough = {rank: len(ordered) >= needed(rank) for rank in CLAIMS}
+    return Summary(
+        n=len(ordered),
+        mean=statistics.fmean(ordered),
+        sd=statistics.stdev(ordered) if len(ordered) > 1 else 0.0,
+        least=ordered[0],
+        most=ordered[-1],
+        percentiles={
+            named(rank): ordered[rank_index(len(ordered), rank)] if enough[rank] else None for rank in CLAIMS
+        },
+        bounds={named(rank): upper_bound(ordered, rank) for rank in CLAIMS},
+        median_interval=median_interval(ordered),
+    )
+
+
+def named(rank: float) -> str:
+    """How a percentile is called: "p50", "p99.9"."""
+    return f"p{rank:g}"
