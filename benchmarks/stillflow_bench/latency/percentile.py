@@ -69,35 +69,36 @@ def upper_bound(ordered: Sequence[float], rank: float, confidence: float = CONFI
     count = len(ordered)
     if count < needed(rank, 0, confidence):
         return None
-    share = 1 - rank / 100
     # x(k) is too small where more than n - k samples lie beyond the true percentile: count how many may.
-    beyond = 0
-    while _at_most(beyond, count, share) <= 1 - confidence:
-        beyond += 1
-    return ordered[count - beyond]
-
-
-def _at_most(most: int, count: int, share: float) -> float:
-    """P(Binomial(count, share) <= most)."""
-    logs = (
-        math.lgamma(count + 1)
-        - math.lgamma(k + 1)
-        - math.lgamma(count - k + 1)
-        + k * math.log(share)
-        + (count - k) * math.log1p(-share)
-        for k in range(min(most, count) + 1)
-    )
-    return min(1.0, sum(math.exp(log) for log in logs))
+    return ordered[count - _likely(count, 1 - rank / 100, 1 - confidence)]
 
 
 def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:
     """Order statistics between which the true median lies, whatever the distribution; None: too few samples."""
     ordered = sorted(values)
     count = len(ordered)
-    low = 0
-    while low < count // 2 and _at_most(low, count, 0.5) <= (1 - confidence) / 2:
-        low += 1
+    low = min(_likely(count, 0.5, (1 - confidence) / 2), count // 2)
     return (ordered[low - 1], ordered[count - low]) if low else None
+
+
+def _at_most(most: int, count: int, share: float) -> float:
+    """P(Binomial(count, share) <= most)."""
+    return min(1.0, sum(_exactly(k, count, share) for k in range(min(most, count) + 1)))
+
+
+def _likely(count: int, share: float, tail: float) -> int:
+    """The smallest k with P(Binomial(count, share) <= k) > tail."""
+    k, total = 0, _exactly(0, count, share)
+    while total <= tail:
+        k += 1
+        total += _exactly(k, count, share)
+    return k
+
+
+def _exactly(k: int, count: int, share: float) -> float:
+    """P(Binomial(count, share) = k), by logarithms, so that large numbers do not overflow."""
+    ways = math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1)
+    return math.exp(ways + k * math.log(share) + (count - k) * math.log1p(-share))
 
 
 def ratio_interval(
