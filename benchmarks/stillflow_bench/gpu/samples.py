@@ -3,19 +3,19 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from stillflow.gpu.layer import CudaDevice, Stream
+from stillflow_bench.latency.percentile import needed, percentile
 from stillflow_bench.report import Row
 
 SUITE = "gpu"
 
-LEAST = {50: 1, 90: 10, 99: 100}
-"""Percentile -> samples without which it says nothing: at least one lies beyond it."""
+RANKS = (50, 90, 99)
+"""Percentiles that a row tells where it has the samples that they need."""
 
 
 @dataclass(frozen=True)
@@ -50,19 +50,13 @@ class Samples:
         """A row of the report, with percentiles and the warm-up among its parameters."""
         ranks = {
             f"p{rank}": float(f"{percentile(self.values, rank):.7g}")
-            for rank, least in LEAST.items()
-            if len(self.values) >= least
+            for rank in RANKS
+            if len(self.values) >= needed(rank)
         }
         note = {**about, **ranks, "warm_up": [float(f"{value:.7g}") for value in self.warm_up]}
         return Row(
             SUITE, name, self.unit, self.values, note, limit, side, part, baselines=baselines or {}, aim=aim
         )
-
-
-def percentile(values: Sequence[float], rank: float) -> float:
-    """The nearest-rank percentile: the smallest sample that at least ``rank`` % of all do not exceed."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(rank / 100 * len(ordered)) - 1)]
 
 
 def missing(part: str, name: str, why: str, unit: str = "", **more: Any) -> Row:

@@ -9,16 +9,12 @@ from collections.abc import Sequence
 from functools import cache
 
 import msgspec
-import numpy as np
 
 CONFIDENCE = 0.99
 """Of the number of samples that a percentile needs, and of its upper bound."""
 
 CLAIMS = (50.0, 90.0, 95.0, 99.0, 99.9)
 """Percentiles that a summary has a place for."""
-
-RESAMPLES = 10_000
-"""Of a bootstrap: the ends of a 95 % interval are then known to about 1 % of its width."""
 
 
 def percentile(values: Sequence[float], rank: float) -> float:
@@ -101,24 +97,55 @@ def _exactly(k: int, count: int, share: float) -> float:
     return math.exp(ways + k * math.log(share) + (count - k) * math.log1p(-share))
 
 
-def ratio_interval(
-    ratios: Sequence[float], *, confidence: float = 0.95, seed: int = 0
-) -> tuple[float, float, float]:
-    """The geometric mean of paired ratios with its bootstrap interval (percentile method, pairs resampled).
+def ratio_interval(ratios: Sequence[float], *, confidence: float = 0.95) -> tuple[float, float, float]:
+    """The geometric mean of paired ratios, with Student's interval of their logarithms.
+
+    Not a bootstrap: of 5 to 10 pairs it only covers 83 % to 89 % where 95 % are meant (percentile method and BCa
+    alike), since 5 values cannot tell how far others may lie. Student's covers 95 % of normal differences, 95 % to
+    98 % of those with outliers, 91 % to 93 % of very skewed ones; ``tests/benchmarks/latency/test_percentile.py``
+    holds it to that.
 
     Args:
         ratios: one a pair, above 0.
         confidence: of the interval.
-        seed: of the resampling.
 
     Returns:
-        (mean, low, high).
+        (mean, low, high); of a single pair (mean, 0, infinity).
     """
-    logs = np.log(np.asarray(ratios, float))
-    draws = np.random.default_rng(seed).integers(0, len(logs), (RESAMPLES, len(logs)))
-    tail = 100 * (1 - confidence) / 2
-    low, high = np.percentile(logs[draws].mean(1), (tail, 100 - tail))
-    return math.exp(float(logs.mean())), math.exp(float(low)), math.exp(float(high))
+    logs = [math.log(ratio) for ratio in ratios]
+    mean = statistics.fmean(logs)
+    if len(logs) < 2:
+        return math.exp(mean), 0.0, math.inf
+    reach = t_quantile(confidence, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
+    return math.exp(mean), math.exp(mean - reach), math.exp(mean + reach)
+
+
+@cache
+def t_quantile(confidence: float, freedom: int) -> float:
+    """The t for which Student's distribution lies within -t and t with that probability.
+
+    Args:
+        confidence: 0 < confidence < 1.
+        freedom: degrees of it, >= 1.
+    """
+    low, high = 0.0, 1.0
+    while _within(high, freedom) < confidence:
+        high *= 2
+    while high - low > 1e-9 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if _within(middle, freedom) < confidence else (low, middle)
+    return high
+
+
+def _within(t: float, freedom: int) -> float:
+    """P(-t < T < t) of Student's T. Source: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3, .4."""
+    angle = math.atan(t / math.sqrt(freedom))
+    cosine, odd = math.cos(angle), freedom % 2
+    term, total = (cosine, 0.0) if odd else (1.0, 0.0)
+    for step in range(1 + odd, freedom, 2):
+        total += term
+        term *= cosine**2 * step / (step + 1)
+    return 2 / math.pi * (angle + math.sin(angle) * total) if odd else math.sin(angle) * total
 
 
 class Summary(msgspec.Struct, frozen=True):

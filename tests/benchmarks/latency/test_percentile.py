@@ -17,6 +17,7 @@ from stillflow_bench.latency.percentile import (
     rank_index,
     ratio_interval,
     summarise,
+    t_quantile,
     upper_bound,
 )
 
@@ -83,6 +84,52 @@ def test_a_ratio_lies_in_its_interval_and_turned_round_it_is_the_inverse(ratios:
     turned, less, more = ratio_interval([1 / ratio for ratio in ratios])
     assert turned == pytest.approx(1 / mean)
     assert (less, more) == (pytest.approx(1 / high), pytest.approx(1 / low))
+
+
+@pytest.mark.parametrize(
+    ("confidence", "freedom", "told"),
+    [
+        (0.95, 1, 12.7062),
+        (0.95, 2, 4.30265),
+        (0.95, 4, 2.77645),
+        (0.95, 9, 2.26216),
+        (0.95, 30, 2.04227),
+        (0.99, 4, 4.60409),
+        (0.99, 6, 3.70743),
+        (0.99, 9, 3.24984),
+    ],
+)
+def test_students_quantiles_are_those_of_the_tables(confidence: float, freedom: int, told: float) -> None:
+    assert t_quantile(confidence, freedom) == pytest.approx(told, rel=3e-6)
+
+
+@pytest.mark.parametrize("pairs", [5, 7, 10])
+@pytest.mark.parametrize("noise", ["normal", "outliers"])
+def test_the_interval_of_few_pairs_holds_the_true_ratio_95_times_in_a_hundred(pairs: int, noise: str) -> None:
+    rng = np.random.default_rng(pairs)
+    held = 0
+    for _ in range(3000):
+        logs = rng.normal(0, 0.02, pairs)
+        if noise == "outliers":
+            logs += (rng.random(pairs) < 0.15) * rng.choice([-0.3, 0.3], pairs)
+        _, low, high = ratio_interval(list(1.3 * np.exp(logs)))
+        held += low <= 1.3 <= high
+    assert 0.938 < held / 3000 < 0.995  # 0.95 less three standard errors
+
+
+def test_one_pair_tells_nothing_of_the_next() -> None:
+    assert ratio_interval([1.2]) == (pytest.approx(1.2), 0.0, math.inf)
+
+
+def test_an_hour_of_samples_is_summed_up_at_once() -> None:
+    values = list(np.random.default_rng(5).exponential(size=60_000))
+    found = summarise(values)
+    for rank in CLAIMS:
+        share = rank / 100
+        # The bound lies 2.33 standard errors of the rank above it.
+        beyond = sum(value > found.bounds[f"p{rank:g}"] for value in values)
+        expected = 60_000 * (1 - share) - 2.326 * math.sqrt(60_000 * share * (1 - share))
+        assert beyond == pytest.approx(expected, abs=3)
 
 
 @given(VALUES)
