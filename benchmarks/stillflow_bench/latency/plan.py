@@ -33,6 +33,9 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         audit: queries with one input again and again, after them.
         lanes: that work at the same time.
         rate: queries a second that arrive, of ``server``.
+        share: instead of a rate, so much of what the block ``of`` answers when its queries come one after the other;
+            the run puts the rate in once it knows it.
+        of: name of a block that is measured before.
         rounds: turns in which the block is measured; blocks of a group take turns.
         issue: "unique": inputs in turn, each as often as any other; "same": always the first, an audit of caching.
         seed: of arrivals and of the order of inputs.
@@ -46,6 +49,8 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     audit: int = 0
     lanes: int = 1
     rate: float = 0.0
+    share: float = 0.0
+    of: str = ""
     rounds: int = 1
     issue: Literal["unique", "same"] = "unique"
     seed: int = 0

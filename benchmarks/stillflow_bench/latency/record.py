@@ -121,6 +121,8 @@ class Record(msgspec.Struct, frozen=True):
         before: the machine before the first query.
         after: after the last.
         clock: nanoseconds of the host's monotonic clock when the run began.
+        looking: processor seconds that the telemetry took; they are among ``Look.own``.
+        interrupted: whether somebody ended the run before it was done.
     """
 
     schema: str
@@ -131,6 +133,8 @@ class Record(msgspec.Struct, frozen=True):
     before: Look
     after: Look
     clock: int = 0
+    looking: float = 0.0
+    interrupted: bool = False
 
 
 def sample_path(folder: Path, name: str) -> Path:
