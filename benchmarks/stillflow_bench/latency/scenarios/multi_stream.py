@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One query on each of N lanes at once, the next ones when all are done.
+
+A joint query is N samples, one a lane, with the same ``scheduled``: the moment at which all lanes should begin.
+Latency counts from there, so a lane whose thread begins late is seen. The spread of a joint query is that of its
+samples' latencies; its own latency is their largest.
+"""
+
+from __future__ import annotations
+
+from stillflow_bench.latency.sample import Phase, Sample
+from stillflow_bench.latency.scenarios.asking import Asked, Asker, in_order, sweep
+from stillflow_bench.latency.scenarios.lanes import Lanes
+from stillflow_bench.latency.scenarios.single_stream import round_ns
+
+LEAD_NS = 500_000
+"""From when the lanes are told until they begin: one wake-up in 100 takes 180 us, and then they wait together."""
+
+
+class MultiStream:
+    """Joint queries, one after the other.
+
+    Args:
+        asker: makes the queries.
+        lanes: in which; they are closed with the driver.
+        warm_up: joint queries before those that count.
+        audit: joint queries with input 0 after them.
+    """
+
+    def __init__(self, asker: Asker, lanes: Lanes, warm_up: int, audit: int) -> None:
+        self._asker = asker
+        self._lanes = lanes
+        self._warm_up = warm_up
+        self._audit = audit
+
+    def warm_up(self) -> list[Sample]:
+        return self._loop("warm-up", self._warm_up)
+
+    def measure(self, queries: int, seconds: float, round: int) -> list[Sample]:
+        return self._loop("measured", queries, seconds, round)
+
+    def audit(self) -> list[Sample]:
+        return self._loop("audit", self._audit)
+
+    def close(self) -> None:
+        self._lanes.close()
+
+    def _loop(self, phase: Phase, queries: int, seconds: float = 0.0, round: int = 0) -> list[Sample]:
+        clock, samples = self._asker.clock, list[Sample]()
+        sweep()
+        until = clock.now() + round_ns(seconds)
+        asked = 0
+        while asked < queries or clock.now() < until:
+            samples += self._joint(phase, round)
+            asked += 1
+        return samples
+
+    def _joint(self, phase: Phase, round: int) -> list[Sample]:
+        asker = self._asker
+        answers: list[tuple[int, Asked]] = []
+        claims = [asker.claim(phase, round) for _ in range(len(self._lanes))]
+        begin = asker.clock.now() + LEAD_NS
+
+        def work(lane: int) -> None:
+            asker.clock.sleep_until(begin)
+            answers.append((lane, asker.ask(claims[lane], lane)))
+
+        self._lanes.run(work)
+        # Hashed when all are done: a lane that hashes would take a core from one that still works.
+        return in_order([asker.keep(claims[lane], asked, lane, begin) for lane, asked in answers])

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queries arrive by chance, and are served in the order they arrive by whichever lane is free.
+
+Arrivals are a Poisson process: the gaps between them are exponential and drawn from the seed, whatever the target does.
+A sample is ``scheduled`` when it arrived, ``issued`` when a lane began with it, ``done`` when that had the answer.
+Latency counts from the arrival, so what queued behind a slow query shows that it did (no coordinated omission).
+
+A lane that is free takes the next arrival and waits for it itself. That serves in order, as one row before all lanes
+does, and hands nothing from thread to thread while the clock runs.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from itertools import count
+
+from stillflow.errors import StillflowError
+from stillflow_bench.latency.sample import Phase, Sample
+from stillflow_bench.latency.scenarios.asking import Asker, in_order, sweep, warm_lanes
+from stillflow_bench.latency.scenarios.lanes import Lanes
+from stillflow_bench.latency.scenarios.single_stream import round_ns
+
+LEAD_NS = 5_000_000
+"""Before the first arrival may come: the lanes are told and wake up meanwhile."""
+
+
+class Server:
+    """An open loop.
+
+    Args:
+        asker: makes the queries.
+        lanes: that serve; they are closed with the driver.
+        warm_up: queries in every lane, one after the other, before those that count.
+        audit: arrivals with input 0 after them.
+        gaps: nanoseconds between arrivals, without end.
+    """
+
+    def __init__(self, asker: Asker, lanes: Lanes, warm_up: int, audit: int, gaps: Iterator[int]) -> None:
+        self._asker = asker
+        self._lanes = lanes
+        self._warm_up = warm_up
+        self._audit = audit
+        self._gaps = gaps
+
+    def warm_up(self) -> list[Sample]:
+        return warm_lanes(self._asker, self._lanes, self._warm_up)
+
+    def measure(self, queries: int, seconds: float, round: int) -> list[Sample]:
+        return self._serve("measured", queries, seconds, round)
+
+    def audit(self) -> list[Sample]:
+        return self._serve("audit", self._audit)
+
+    def close(self) -> None:
+        self._lanes.close()
+
+    def _serve(self, phase: Phase, queries: int, seconds: float = 0.0, round: int = 0) -> list[Sample]:
+        asker, clock = self._asker, self._asker.clock
+        samples: list[Sample] = []
+        offsets = arrivals(self._gaps, queries, round_ns(seconds))
+        claims = [asker.claim(phase, round) for _ in offsets]
+        places, lock = iter(range(len(offsets))), threading.Lock()
+        sweep()
+        begin = clock.now() + LEAD_NS
+
+        def take() -> int | None:
+            with lock:
+                return next(places, None)
+
+        def work(lane: int) -> None:
+            place = take()
+            while place is not None:
+                arrival = begin + offsets[place]
+                clock.sleep_until(arrival)
+                asked = asker.ask(claims[place], lane)
+                following = take()
+                room = None if following is None else begin + offsets[following] - clock.now()
+                samples.append(asker.keep(claims[place], asked, lane, arrival, room))
+                place = following
+
+        self._lanes.run(work)
+        return in_order(samples)
+
+
+def poisson_gaps(rate: float, seed: int) -> Iterator[int]:
+    """Yield nanoseconds from one arrival to the next, without end.
+
+    Args:
+        rate: arrivals a second, on average.
+        seed: the same one gives the same arrivals.
+
+    Raises:
+        StillflowError: no rate is given.
+    """
+    if rate <= 0:
+        raise StillflowError(
+            "cannot measure the scenario server",
+            f"queries have to arrive and the rate is {rate:g} a second",
+            "give a rate above 0: --rate 10",
+        )
+    dice = random.Random(seed)
+    return (round(dice.expovariate(rate) * 1e9) for _ in count())
+
+
+def arrivals(gaps: Iterator[int], queries: int, ns: int) -> list[int]:
+    """Nanoseconds of arrivals since the start: at least so many, and for at least so long."""
+    moments: list[int] = []
+    moment = 0
+    while len(moments) < queries or moment < ns:
+        moment += next(gaps)
+        moments.append(moment)
+    return moments
+
+
+def lateness(samples: Sequence[Sample]) -> list[int]:
+    """Nanoseconds by which each query began later than it could: it had arrived and its lane was free.
+
+    That is the generator's own fault. The rest of issued - scheduled is the queue's.
+
+    Args:
+        samples: of one block under this scenario, measured, in any order.
+
+    Returns:
+        One for each sample, in the order of their numbers.
+    """
+    free: dict[tuple[int, int], int] = {}
+    late: dict[int, int] = {}
+    for sample in sorted(samples, key=lambda sample: sample.issued):
+        arrived = sample.issued if sample.scheduled is None else sample.scheduled
+        key = sample.round, sample.lane
+        late[sample.index] = sample.issued - max(arrived, free.get(key, arrived))
+        free[key] = sample.done
+    return [late[index] for index in sorted(late)]
