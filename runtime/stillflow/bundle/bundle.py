@@ -40,10 +40,12 @@ class Bundle:
         manifest: what the bundle says about itself.
         where: name of the folder or file, for messages.
         named: as it was opened: its path, or the name of a shipped one.
+        sha256: of manifest.json, which holds the hashes of all other files: the same for the same bundle only.
     """
 
-    def __init__(self, manifest: Manifest, store: Store) -> None:
+    def __init__(self, manifest: Manifest, store: Store, sha256: str = "") -> None:
         self.manifest = manifest
+        self.sha256 = sha256
         self.where = self.named = store.where
         self._store = store
 
@@ -64,7 +66,8 @@ class Bundle:
             path = DEFAULT_NAME
         store = open_store(_located(path))
         try:
-            opened = cls(parse_manifest(store.read("manifest.json", MAX_MANIFEST_BYTES), store.where), store)
+            data = store.read("manifest.json", MAX_MANIFEST_BYTES)
+            opened = cls(parse_manifest(data, store.where), store, hashlib.sha256(data).hexdigest())
         except BaseException:
             store.close()
             raise

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 ov: Any = import_whole("openvino")
 
+Loaded = tuple[Any, str, tuple[TensorSpec, ...], tuple[TensorSpec, ...]]
+"""A CompiledModel, its name, inputs and outputs: what a session is made of."""
+
 
 @cache
 def the_core() -> Any:
@@ -53,6 +56,15 @@ def open_session(
             "CPUs have no such arithmetic",
             "leave the arithmetic at f32",
         )
+    return OpenVinoSession(*load_graph(data, name, threads, arithmetic))
+
+
+def load_graph(data: bytes, name: str, threads: int | None, arithmetic: Arithmetic) -> Loaded:
+    """Compile a model, as all sessions have it.
+
+    Raises:
+        StillflowError: the CPU has no such arithmetic, or OpenVINO does not load the graph.
+    """
     core = the_core()
     if arithmetic == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise StillflowError(
@@ -77,7 +89,7 @@ def open_session(
             f"openvino {ov.__version__} says: {lines[-1][:300] if lines else type(error).__name__}",
             "check the bundle with `stillflow bundle verify`, or use the engine onnxruntime",
         ) from error
-    return OpenVinoSession(compiled, name, inputs, outputs)
+    return compiled, name, inputs, outputs
 
 
 class OpenVinoSession:
