@@ -64,7 +64,7 @@ def provenance(command: str | None = None) -> Provenance:
         memory_gib=round(_memory_bytes() / 2**30, 1),
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=platform.python_version(),
-        versions={name: _version(name) for name in PACKAGES},
+        versions={name: version(name) for name in PACKAGES},
         commit=commit(),
         command=command or own_command(),
         date=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -119,7 +119,8 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _version(name: str) -> str:
+def version(name: str) -> str:
+    """Return the version of an installed distribution, or "absent"."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

@@ -72,7 +72,7 @@ class Reply(msgspec.Struct, frozen=True):
 
     Attributes:
         samples: of the queries that it took.
-        facts: of the target, once it is open.
+        facts: of the target; it may know more of itself after every order.
         rss_peak: bytes of resident memory at most since the order came, or, where the system cannot count anew,
             since the worker began; 0: not known.
         gpu_peak: bytes of device memory that the worker holds at its end; libraries keep what they once took.

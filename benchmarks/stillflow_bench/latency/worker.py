@@ -91,7 +91,10 @@ class Worker:
             return Reply()
         if self._driver is None:
             raise StillflowError("cannot measure", "no target is open", "order Open before anything else")
-        return Reply(samples=tuple(self._measure(order, self._driver)))
+        assert self._target is not None
+        samples = tuple(self._measure(order, self._driver))
+        # Anew: a target learns more of itself with every query, such as which share of each input moves.
+        return Reply(samples=samples, facts=self._target.facts)
 
     def _open(self, order: Open) -> Reply:
         if self._driver is not None:

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder that a run writes into: empty of other runs, and packed at the end."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stillflow.errors import StillflowError
+from stillflow_bench.latency.record import RESULT, SAMPLES, TELEMETRY
+from stillflow_bench.report import replace_file
+
+RECEIPTS = "receipts"
+
+_OF_A_RUN = (
+    RESULT,
+    TELEMETRY,
+    "verdict.json",
+    "report.html",
+    f"{SAMPLES}/*.jsonl",
+    f"{SAMPLES}/*.jsonl.gz",
+    f"{RECEIPTS}/*.json",
+)
+"""What runs, the judge and the report write, and what is removed for another run; nothing else is touched."""
+
+
+def prepare(folder: Path, *, overwrite: bool) -> None:
+    """Make a folder ready for a run.
+
+    Args:
+        folder: is made when missing.
+        overwrite: remove the run that is in it.
+
+    Raises:
+        StillflowError: it holds a run and may not be overwritten, or it cannot be written.
+    """
+    what = f"cannot write a run into {folder}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        old = [path for pattern in _OF_A_RUN for path in sorted(folder.glob(pattern)) if not path.is_dir()]
+        if old and not overwrite:
+            raise StillflowError(
+                what, f"there is one: {old[0].name}", "name another folder with -o, or add --overwrite"
+            )
+        for path in old:
+            path.unlink()
+        (folder / SAMPLES).mkdir(exist_ok=True)
+        probe = folder / f".{RESULT}.probe"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise StillflowError(what, error.strerror or str(error), "name another folder with -o") from error
+
+
+def write_receipts(folder: Path, block: str, receipts: Mapping[str, Any]) -> list[Path]:
+    """Write each gate's receipt of a block's engines into a file of its own.
+
+    Args:
+        folder: of the run.
+        block: its name.
+        receipts: by name; a name is made fit for a file.
+    """
+    written = []
+    for name, receipt in sorted(receipts.items()):
+        slug = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-.")[:60] or "receipt"
+        path = folder / RECEIPTS / f"{block}-{slug}.json"
+        path.parent.mkdir(exist_ok=True)
+        replace_file(path, json.dumps(receipt, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+        written.append(path)
+    return written
+
+
+def pack(folder: Path) -> None:
+    """Pack the files of samples: the same bytes for the same samples, whenever they are packed."""
+    for path in sorted((folder / SAMPLES).glob("*.jsonl")):
+        packed = path.with_name(f"{path.name}.gz")
+        packed.write_bytes(gzip.compress(path.read_bytes(), 9, mtime=0))
+        path.unlink()
