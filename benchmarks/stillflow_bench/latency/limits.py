@@ -44,7 +44,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         quiet: % of all processor time that others may take meanwhile. A system's own chores take 1 to 2.
         steal: % of all processor time that other guests of the host may take.
         throttled: % of the control group's periods (of 100 ms) in which it may be held back.
-        clock_drop: % by which the clock may fall while a block is measured, or from before the run to after it.
+        clock_drop: % by which the clock may fall while a block is measured.
+        looks: seconds between two looks at the machine, at most, for them to count. A run takes two a second.
         celsius: at which processors slow down; makers' limits are 95 to 105.
     """
 
@@ -67,6 +68,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     steal: float = 2.0
     throttled: float = 1.0
     clock_drop: float = 10.0
+    looks: float = 5.0
     celsius: float = 95.0
 
     def __post_init__(self) -> None:

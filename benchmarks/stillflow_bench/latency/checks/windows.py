@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether times stayed as they were: a measurement cut into equal parts, and what chance makes of such parts."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+CUT = 5.0
+"""% of the samples at either end that count no more than the sample at that rank: a single stall says nothing of its
+window. Medians would be as steady, and would flip between the modes of times that have two."""
+
+CHANCE = 0.99
+"""Of what the same samples do in any order: a spread beyond it is none of theirs."""
+
+MOST_SHUFFLES, FEWEST_SHUFFLES = 400, 100
+MOST_DRAWN = 4_000_000
+"""Samples that are drawn in all, so that an hour's are judged in a second."""
+
+Floats = npt.NDArray[np.float64]
+
+
+def without_inputs(values: Sequence[float], inputs: Sequence[int], least: int = 3) -> Floats:
+    """Take out what differs from input to input: photos take times of their own.
+
+    Args:
+        values: in order.
+        inputs: of each.
+        least: samples an input must have; where one has fewer, everything stays as it is.
+
+    Returns:
+        Values divided by their input's median, times the median of all.
+    """
+    of_input: dict[int, list[float]] = {}
+    for value, index in zip(values, inputs, strict=True):
+        of_input.setdefault(index, []).append(value)
+    whole = np.asarray(values, float)
+    if len(of_input) < 2 or min(map(len, of_input.values())) < least:
+        return whole
+    typical = {index: statistics.median(few) for index, few in of_input.items()}
+    if min(typical.values()) <= 0:
+        return whole
+    return whole / [typical[index] for index in inputs] * float(np.median(whole))
+
+
+def levels(values: Floats, windows: int) -> Floats:
+    """Means of windows of equal count, outliers cut (see ``CUT``).
+
+    Args:
+        values: in order, at least one for each window.
+        windows: how many.
+    """
+    return _means(_cut(values), windows)
+
+
+def spread(found: Floats) -> float:
+    """% between the smallest and the largest, of their mean; 0 where that is 0."""
+    mean = float(found.mean())
+    return 100 * float(found.max() - found.min()) / mean if mean > 0 else 0.0
+
+
+def chance_spread(values: Floats, windows: int) -> float:
+    """The spread that the same samples keep within in 99 of 100 random orders, %.
+
+    Args:
+        values: in any order.
+        windows: how many.
+    """
+    return float(np.quantile([spread(found) for found in _shuffled(values, windows)], CHANCE))
+
+
+def excess(found: Floats) -> float:
+    """% by which the first window is above the median of the others; 0 where there is one alone."""
+    rest = float(np.median(found[1:])) if len(found) > 1 else 0.0
+    return 100 * (float(found[0]) - rest) / rest if rest > 0 else 0.0
+
+
+def chance_excess(values: Floats, windows: int) -> float:
+    """As ``chance_spread``, of ``excess``."""
+    return float(np.quantile([excess(found) for found in _shuffled(values, windows)], CHANCE))
+
+
+def rank_correlation(values: Floats) -> float:
+    """Spearman's, of values with their order: 1 for ever more, -1 for ever less, about 0 for neither."""
+    ranks = ranks_of(values)
+    order = np.arange(len(values), dtype=float)
+    if len(values) < 2 or not ranks.std():
+        return 0.0
+    return float(np.corrcoef(ranks, order)[0, 1])
+
+
+def ranks_of(values: Floats) -> Floats:
+    """Ranks from 0, the mean of theirs for equal ones."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray((last - (counts + 1) / 2)[inverse], float)
+
+
+def shape(found: Floats, limit: float) -> Literal["drift", "episode", "wavering"]:
+    """How windows differ that do.
+
+    Args:
+        found: levels.
+        limit: % that they may differ by.
+
+    Returns:
+        "drift": a line explains most of it; "episode": all but one window are alike; "wavering": neither.
+    """
+    if abs(float(np.corrcoef(found, np.arange(len(found)))[0, 1])) >= 0.9:
+        return "drift"
+    odd = int(np.argmax(np.abs(found - np.median(found))))
+    return "episode" if spread(np.delete(found, odd)) <= limit else "wavering"
+
+
+def _cut(values: Floats) -> Floats:
+    low, high = np.percentile(values, [CUT, 100 - CUT], method="nearest")
+    return np.clip(values, low, high)
+
+
+def _means(values: Floats, windows: int) -> Floats:
+    ends = np.linspace(0, len(values), windows + 1).round().astype(int)
+    return np.add.reduceat(values, ends[:-1]) / np.diff(ends)
+
+
+def _shuffled(values: Floats, windows: int) -> list[Floats]:
+    rng = np.random.default_rng(0)
+    cut = _cut(values)
+    times = max(FEWEST_SHUFFLES, min(MOST_SHUFFLES, MOST_DRAWN // len(values)))
+    return [_means(rng.permutation(cut), windows) for _ in range(times)]
