@@ -6,7 +6,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from stillflow.kernels.arrays import FIELD_OFFSET, FIELD_SCALE, ByteArray, FloatArray, SceneArrays
+from stillflow.kernels.arrays import FIELD_SCALE, ByteArray, FloatArray, SceneArrays
+from stillflow.kernels.reference import sway_displacement
+from stillflow_bench.along_path import full_size
 
 
 def repeat_photo(arrays: SceneArrays, t: float) -> ByteArray:
@@ -29,14 +31,8 @@ def plain_warp(arrays: SceneArrays, t: float) -> ByteArray:
         (H, W, 3) uint8.
     """
     height, width = arrays.matte.shape
-    phase = np.mod(arrays.cycles.astype(np.float64) * t / arrays.frames, 1).astype(np.float32)
-    period = arrays.frames / arrays.cycles.astype(np.float32)
-    flow = arrays.velocity * (arrays.flow > 0)[..., None]
-    sway = _sway(arrays, t)
-    past, left = ((np.asarray(u * period, np.float32))[..., None] for u in (phase, 1 - phase))
-    back = _full(sway - flow * past, height, width) * FIELD_SCALE
-    ahead = _full(sway + flow * left, height, width) * FIELD_SCALE
-    fade = _full(phase * (arrays.flow > 0), height, width)[..., None]
+    back, ahead = (full_size(d, height, width) * FIELD_SCALE for d in straight_sources(arrays, t))
+    fade = full_size(_phase(arrays, t) * (arrays.flow > 0), height, width)[..., None]
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     moved = [
         cv2.remap(
@@ -49,21 +45,24 @@ def plain_warp(arrays: SceneArrays, t: float) -> ByteArray:
     return np.asarray(np.clip(np.rint(arrays.photo + matte * (layer - arrays.photo)), 0, 255), np.uint8)
 
 
-def _sway(arrays: SceneArrays, t: float) -> FloatArray:
-    """(h, w, 2) field pixels: the periodic displacement, as the kernels define it."""
-    total = np.zeros_like(arrays.velocity)
-    for k, harmonic in enumerate(arrays.sway, start=1):
-        angle = 2 * np.pi * k * t / arrays.frames
-        total += harmonic[..., :2] * np.float32(np.cos(angle) - 1) + harmonic[..., 2:] * np.float32(
-            np.sin(angle)
-        )
-    return total
+def straight_sources(arrays: SceneArrays, t: float) -> tuple[FloatArray, FloatArray]:
+    """Return where the plain warp looks for content: as it lay when the cycle began, and as when it ends.
+
+    Args:
+        arrays: of the scene.
+        t: time in frames.
+
+    Returns:
+        Two displacements (h, w, 2) float32 in field pixels.
+    """
+    phase = _phase(arrays, t)
+    period = arrays.frames / arrays.cycles.astype(np.float32)
+    flow = arrays.velocity * (arrays.flow > 0)[..., None]
+    sway = sway_displacement(arrays.sway, t, arrays.frames, arrays.sway_periods)
+    past, left = ((np.asarray(u * period, np.float32))[..., None] for u in (phase, 1 - phase))
+    return sway - flow * past, sway + flow * left
 
 
-def _full(field: FloatArray, height: int, width: int) -> FloatArray:
-    """Interpolate a field (h, w[, C]) bilinearly at every pixel of the picture."""
-    h, w = field.shape[:2]
-    y = np.clip((np.arange(height, dtype=np.float32) - FIELD_OFFSET) / FIELD_SCALE, 0, h - 1)
-    x = np.clip((np.arange(width, dtype=np.float32) - FIELD_OFFSET) / FIELD_SCALE, 0, w - 1)
-    grid_x, grid_y = np.meshgrid(x, y)
-    return np.asarray(cv2.remap(np.ascontiguousarray(field), grid_x, grid_y, cv2.INTER_LINEAR), np.float32)
+def _phase(arrays: SceneArrays, t: float) -> FloatArray:
+    """(h, w) how much of the cycle has gone by at time t, 0..1."""
+    return np.mod(arrays.cycles.astype(np.float64) * t / arrays.frames, 1).astype(np.float32)

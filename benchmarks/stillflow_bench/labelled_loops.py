@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from stillflow.animator import Animator, Loop
 from stillflow.photo import Photo
-from stillflow_bench.quality import measure_loop
+from stillflow_bench.loops import measure_loop
 from stillflow_bench.report import Row, Summary
 from stillflow_training.labels import LabelledPhoto
 
@@ -22,6 +22,9 @@ SUMMED: dict[str, Summary] = {
     "flash 0 to 1": "median",
     "detail jump 0 to 1": "median",
     "flicker": "median",
+    "flicker along the path": "median",
+    "uncovered": "mean",
+    "uncovered, most": "largest",
 }
 """Figures of a loop, and what stands for all photos: limits must hold for each of them."""
 

@@ -1,26 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be said of a loop in figures: seam, stillness, detail over time, flash, flicker.
 
-None of them says that a loop looks alive: the photo repeated keeps every limit. They say that it is not broken, and
-they stand beside the same figures of two baselines. Contact sheets (``stillflow_bench.sheet``) are for looking.
+None of them says that a loop looks alive: the photo repeated keeps every limit. They say that it is not broken.
+``stillflow_bench.loops`` makes rows of them, beside the same figures of two baselines, and contact sheets
+(``stillflow_bench.sheet``) are for looking.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from stillflow.animator import Animator, Loop
 from stillflow.kernels.arrays import ByteArray, FloatArray
-from stillflow.photo import Photo, load_photo
-from stillflow_bench import sheet
-from stillflow_bench.baselines import plain_warp, repeat_photo
-from stillflow_bench.report import Row
 
 DETAIL_SIGMA = 2.0
 """Pixels: what is finer than this Gaussian counts as detail."""
@@ -28,13 +23,10 @@ DETAIL_SIGMA = 2.0
 FLICKER_BLOCK = 16
 """Pixels: flicker is measured on means over blocks of this side, so that moving texture averages out."""
 
-SEAM_LIMIT, STILL_LIMIT = 1.0, 0.0
-"""Grey levels: frame 0 against the photo inside the matte, and outside of it at any time."""
-
-DETAIL_LIMITS = (0.9, 1.05)
-"""Detail energy relative to the photo's, smallest and largest over the loop."""
-
 Render = Callable[[float], ByteArray]
+
+Watch = Callable[[int, ByteArray, FloatArray], None]
+"""Is shown each frame once, in order: its index, its pixels and its luma."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +64,15 @@ class Figures:
         return abs(self.detail[1] - self.detail[0]) if len(self.detail) > 1 else 0.0
 
 
-def figures(photo: ByteArray, matte: ByteArray, render: Render, frames: int) -> Figures:
+def figures(
+    photo: ByteArray,
+    matte: ByteArray,
+    render: Render,
+    frames: int,
+    watches: Sequence[Watch] = (),
+    *,
+    closed: bool = True,
+) -> Figures:
     """Render every frame of a loop and measure it.
 
     Args:
@@ -80,6 +80,9 @@ def figures(photo: ByteArray, matte: ByteArray, render: Render, frames: int) -> 
         matte: (H, W) uint8, 0 = the photo.
         render: time in frames -> (H, W, 3) uint8.
         frames: N >= 2.
+        watches: look at the same frames, so that these are made once.
+        closed: the last frame is followed by the first. What a camera saw is not closed: then no figure compares
+            those two.
     """
     outside, inside, core = matte == 0, matte > 0, matte == 255
     blocks = _full_blocks(core)
@@ -99,111 +102,20 @@ def figures(photo: ByteArray, matte: ByteArray, render: Render, frames: int) -> 
             means.append(_block_means(gray)[blocks])
             if index:
                 step.append(float(np.abs(gray - last_luma)[core].mean()))
+        for watch in watches:
+            watch(index, frame, gray)
         last_luma = gray
-    if reference > 0:
+    if reference > 0 and closed:
         step.append(float(np.abs(first_luma - last_luma)[core].mean()))
     return Figures(
         seam_inside=_largest(first, photo, inside),
         seam_outside=_largest(first, photo, outside),
-        period=_largest(render(float(frames)), first, np.ones_like(inside)),
+        period=_largest(render(float(frames)), first, np.ones_like(inside)) if closed else 0,
         still=tuple(still),
         detail=tuple(detail),
         step=tuple(step),
-        flicker=_flicker(means),
+        flicker=_flicker(means, closed),
     )
-
-
-def measure(
-    photos: Sequence[Path],
-    *,
-    size: int = 960,
-    seconds: float = 4.0,
-    fps: float = 30.0,
-    sheets: Path | None = None,
-    bundle: str | None = None,
-    report: Callable[[str], None] = lambda _: None,
-) -> list[Row]:
-    """Animate photos with nothing else said and measure the loops beside both baselines.
-
-    Args:
-        photos: picture files.
-        size: longest side of the loops, pixels.
-        seconds: length of a loop.
-        fps: frames a second.
-        sheets: folder for one contact sheet a photo; None draws none.
-        bundle: another bundle than the default one.
-        report: is told what is being measured.
-
-    Returns:
-        Rows of the suite "quality".
-    """
-    animator = Animator(bundle, device="cpu")
-    rows: list[Row] = []
-    for path in photos:
-        report(path.stem)
-        loop = animator.animate(Photo.fitted(load_photo(path), size), seconds=seconds, fps=fps)
-        rows += measure_loop(path.stem, loop)
-        if sheets is not None:
-            sheet.write(sheets / f"{path.stem}.png", loop, path.stem)
-    return rows
-
-
-def measure_loop(name: str, loop: Loop) -> list[Row]:
-    """Measure one loop and its baselines.
-
-    Args:
-        name: of the photo, in the rows.
-        loop: any loop.
-    """
-    arrays = loop.arrays
-    about: dict[str, Any] = {
-        "photo": name,
-        "size": f"{arrays.width}x{arrays.height}",
-        "frames": arrays.frames,
-        "fps": loop.fps,
-        "moving_share": round(loop.moving_share, 4),
-        "suitability": loop.suitability.score,
-    }
-    methods: dict[str, Render] = {
-        "stillflow": loop.scene.frame,
-        "repeat the photo": lambda t: repeat_photo(arrays, t),
-        "plain warp": lambda t: plain_warp(arrays, t),
-    }
-    rows: list[Row] = []
-    for method, render in methods.items():
-        found = figures(arrays.photo, arrays.matte, render, arrays.frames)
-        rows += _rows({**about, "method": method}, found, judged=method == "stillflow")
-    return rows
-
-
-def _rows(about: dict[str, Any], found: Figures, *, judged: bool) -> list[Row]:
-    """Turn figures into rows; only stillflow's own have limits."""
-
-    def row(
-        name: str, unit: str, samples: Sequence[float], limit: float | None = None, low: bool = False
-    ) -> Row:
-        side = "at least" if low else "at most"
-        return Row("quality", name, unit, tuple(samples), about, limit if judged else None, side)  # type: ignore[arg-type]
-
-    rows = [
-        row("moving share", "", (about["moving_share"],)),
-        row("frame 0, inside", "levels", (found.seam_inside,), SEAM_LIMIT),
-        row("frame 0, outside", "levels", (found.seam_outside,), STILL_LIMIT),
-        row("frame N to 0", "levels", (found.period,), STILL_LIMIT),
-        row("outside, worst frame", "levels", (max(found.still),), STILL_LIMIT),
-    ]
-    if not found.detail:
-        return rows
-    return [
-        *rows,
-        row("detail", "", found.detail),
-        row("detail, least", "", (min(found.detail),), DETAIL_LIMITS[0], low=True),
-        row("detail, most", "", (max(found.detail),), DETAIL_LIMITS[1]),
-        row("step", "levels", found.step),
-        row("flash 0 to 1", "x", (found.flash,)),
-        row("detail jump 0 to 1", "", (found.detail_jump,)),
-        row("flicker", "levels", (found.flicker,)),
-    ]
 
 
 def luma(frame: ByteArray) -> FloatArray:
@@ -236,10 +148,11 @@ def _full_blocks(core: np.ndarray[Any, np.dtype[np.bool_]]) -> np.ndarray[Any, n
     return np.asarray(_block_means(core.astype(np.float32)) == 1)
 
 
-def _flicker(means: Sequence[FloatArray]) -> float:
-    """Root mean square over blocks and time of half the second difference, the loop closed."""
+def _flicker(means: Sequence[FloatArray], closed: bool) -> float:
+    """Root mean square over blocks and time of half the second difference."""
     if not means or means[0].size == 0:
         return 0.0
     series = np.stack(means)
     bend = series - (np.roll(series, 1, 0) + np.roll(series, -1, 0)) / 2
-    return float(np.sqrt((bend**2).mean()))
+    bend = bend if closed else bend[1:-1]
+    return float(np.sqrt((bend**2).mean())) if bend.size else 0.0

@@ -53,10 +53,10 @@ def draw(loop: Loop, title: str, *, close_ups: bool = True) -> ByteArray:
     names[-1] += ", mid cycle"
     motion = loop.motion.picture(arrays.photo)
     height = max(1, round(TILE * scene.height / scene.width))
-    whole = [_shrunk(f, height) for f in (motion, *frames)]
+    whole = [shrunk(f, height) for f in (motion, *frames)]
     rows = [strip([title, *names], whole)]
     if close_ups and loop.moving_share > 0:
-        top, left, bottom, right = _busiest(arrays, height)
+        top, left, bottom, right = busiest(arrays, height)
         close = [f[top:bottom, left:right] for f in (motion, *frames)]
         rows.append(strip(["at full size", *names], close))
         plain = [plain_warp(arrays, t)[top:bottom, left:right] for t in shown]
@@ -97,7 +97,7 @@ def strip(names: list[str], tiles: list[ByteArray], width: int = TILE, text: flo
     return np.hstack(cells)
 
 
-def _busiest(arrays: SceneArrays, tile_height: int) -> tuple[int, int, int, int]:
+def busiest(arrays: SceneArrays, tile_height: int) -> tuple[int, int, int, int]:
     """Return (top, left, bottom, right) of the tile-sized window with the most motion in it."""
     height, width = arrays.matte.shape
     box = (min(TILE, width), min(tile_height, height))
@@ -111,6 +111,6 @@ def _busiest(arrays: SceneArrays, tile_height: int) -> tuple[int, int, int, int]
     return int(top), int(left), int(top) + box[1], int(left) + box[0]
 
 
-def _shrunk(frame: ByteArray, height: int) -> ByteArray:
+def shrunk(frame: ByteArray, height: int) -> ByteArray:
     """Resize a frame to the width of a tile."""
     return np.asarray(cv2.resize(frame, (TILE, height), interpolation=cv2.INTER_AREA), np.uint8)

@@ -33,6 +33,8 @@ from stillflow.kernels.reference import (
 from stillflow.motion import FLOW_CLASSES, Motion
 from stillflow.photo import Photo
 from stillflow.scene import Scene, build_scene, local_mean
+from stillflow_bench.along_path import path_change
+from stillflow_bench.fidelity import psnr_of
 from stillflow_bench.quality import DETAIL_SIGMA, luma
 from stillflow_bench.report import Row
 from stillflow_bench.truth import textures
@@ -285,24 +287,6 @@ def invalid(scene: Scene, time: float) -> BoolArray:
     return np.asarray(cv2.resize(best, (scene.width, scene.height)) < INVALID)
 
 
-def path_change(now: FloatArray, next_one: FloatArray, velocity: FloatArray, core: BoolArray) -> float:
-    """Mean absolute change of the luma from one frame to the next, seen by an eye that follows the motion.
-
-    Args:
-        now: (H, W) luma 0..255.
-        next_one: a frame later.
-        velocity: (h, w, 2) field pixels a frame.
-        core: (H, W) bool, where it is measured.
-    """
-    height, width = now.shape
-    step = cv2.resize(velocity, (width, height)) * np.float32(4)
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    followed = cv2.remap(next_one, x + step[..., 0], y + step[..., 1], cv2.INTER_CUBIC)
-    stays = cv2.remap(core.astype(np.float32), x + step[..., 0], y + step[..., 1], cv2.INTER_LINEAR) == 1
-    seen = core & stays
-    return float(np.abs(followed - now)[seen].mean()) if seen.any() else 0.0
-
-
 def loop_rows(made: Sequence[Score], closed: Sequence[Score], about: dict[str, Any]) -> list[Row]:
     """Rows of loops with the network beside those of the same scenes without."""
     closed_forms = [
@@ -315,7 +299,7 @@ def loop_rows(made: Sequence[Score], closed: Sequence[Score], about: dict[str, A
         ("PSNR where both sources are invalid", "lost", LOST_GAIN),
         ("PSNR against the loop with nothing hidden", "unhidden", INSIDE_GAIN),
     ):
-        ours, theirs = ([_psnr(getattr(s, key)) for s in scores] for scores in (made, closed))
+        ours, theirs = ([psnr_of(getattr(s, key)) for s in scores] for scores in (made, closed))
         known = [i for i, value in enumerate(ours) if np.isfinite(value)]
         if known:
             base = float(np.mean([theirs[i] for i in known]))
@@ -351,7 +335,7 @@ def plate_rows(run: Run, items: Sequence[LabelledPhoto], played: dict[str, str],
         filled = run({"field": field[None]})["plate"][0]
         for values, colours in ((ours, filled), (theirs, field[:3])):
             square = ((colours - truth) ** 2).mean(axis=0)
-            values.append(_psnr(float(square[hidden > 0.5].mean()) * 255**2))
+            values.append(psnr_of(float(square[hidden > 0.5].mean()) * 255**2))
     name = "PSNR of hidden parts of real layers"
     return [_row(name, "dB", ours, float(np.mean(theirs)), None, "at least", "", {"played": played})]
 
@@ -373,11 +357,6 @@ def _row(
         baselines={"closed form": base},
         aim=aim,
     )
-
-
-def _psnr(square: float) -> float:
-    """Peak signal-to-noise ratio in dB of a mean squared error of values 0..255."""
-    return float(10 * np.log10(255**2 / max(square, 1e-6)))
 
 
 def _detail(gray: FloatArray, core: BoolArray) -> float:

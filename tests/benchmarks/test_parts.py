@@ -9,7 +9,7 @@ import pytest
 from stillflow.animator import Animator
 from stillflow.errors import StillflowError
 from stillflow_bench import parts
-from stillflow_bench.cli import suites
+from stillflow_bench.cli.quality import PART_NAMES
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def animator() -> Animator:
 
 
 def test_the_command_names_every_part() -> None:
-    assert tuple(parts.PARTS) == suites.PART_NAMES
+    assert tuple(parts.PARTS) == PART_NAMES
     assert parts.named("labels, time,") == ("labels", "time")
 
 

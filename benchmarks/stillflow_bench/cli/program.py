@@ -22,7 +22,11 @@ COMMANDS = {
         "stillflow_bench.cli.selftest",
         "Measure an engine of known delays: does the suite find them?",
     ),
-    "quality": ("stillflow_bench.cli.suites", "Measure loops beside the photo repeated and a plain warp."),
+    "guard": (
+        "stillflow_bench.cli.guard",
+        "Count instructions, allocations and bytes of a frame: did any rise?",
+    ),
+    "quality": ("stillflow_bench.cli.quality", "Measure loops beside the photo repeated and a plain warp."),
     "kernels": ("stillflow_bench.cli.suites", "Time one frame against a plain copy of it; and the splat."),
     "encode": (
         "stillflow_bench.cli.suites",

@@ -1,35 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands of suites that write rows: kernels, encode, startup, quality, gpu, soak, sheet, and all at once."""
+"""The commands of suites that write rows: kernels, encode, startup, gpu, soak, sheet, and everything at once."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from stillflow.errors import StillflowError
-from stillflow_bench import machine
-from stillflow_bench.report import Row, as_json, write_report
+from stillflow_bench.cli.quality import parts_rows, quality_rows
+from stillflow_bench.cli.reporting import OUT, Keep, run, say, some
+from stillflow_bench.report import Row, as_json
 from stillflow_bench.tables import markdown
 
 RESULTS = Path("benchmarks/results")
 """Where ``all`` writes, from the root of the source tree."""
-
-PART_NAMES = ("labels", "direction", "verdict", "velocity", "generator", "time", "loops")
-"""Those of ``parts.PARTS``, named here so that --help loads no heavy library."""
-
-Keep = Callable[[list[Row]], None]
-"""Writes rows into the report as soon as they are there."""
-
-OUT = click.option(
-    "-o",
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for <machine>-<date>.json and .md; without it the table goes to stdout only.",
-)
 
 
 @click.command()
@@ -55,64 +41,6 @@ def encode(out: Path | None) -> None:
 def startup(out: Path | None, photo: Path | None, repeats: int) -> None:
     """Time process start to first frame at 720p, and peak memory at 720p and 4K."""
     run(lambda _: startup_rows(photo, repeats), out)
-
-
-@click.command()
-@OUT
-@click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="Labelled photos: photos/, labels/, LICENCES.csv."
-)
-@click.option(
-    "--split",
-    type=click.Choice(["val", "train", "all"]),
-    default="val",
-    show_default=True,
-    help="Which of them.",
-)
-@click.option("--sample", type=click.IntRange(1), help="At most so many of them, evenly spread.")
-@click.option(
-    "--only", help=f"Parts to measure, with commas between them: {', '.join(PART_NAMES)}. All when left out."
-)
-@click.option(
-    "--scenes", type=click.IntRange(1), default=24, show_default=True, help="Procedural scenes a figure."
-)
-@click.option(
-    "--size", type=click.IntRange(16), default=960, show_default=True, help="Longest side of the loops."
-)
-@click.option("--seconds", default=4.0, show_default=True, help="Length of a loop.")
-@click.option("--fps", default=30.0, show_default=True, help="Frames a second.")
-@click.option("--sheets", type=click.Path(file_okay=False, path_type=Path), help="Folder for contact sheets.")
-@click.option("--bundle", help="Another bundle than the default one.")
-def quality(
-    out: Path | None,
-    photos: tuple[Path, ...],
-    data: Path | None,
-    split: str,
-    sample: int | None,
-    only: str | None,
-    scenes: int,
-    size: int,
-    seconds: float,
-    fps: float,
-    sheets: Path | None,
-    bundle: str | None,
-) -> None:
-    """Measure loops of PHOTOS, or with --data all that can be said of the pipeline on labelled photos.
-
-    Loops: seam, stillness, detail, flash and flicker, beside the photo repeated and a plain warp. With --data or
-    --only: each figure beside its baseline and its aim, and with --sheets a sheet a photo and overview.png.
-    """
-
-    def measure(keep: Keep) -> list[Row]:
-        rows = []
-        if photos or (data is None and only is None):
-            rows += quality_rows(photos, size, seconds, fps, sheets, bundle)
-        if data is not None or only is not None:
-            rows += parts_rows(data, split, sample, only, scenes, size, seconds, fps, sheets, bundle, keep)
-        return rows
-
-    run(measure, out)
 
 
 @click.command()
@@ -263,90 +191,3 @@ def startup_rows(photo: Path | None, repeats: int) -> list[Row]:
 
     say("startup")
     return suite.measure(photo, repeats=repeats)
-
-
-def quality_rows(
-    photos: tuple[Path, ...], size: int, seconds: float, fps: float, sheets: Path | None, bundle: str | None
-) -> list[Row]:
-    """Run the suite "quality"."""
-    from stillflow_bench import quality as suite
-    from stillflow_bench.photos import sample_photos
-
-    chosen = some(photos or sample_photos(), "quality")
-    announce: Callable[[str], None] = lambda name: say(f"quality: {name}")  # noqa: E731
-    return suite.measure(
-        chosen, size=size, seconds=seconds, fps=fps, sheets=sheets, bundle=bundle, report=announce
-    )
-
-
-def some(photos: tuple[Path, ...], command: str) -> tuple[Path, ...]:
-    """Return photos that there are.
-
-    Raises:
-        StillflowError: there are none.
-    """
-    if not photos:
-        raise StillflowError(
-            "there is no photo to measure",
-            "none was named, and the package is not installed from a source tree with samples/",
-            f"name photos: stillflow-bench {command} waterfall.jpg",
-        )
-    return photos
-
-
-def parts_rows(
-    data: Path | None,
-    split: str,
-    sample: int | None,
-    only: str | None,
-    scenes: int,
-    size: int,
-    seconds: float,
-    fps: float,
-    sheets: Path | None,
-    bundle: str | None,
-    keep: Keep,
-) -> list[Row]:
-    """Run the parts of the suite "quality" that stand beside baselines."""
-    from stillflow.animator import Animator
-    from stillflow_bench import parts
-
-    plan = parts.Plan(
-        data=data,
-        split=split,  # type: ignore[arg-type]
-        sample=sample,
-        only=PART_NAMES if only is None else parts.named(only),
-        sheets=sheets,
-        size=size,
-        seconds=seconds,
-        fps=fps,
-        scenes=scenes,
-    )
-    return parts.measure(plan, Animator(bundle, device="cpu"), say, keep)
-
-
-def run(measure: Callable[[Keep], list[Row]], out: Path | None, *, quiet: bool = False) -> None:
-    """Measure, print the table and, with a folder, write the report.
-
-    Args:
-        measure: is given a function that writes rows at once, for what takes long.
-        out: folder of the report.
-        quiet: without the table.
-    """
-    about = machine.provenance()  # before the work, so that the load is that of the machine at rest
-
-    def keep(rows: list[Row]) -> None:
-        if out is not None:
-            write_report(out, rows, about)
-
-    rows = measure(keep)
-    if not quiet:
-        click.echo(markdown(as_json(rows, about)))
-    if out is not None:
-        for path in write_report(out, rows, about):
-            say(f"wrote {path}")
-
-
-def say(line: str) -> None:
-    """Tell the person at the terminal what is going on, on stderr."""
-    click.echo(line, err=True)

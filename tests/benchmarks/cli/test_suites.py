@@ -22,7 +22,7 @@ def fake_suites(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("fake_suites")
-@pytest.mark.parametrize("suite", ["kernels", "encode", "startup", "quality"])
+@pytest.mark.parametrize("suite", ["kernels", "encode", "startup"])
 def test_a_suite_prints_its_table_and_writes_only_when_asked(suite: str, tmp_path: Path) -> None:
     shown = CliRunner().invoke(cli.program, [suite])
     assert shown.exit_code == 0, shown.output
@@ -43,56 +43,6 @@ def test_everything_writes_every_suite_into_one_report(tmp_path: Path) -> None:
     rows = json.loads(path.read_text())["rows"]
     assert [row["suite"] for row in rows] == ["kernels", "encode", "startup", "quality", "quality"]
     assert all(row["samples"] == [1.0, 2.0, 3.0] for row in rows)
-
-
-def test_quality_runs_on_a_photo_with_the_default_bundle(tmp_path: Path, sample_photo: Path) -> None:
-    arguments = ["quality", str(sample_photo), "--size", "160", "--seconds", "1", "--fps", "8"]
-    done = CliRunner().invoke(cli.program, [*arguments, "--sheets", str(tmp_path)])
-    assert done.exit_code == 0, done.output
-    assert "| waterfall | stillflow |" in done.output
-    assert "| waterfall | plain warp |" in done.output
-    assert (tmp_path / "waterfall.png").is_file()
-
-
-@pytest.mark.usefixtures("fake_suites")
-def test_quality_measures_loops_of_photos_or_figures_of_labelled_ones_or_both(tmp_path: Path) -> None:
-    def shown(*arguments: str) -> tuple[bool, bool]:
-        done = CliRunner().invoke(cli.program, ["quality", *arguments])
-        assert done.exit_code == 0, done.output
-        return "| something |" in done.output, "| a figure |" in done.output
-
-    assert shown() == (True, False)
-    assert shown("sea.jpg") == (True, False)
-    assert shown("--data", str(tmp_path)) == (False, True)
-    assert shown("--only", "time") == (False, True)
-    assert shown("sea.jpg", "--data", str(tmp_path)) == (True, True)
-
-
-def test_quality_on_labelled_photos_writes_a_table_with_baselines(
-    labelled_folder: Path, tmp_path: Path
-) -> None:
-    arguments = [
-        "quality",
-        "--data",
-        str(labelled_folder),
-        "--only",
-        "labels,verdict",
-        "--out",
-        str(tmp_path),
-    ]
-    done = CliRunner().invoke(cli.program, arguments)
-    assert done.exit_code == 0, done.output
-    (table,) = tmp_path.glob("*.md")
-    assert "everything moves: 0.5; nothing moves: 0" in table.read_text()
-    assert "always good: 0.5" in table.read_text()
-    (path,) = tmp_path.glob("*.json")
-    assert {row["part"] for row in json.loads(path.read_text())["rows"]} == {"labels", "verdict"}
-
-
-def test_quality_says_which_part_it_does_not_know() -> None:
-    done = CliRunner().invoke(cli.program, ["quality", "--only", "colour"])
-    assert done.exit_code != 0
-    assert "colour" in str(done.exception)
 
 
 def test_sheet_of_a_photo(tmp_path: Path, sample_photo: Path) -> None:
