@@ -11,45 +11,16 @@ one full collection.
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from stillflow.errors import StillflowError
 from stillflow_bench.latency.clock import Clock
 from stillflow_bench.latency.plan import Load
-from stillflow_bench.latency.sample import Sample
 from stillflow_bench.latency.scenarios.asking import Asker
-from stillflow_bench.latency.scenarios.lanes import Lanes
-from stillflow_bench.latency.scenarios.multi_stream import MultiStream
-from stillflow_bench.latency.scenarios.offline import Offline
-from stillflow_bench.latency.scenarios.server import Server, poisson_gaps
-from stillflow_bench.latency.scenarios.single_stream import SingleStream
+from stillflow_bench.latency.scenarios.driver import Driver
+from stillflow_bench.latency.scenarios.loadgen_driver import LoadGenDriver
+from stillflow_bench.latency.scenarios.own import own_driver
 from stillflow_bench.latency.target import Target
 
-
-class Driver(Protocol):
-    """Makes the queries of one block. Samples come in the order of their numbers, which go on from call to call."""
-
-    def warm_up(self) -> list[Sample]:
-        """Make the queries that do not count."""
-        ...
-
-    def measure(self, queries: int, seconds: float, round: int) -> list[Sample]:
-        """Make at least so many queries, for at least so long.
-
-        Args:
-            queries: of ``multi_stream`` those on all lanes, of the others each one.
-            seconds: of ``server`` until when queries arrive.
-            round: which turn of the block, noted in its samples.
-        """
-        ...
-
-    def audit(self) -> list[Sample]:
-        """Make queries with input 0 again and again, under the same load."""
-        ...
-
-    def close(self) -> None:
-        """End the lanes; the target stays open. Harmless twice."""
-        ...
+__all__ = ["Driver", "make_driver"]
 
 
 def make_driver(target: Target, load: Load, clock: Clock, *, origin: int) -> Driver:
@@ -68,23 +39,6 @@ def make_driver(target: Target, load: Load, clock: Clock, *, origin: int) -> Dri
         raise StillflowError(
             "cannot load the target", f"{load.lanes} lanes cannot work", "give --lanes 1 or more"
         )
-    if load.driver == "loadgen":
-        from stillflow_bench.latency.loadgen import LoadGenDriver
-
-        return LoadGenDriver(target, load, clock, origin=origin)
-    return own_driver(Asker(target, load, clock, origin), load)
-
-
-def own_driver(asker: Asker, load: Load) -> Driver:
-    """Make the suite's own driver of a scenario.
-
-    Raises:
-        StillflowError: queries of ``server`` do not arrive.
-    """
-    if load.scenario in ("single_stream", "sustained", "cold"):
-        return SingleStream(asker, load.warm_up, load.audit)
-    if load.scenario == "server":
-        gaps = poisson_gaps(load.rate, load.seed)
-        return Server(asker, Lanes(load.lanes, asker.clock), load.warm_up, load.audit, gaps)
-    kind = MultiStream if load.scenario == "multi_stream" else Offline
-    return kind(asker, Lanes(load.lanes, asker.clock), load.warm_up, load.audit)
+    asker = Asker(target, load, clock, origin)
+    own = own_driver(asker, load)
+    return LoadGenDriver(asker, load, own, target.inputs) if load.driver == "loadgen" else own

@@ -8,6 +8,8 @@ samples' latencies; its own latency is their largest.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from stillflow_bench.latency.sample import Phase, Sample
 from stillflow_bench.latency.scenarios.asking import Asked, Asker, in_order, sweep
 from stillflow_bench.latency.scenarios.lanes import Lanes
@@ -68,3 +70,15 @@ class MultiStream:
         self._lanes.run(work)
         # Hashed when all are done: a lane that hashes would take a core from one that still works.
         return in_order([asker.keep(claims[lane], asked, lane, begin) for lane, asked in answers])
+
+
+def joint_latencies(samples: Sequence[Sample]) -> list[int]:
+    """Nanoseconds of each joint query: those of its slowest lane.
+
+    Args:
+        samples: of one block, measured.
+    """
+    latest: dict[int | None, int] = {}
+    for sample in samples:
+        latest[sample.scheduled] = max(sample.latency, latest.get(sample.scheduled, 0))
+    return list(latest.values())

@@ -96,6 +96,8 @@ class Fake:
             ) from error
         self.delays = Delays(options.distribution, options.milliseconds, options.cycle, options.seed)
         """What it waits, and the true percentiles of that."""
+        self.took: list[int] = []
+        """What it really took by its clock, nanoseconds: longer than it was told where the machine was busy."""
         self._options = options
         self._spec = spec
         self._clock = clock
@@ -154,6 +156,7 @@ class Fake:
                 "the fake failed", f"it was told to in every {self._options.errors}th query", "-"
             )
         took = self._clock.now() - begins
+        self.took.append(took)
         share = 2.0 if self._options.inner_longer else INNER
         spans = {name: round(took * share ** (depth + 1)) for depth, name in enumerate(self._inner)}
         return Answer(spans, lambda: self._digest(index, asked))

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which of the suite's own drivers a scenario has."""
+
+from __future__ import annotations
+
+from stillflow_bench.latency.plan import Load
+from stillflow_bench.latency.scenarios.asking import Asker
+from stillflow_bench.latency.scenarios.driver import Driver
+from stillflow_bench.latency.scenarios.lanes import Lanes
+from stillflow_bench.latency.scenarios.multi_stream import MultiStream
+from stillflow_bench.latency.scenarios.offline import Offline
+from stillflow_bench.latency.scenarios.server import Server, poisson_gaps
+from stillflow_bench.latency.scenarios.single_stream import SingleStream
+
+
+def own_driver(asker: Asker, load: Load) -> Driver:
+    """Make the suite's own driver of a scenario.
+
+    Raises:
+        StillflowError: queries of ``server`` do not arrive.
+    """
+    if load.scenario in ("single_stream", "sustained", "cold"):
+        return SingleStream(asker, load.warm_up, load.audit)
+    if load.scenario == "server":
+        gaps = poisson_gaps(load.rate, load.seed)
+        return Server(asker, Lanes(load.lanes, asker.clock), load.warm_up, load.audit, gaps)
+    kind = MultiStream if load.scenario == "multi_stream" else Offline
+    return kind(asker, Lanes(load.lanes, asker.clock), load.warm_up, load.audit)
