@@ -280,6 +280,13 @@ class CudaScene:
 def bytes_moved(
     scene: CudaScene, *, rgb: bool = True, nv12: bool = False, still: bool = True
 ) -> dict[str, int]:
+    """Count the bytes that one frame of a scene moves; see ``frame_bytes``."""
+    return frame_bytes(scene.arrays, scene.moving, rgb=rgb, nv12=nv12, still=still)
+
+
+def frame_bytes(
+    arrays: SceneArrays, moving: Moving, *, rgb: bool = True, nv12: bool = False, still: bool = True
+) -> dict[str, int]:
     """Count the bytes that one frame moves, by kernel: each array's listed items once, whatever caches hold.
 
     Taps and lookups count as one reading of each place that is moved from; so a kernel that moves this count at the
@@ -287,7 +294,8 @@ def bytes_moved(
     has one.
 
     Args:
-        scene: on a device.
+        arrays: the scene; it need not be on a device.
+        moving: what ``find_moving`` says of it.
         rgb: whether the frame is handed out in RGB.
         nv12: whether it is in NV12.
         still: as in ``CudaScene.enqueue``.
@@ -295,14 +303,13 @@ def bytes_moved(
     Returns:
         Bytes read and written by each kernel, and by the copies of what is still ("copy").
     """
-    moving, arrays = scene.moving, scene.arrays
     cells = {
         name: TILE_WIDTH * TILE_HEIGHT * getattr(moving, name).size
         for name in ("sources", "rows", "blended", "lit")
     }
     steps = [TILE_WIDTH * TILE_HEIGHT * places.size for places in moving.steps]
     harmonics, lights = int(arrays.sway.shape[0]), int(arrays.light.shape[0])
-    copied = rgb * scene.rgb_bytes + nv12 * scene.nv12_bytes
+    copied = rgb * arrays.photo.nbytes + nv12 * cuda_nv12.nv12_bytes(arrays.height, arrays.width)
     units = UNIT_WIDTH * UNIT_HEIGHT * moving.units.size
     # Of a cell: velocity twice (its own and looked up), cycles, two displacements.
     moved = {"sf_step": (8 + 1 + 16) * sum(steps[:1]), "sf_double": (16 + 16) * sum(steps[1:])}
