@@ -8,6 +8,23 @@ from typing import Any
 
 REACHED = {None: "", True: "yes", False: "**no**"}
 
+IN_SHORT = (
+    "moving share",
+    "detail, least",
+    "detail, most",
+    "flicker along the path",
+    "uncovered, most",
+    "PSNR where it truly moves",
+    "SSIM where it truly moves",
+    "endpoint error",
+    "angular error",
+    "matte IoU",
+)
+"""Figures of loops that tell most: columns of the table with a line a photo and every method in a cell."""
+
+WORTH_A_TABLE = 4
+"""Of them; with fewer the long table alone is short enough."""
+
 Rows = Sequence[Mapping[str, Any]]
 """Rows as ``report.as_json`` makes them; those of an older file lack ``part``, ``baselines``, ``aim``, ``missing``."""
 
@@ -50,8 +67,9 @@ def _tables(rows: Rows) -> list[str]:
     plain = [row for row in rows if "method" not in row["parameters"] and not row.get("part")]
     lines = []
     summed = [row for row in figures if not row["parameters"].get("by photo only")]
-    for found, table in ((plain, _by_row), (photos, _by_photo), (summed, _by_figure)):
-        lines += ["", *table(found)] if found else []
+    for found, table in ((plain, _by_row), (photos, _in_short), (photos, _by_photo), (summed, _by_figure)):
+        made = table(found) if found else []
+        lines += ["", *made] if made else []
     columns = [row for row in figures if "photos" in row["parameters"]]
     return [*lines, "", *_by_sample(columns)] if columns else lines
 
@@ -123,6 +141,31 @@ def _by_photo(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         _cells(["---", "---", *("---:" for _ in names)]),
         _cells(["", "to reach", *(limits.get(name, "") for name in names)]),
         *(_cells([*key, *(line.get(name, "") for name in names)]) for key, line in cells.items()),
+    ]
+
+
+def _in_short(rows: Rows) -> list[str]:
+    """Return a table with a line for each photo and all methods in a cell; none where one method is alone or there is little to tell."""
+    methods = list(dict.fromkeys(row["parameters"]["method"] for row in rows))
+    units = {row["name"]: row["unit"] for row in rows}
+    names = [name for name in IN_SHORT if name in units]
+    if len(methods) < 2 or len(names) < WORTH_A_TABLE:
+        return []
+    values: dict[str, dict[tuple[str, str], str]] = {}
+    for row in rows:
+        about = row["parameters"]
+        values.setdefault(about["photo"], {})[row["name"], about["method"]] = number(row["value"])
+    heads = [name + (f", {units[name]}" if units[name] else "") for name in names]
+    lines = []
+    for photo, found in values.items():
+        cells = [[found.get((name, method), "-") for method in methods] for name in names]
+        lines.append(_cells([photo, *(" / ".join(cell) if set(cell) != {"-"} else "" for cell in cells)]))
+    return [
+        f"In each cell: {' / '.join(methods)}.",
+        "",
+        _cells(["photo", *heads]),
+        _cells(["---", *("---:" for _ in heads)]),
+        *lines,
     ]
 
 

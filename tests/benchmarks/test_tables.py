@@ -31,6 +31,32 @@ def test_markdown_puts_methods_of_a_photo_in_lines(about: Provenance) -> None:
     assert "|  | to reach | at least 0.9 |  |" in text
 
 
+def test_a_short_table_has_every_method_of_a_photo_in_a_cell(about: Provenance) -> None:
+    def row(name: str, photo: str, method: str, value: float) -> Row:
+        return Row(
+            "quality", name, "dB" if "PSNR" in name else "", (value,), {"photo": photo, "method": method}
+        )
+
+    rows = [
+        row("detail, least", "sea", "stillflow", 0.95),
+        row("detail, least", "sea", "plain warp", 0.6),
+        row("PSNR where it truly moves", "sky", "plain warp", 20.0),
+        row("flicker", "sea", "plain warp", 0.5),
+        row("angular error", "sea", "stillflow", 30.0),
+        row("matte IoU", "sky", "stillflow", 0.7),
+    ]
+    lines = markdown(as_json(rows, about)).splitlines()
+    start = lines.index("In each cell: stillflow / plain warp.")
+    assert lines[start + 2] == (
+        "| photo | detail, least | PSNR where it truly moves, dB | angular error | matte IoU |"
+    )
+    assert lines[start + 4 : start + 6] == [
+        "| sea | 0.95 / 0.6 |  | 30 / - |  |",
+        "| sky |  | - / 20 |  | 0.7 / - |",
+    ]
+    assert "In each cell" not in markdown(as_json(rows[:4], about))
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
