@@ -145,7 +145,10 @@ def _by_photo(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _in_short(rows: Rows) -> list[str]:
-    """Return a table with a line for each photo and all methods in a cell; none where one method is alone or there is little to tell."""
+    """Return a table with a line for each photo and all methods in a cell.
+
+    There is none where one method stands alone or too few of the figures were measured.
+    """
     methods = list(dict.fromkeys(row["parameters"]["method"] for row in rows))
     units = {row["name"]: row["unit"] for row in rows}
     names = [name for name in IN_SHORT if name in units]
