@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What follows from samples and telemetry: ratios, throughput, energy, and fewer points to draw with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from stillflow_bench.latency.page.material import Shown, Values
+from stillflow_bench.latency.percentile import ratio_interval
+from stillflow_bench.latency.record import Look
+
+LEAST_ROUNDS = 5
+"""Pairs without which a ratio gets no interval."""
+
+
+class Ratio(NamedTuple):
+    """How many times as long one block takes as another: of medians.
+
+    Attributes:
+        value: median over median.
+        low: 95 % bootstrap interval over rounds, in which both took turns; None: fewer than ``LEAST_ROUNDS``.
+        high: likewise.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+def ratio(one: Shown, other: Shown) -> Ratio | None:
+    """How many times as long ``one`` takes as ``other``; None where either has no samples."""
+    if not len(one.latencies) or not len(other.latencies) or other.median <= 0:
+        return None
+    mine, theirs = round_medians(one), round_medians(other)
+    pairs = [mine[k] / theirs[k] for k in sorted(mine) if k in theirs and theirs[k] > 0]
+    value = one.median / other.median
+    if len(pairs) < LEAST_ROUNDS or min(pairs) <= 0:
+        return Ratio(value, None, None)
+    return Ratio(value, *ratio_interval(pairs)[1:])
+
+
+def round_medians(shown: Shown) -> dict[int, float]:
+    """Round -> median of its samples, milliseconds."""
+    rounds = np.asarray([sample.round for sample in shown.good])
+    return {int(k): float(np.median(shown.latencies[rounds == k])) for k in np.unique(rounds)}
+
+
+def throughput(shown: Shown) -> float | None:
+    """Answers a second: of all rounds, each from its first query to its last answer; None without answers."""
+    busy: dict[int, tuple[int, int]] = {}
+    for sample in shown.good:
+        begun = sample.issued if sample.scheduled is None else sample.scheduled
+        first, last = busy.get(sample.round, (begun, sample.done))
+        busy[sample.round] = min(first, begun), max(last, sample.done)
+    spent = sum(last - first for first, last in busy.values())
+    return len(shown.good) / spent * 1e9 if spent > 0 else None
+
+
+def joules(shown: Shown, telemetry: Sequence[Look]) -> float | None:
+    """Energy of the package or board a query, others' share and idling included; None: the machine does not tell.
+
+    The counter is read between looks by a straight line; where there is none, draw is integrated.
+    """
+    times, counted = _counter(telemetry)
+    if len(times) < 2 or not shown.good:
+        return None
+    rounds: dict[int, tuple[int, int]] = {}
+    for sample in shown.good:
+        first, last = rounds.get(sample.round, (sample.issued, sample.done))
+        rounds[sample.round] = min(first, sample.issued), max(last, sample.done)
+    ends = np.asarray(list(rounds.values()), float)
+    if ends.min() < times[0] or ends.max() > times[-1]:
+        return None
+    # Shorter than the looks are apart, a block has no energy of its own.
+    if (ends[:, 1] - ends[:, 0]).sum() < 2 * float(np.median(np.diff(times))):
+        return None
+    spent = np.interp(ends[:, 1], times, counted) - np.interp(ends[:, 0], times, counted)
+    return float(spent.sum()) / len(shown.good)
+
+
+def _counter(telemetry: Sequence[Look]) -> tuple[Values, Values]:
+    """Nanoseconds and joules since whenever, rising."""
+    sources: tuple[Callable[[Look], float | None], ...] = (lambda look: look.joules, lambda look: look.watts)
+    for number, read in enumerate(sources):
+        told = [(look.at, value) for look in telemetry if (value := read(look)) is not None]
+        if len(told) < 2:
+            continue
+        times, values = (np.asarray(column, float) for column in zip(*told, strict=True))
+        if number == 0:
+            # A counter that starts anew is no counter of this run.
+            return (times, values) if (np.diff(values) >= 0).all() else (np.empty(0), np.empty(0))
+        steps = np.diff(times) / 1e9 * (values[1:] + values[:-1]) / 2
+        return times, np.concatenate(([0.0], np.cumsum(steps)))
+    return np.empty(0), np.empty(0)
+
+
+def tail(values: Values, points: int) -> tuple[Values, Values]:
+    """A distribution as few points: milliseconds, and the share of samples that takes longer.
+
+    Ranks are chosen evenly in the share below and in the logarithm of the share above, so that the slowest samples
+    are all there; the first and the last point are the smallest and the largest sample.
+
+    Args:
+        values: at least one.
+        points: at most about so many.
+    """
+    ordered = np.sort(values)
+    count = len(ordered)
+    if count > points:
+        below = np.linspace(0, count - 1, points // 2)
+        above = count - np.geomspace(1, count, points // 2)
+        ranks = np.unique(np.concatenate((below, above)).round().astype(int).clip(0, count - 1))
+    else:
+        ranks = np.arange(count)
+    return ordered[ranks], 1 - (ranks + 1) / count
+
+
+def thinned(times: Values, values: Values, points: int) -> tuple[Values, Values, Values]:
+    """Samples over time as at most so many stretches, each with its fastest and its slowest, so that no stall is lost.
+
+    Args:
+        times: rising.
+        values: as many.
+        points: stretches at most.
+
+    Returns:
+        Where each begins, its smallest value, its largest; of few samples each is a stretch of its own.
+    """
+    if len(times) <= points:
+        return times, values, values
+    parts = np.array_split(np.arange(len(times)), points)
+    return (
+        times[[part[0] for part in parts]],
+        np.asarray([values[part].min() for part in parts]),
+        np.asarray([values[part].max() for part in parts]),
+    )
+
+
+def windows(times: Values, values: Values, count: int = 20, least: int = 5) -> tuple[Values, Values, Values]:
+    """Medians of stretches of equally many samples.
+
+    Args:
+        times: rising.
+        values: as many.
+        count: of stretches at most.
+        least: samples that each has.
+
+    Returns:
+        Where each begins, where it ends, and its median.
+    """
+    parts = np.array_split(np.arange(len(times)), max(1, min(count, len(times) // least)))
+    return (
+        times[[part[0] for part in parts]],
+        times[[part[-1] for part in parts]],
+        np.asarray([np.median(values[part]) for part in parts]),
+    )
