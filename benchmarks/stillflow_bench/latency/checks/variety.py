@@ -37,9 +37,10 @@ def _different(block: BlockEvidence, limits: Limits) -> Check:
     facts = block.measured.facts
     used = Counter(sample.input for sample in block.taken)
     known = [facts.inputs[index] for index in used if 0 <= index < len(facts.inputs)]
-    # A cold start is about its process: each takes a photo of its own as far as there are queries.
-    cold = block.block.target.boundary == "B5.cold"
-    need = min(limits.photos, len(block.taken)) if cold else limits.photos
+    # A cold start is about its process, and a whole job takes seconds: each query takes a photo of its own, as far as
+    # there are queries.
+    long = block.block.target.boundary in ("B4.job", "B5.cold")
+    need = min(limits.photos, len(block.taken)) if long else limits.photos
     photos = min(LOOPS, need) if block.block.target.boundary == "B3.next" else need
     have, seen = len(set(known)), len(set(facts.photos))
     severity: Severity = "invalid"
@@ -49,8 +50,8 @@ def _different(block: BlockEvidence, limits: Limits) -> Check:
         ok, why = False, f"{len(used)} inputs were used and {len(known)} fingerprints of them are known"
     elif have < need or seen < photos:
         ok, why = False, f"{why}; {need} of {photos} are needed"
-        # A peer that takes half a minute a query is told, not thrown out.
-        if not block.ours and have == len(block.taken):
+        # A peer that takes half a minute a query is told, not thrown out; a limit holds its frames in memory.
+        if block.block.role == "limit" or (not block.ours and have == len(block.taken)):
             severity = "warning"
     else:
         few = min(used[index] for index in range(len(facts.inputs)))
@@ -71,7 +72,9 @@ def _different(block: BlockEvidence, limits: Limits) -> Check:
 def check_outputs_vary(evidence: Evidence, limits: Limits) -> Iterator[Check]:
     """Different inputs give different outputs."""
     for block in evidence.blocks:
-        if not block.taken or block.load.issue == "same":
+        # Where nothing moves, all frames of a loop are its photo.
+        still = block.block.target.boundary == "B3.next" and block.block.target.subject.moving == 0
+        if not block.taken or block.load.issue == "same" or still:
             continue
         of_input: dict[int, str] = {}
         for sample in block.samples:

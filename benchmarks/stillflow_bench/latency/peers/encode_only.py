@@ -4,6 +4,8 @@
 The frames are those of the loop that our job makes of the same photo, rendered when the target is opened. Loops of
 which not all frames fit into memory keep as many as do and are played to and fro, so that what moves goes on moving;
 ``facts.notes`` say how many. The encoder is used as PyAV's manual shows it (``encode.pyav_alone``).
+
+Option ``photos``: so many loops at most; rendering them takes time before anything is measured.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ class EncodeOnly:
         subject = spec.subject
         size, frames = frame_bytes(subject), max(1, round(subject.seconds * subject.fps))
         kept = max(2, min(frames, most_bytes // size)) if frames > 1 else 1
-        paths = held_photos(spec, size * kept, most_bytes)
+        paths = held_photos(spec, size * kept, most_bytes)[: int(spec.options.get("photos", 0)) or None]
         self._loops = [to_and_fro(first_frames(scene, kept), frames) for scene in scenes(paths, subject)]
         self._fps = subject.fps
         self._folder = tempfile.TemporaryDirectory(prefix="stillflow-encode-")

@@ -28,8 +28,9 @@ from stillflow_bench.photos import falling_column
 MOST_PHOTOS = 8
 """Scenes in memory: one of 4K takes about 200 MB."""
 
-MOST_TIMES = 16
-"""Frames of each loop that are asked for, spread evenly over it."""
+MOST_TIMES = 17
+"""Frames of each loop that are asked for, spread evenly over it. A prime number: what moves comes round several times
+in a loop, and sixteen frames would meet it at four places only where it comes round four times."""
 
 ByteArray = npt.NDArray[np.uint8]
 
