@@ -181,7 +181,8 @@ def _on_gpu(block: Block) -> bool:
 
 def _host(about: machine.Provenance, gpu: int) -> Host:
     versions = {**gpu_versions(), **about.versions}
-    versions |= {name: found for name in MORE_PACKAGES if (found := machine.version(name)) != "absent"}
+    more = {name: machine.version(name) for name in MORE_PACKAGES}
+    versions |= {name: version for name, version in more.items() if version != "absent"}
     found = find_gpu(gpu)
     return Host(
         machine=about.machine,
