@@ -79,9 +79,7 @@ def _in_bundle(bundle: Bundle, graph: str, precision: str) -> Receipt | None:
     return None
 
 
-def _beside_engine(
-    bundle: Bundle, graph: str, engine: str, precision: str, device: str
-) -> Receipt | None:  # pragma: no cover - needs an engine of TensorRT
+def _beside_engine(bundle: Bundle, graph: str, engine: str, precision: str, device: str) -> Receipt | None:
     """Gate C's receipt of the engine that a session takes from the cache."""
     from stillflow.build.adapter import Library
     from stillflow.build.cache import EngineCache

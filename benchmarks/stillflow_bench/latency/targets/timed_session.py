@@ -3,7 +3,7 @@
 
 The library's object is replaced by one that reads the clock around its one call, and our session is made of that as
 of any other. So our session is the one that users have, line for line, and both times belong to the same query. The
-clock and the sums take about a microsecond a call: B2.call is longer by that than it is at a user's.
+clock and the sums take a microsecond for each: B2.call is longer by two than it is at a user's.
 """
 
 from __future__ import annotations

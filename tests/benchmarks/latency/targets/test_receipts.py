@@ -5,10 +5,12 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from stillflow.bundle import Bundle
+from stillflow_bench.latency.targets import receipts
 from stillflow_bench.latency.targets.receipts import Receipt, hashes_of, receipts_of
 from stillflow_engines import bundle_path
 
@@ -50,6 +52,31 @@ def test_another_engine_is_judged_here_and_now() -> None:
         "openvino",
     )
     assert found["onnx_sha256"] == hashes_of(bundle, {"generator": "fp32"})["generator"]
+
+
+class Engine:
+    """What is asked of a session on TensorRT."""
+
+    engine = "tensorrt"
+
+
+def test_an_engine_that_was_built_has_its_receipt_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle, key = Bundle.open(), "e" * 64
+    digest = hashes_of(bundle, {"flow": "fp16"})["flow"]
+    kept = {"gate": "C", "graph": "flow", "onnx_sha256": digest, "engine": "tensorrt", "passed": True}
+
+    def find(data: bytes, *_: object) -> tuple[SimpleNamespace, bytes]:
+        assert hashlib.sha256(data).hexdigest() == digest
+        return SimpleNamespace(parts=SimpleNamespace(key=key), sha256="of the engine"), b""
+
+    monkeypatch.setattr("stillflow.sessions.tensorrt.find_engine", find)
+    monkeypatch.setattr("stillflow.build.adapter.Library.open", lambda name: name)
+    monkeypatch.setattr(
+        "stillflow.build.cache.EngineCache.gate", lambda _, asked: {"receipt": kept} if asked == key else None
+    )
+    monkeypatch.setattr(receipts, "find_gpu", lambda index: f"GPU {index}")
+    (found,) = receipts_of(bundle, {"flow": Engine()}, {"flow": "fp16"}, "cuda:1").values()  # type: ignore[dict-item]
+    assert found == {**kept, "engine_sha256": "of the engine", "file": f"engines/{key}/gate-c.json"}
 
 
 @pytest.mark.parametrize("broken", [b"[1]", b"{", b'{"onnx_sha256": "0000", "passed": true}'])
