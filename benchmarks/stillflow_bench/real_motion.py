@@ -56,7 +56,7 @@ def told(
     Args:
         height: of the loop, pixels.
         width: of the loop, pixels.
-        velocity: .npy or .flo, pixels a frame at its own size, of any size.
+        velocity: .npy or .flo, pixels a frame at its own size, of any size; what a .flo does not know stands still.
         mask: a picture of any size, white where something moves.
         clip: frames of the loop's size.
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from stillflow.animator import Loop
@@ -42,3 +44,12 @@ def test_plain_warp_moves_content_along_the_velocity(river_loop: Loop) -> None:
 
     assert shift > 0.3
     assert error(1) < error(-1)
+
+
+def test_plain_warp_sways_as_often_as_the_loop_does(river_loop: Loop) -> None:
+    arrays = river_loop.scene.arrays
+    sway = np.zeros((1, *arrays.flow.shape, 4), np.float32)
+    sway[..., 0] = 1
+    twice = replace(arrays, flow=np.zeros_like(arrays.flow), sway=sway, sway_periods=np.array([2], np.int32))
+    assert np.array_equal(plain_warp(twice, arrays.frames / 2), plain_warp(twice, 0.0))
+    assert not np.array_equal(plain_warp(twice, arrays.frames / 4), plain_warp(twice, 0.0))

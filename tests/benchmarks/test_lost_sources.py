@@ -67,9 +67,10 @@ def test_another_layer_is_no_source(stream: SceneArrays) -> None:
 
 def test_what_stands_still_is_no_source(stream: SceneArrays) -> None:
     matte = np.zeros_like(stream.matte)
-    matte[:, 40:80] = 255  # ten samples, and the content comes 30 samples from either side
-    island = replace(stream, matte=matte)
+    matte[:, 60:80] = 255  # five samples, and half way the content comes six samples from either side
+    island = replace(stream, matte=matte, velocity=stream.velocity / 5)
     shares = uncovered(island, lambda t: straight_sources(island, t))
     assert shares[6] == 1
+    assert shares[1] == pytest.approx(1 / 5)
     assert max(uncovered(replace(island, flow=np.zeros_like(island.flow)), loop_sources(island))) == 0
     assert set(uncovered(replace(island, matte=np.zeros_like(matte)), loop_sources(island))) == {0.0}
