@@ -8,6 +8,7 @@ import pytest
 
 from stillflow_bench.latency.target import Target, open_target
 
+from ...gpu.host_engine import host_engine  # noqa: F401
 from .conftest import Spec
 
 
@@ -48,3 +49,19 @@ def test_facts_say_what_made_it(target: Target) -> None:
         graph: facts.hashes[graph] for graph in ("flow", "generator")
     }
     assert "middle frame" in facts.notes["digest"]
+
+
+@pytest.mark.device
+@pytest.mark.usefixtures("host_engine")
+def test_a_gpu_makes_the_frame_and_only_calls_are_timed(spec: Spec) -> None:
+    opened = open_target(spec("frame", "B3.frame", device="cuda", engine="onnxruntime", moving=0.4))
+    answer = opened.query(1)
+    assert 0 < answer.spans["B2.call flow"] < answer.spans["B2.call"]
+    assert not any(name.startswith("B0") for name in answer.spans)
+    assert answer.digest is not None and answer.digest()
+    facts = opened.facts
+    assert (
+        facts.device.startswith("cuda:0") and facts.frames.startswith("cuda kernels") and not facts.fallback
+    )
+    assert facts.receipts["generator"]["onnx_sha256"] == facts.hashes["generator"]
+    opened.close()
