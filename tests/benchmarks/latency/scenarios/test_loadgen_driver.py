@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import sys
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+from stillflow.errors import StillflowError
+from stillflow_bench.latency.clock import HostClock
+from stillflow_bench.latency.plan import Load, Scenario
+from stillflow_bench.latency.sample import Sample
+from stillflow_bench.latency.scenarios import make_driver
+from stillflow_bench.latency.scenarios.loadgen_driver import LoadGenDriver
+from stillflow_bench.latency.target import Answer, TargetSpec
+from stillflow_bench.latency.targets.fake import Fake
+
+QUERIES, LANES, MS = 30, 2, 1_000_000
+
+
+def make(load: Load) -> tuple[LoadGenDriver, Fake, int]:
+    pytest.importorskip("mlperf_loadgen", reason="mlcommons-loadgen has wheels for x86-64 only")
+    clock = HostClock()
+    fake = Fake(TargetSpec("fake", "B2.call", options={"milliseconds": 2.0, "inputs": 8}), clock)
+    origin = clock.now()
+    driver = make_driver(fake, load, clock, origin=origin)
+    assert isinstance(driver, LoadGenDriver)
+    return driver, fake, origin
+
+
+@pytest.mark.parametrize("scenario", ["single_stream", "multi_stream", "offline", "server"])
+def test_samples_are_what_loadgen_logged(
+    scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lanes = 1 if scenario == "single_stream" else LANES
+    driver, fake, origin = make(Load(scenario, lanes=lanes, rate=400.0, driver="loadgen", warm_up=1, audit=1))
+    parts = driver.warm_up(), driver.measure(QUERIES, 0.0, 0), driver.audit()
+    end = HostClock().now() - origin
+    driver.close()
+    joint = lanes if scenario == "multi_stream" else 1
+    measured = parts[1]
+    assert [sample.index for part in parts for sample in part] == list(range(sum(map(len, parts))))
+    assert len(measured) == QUERIES * joint
+    assert len(fake.took) == sum(map(len, parts))
+    assert [sample.input for sample in measured] == [entry.input for entry in driver.logged]
+    if scenario != "offline":
+        assert [sample.latency for sample in measured] == [entry.latency for entry in driver.logged]
+    assert all(0 <= s.issued < s.done <= end and s.service > 1.9 * MS for s in measured)
+    assert sum(sample.digest != "" for sample in measured) == lanes
+    if scenario == "multi_stream":
+        together: list[list[Sample]] = [list(g) for _, g in groupby(measured, lambda s: s.scheduled)]
+        assert [len(group) for group in together] == [lanes] * QUERIES
+    assert list(tmp_path.iterdir()) == []  # LoadGen writes where it is told to and nowhere else
+
+
+def test_it_goes_on_until_the_seconds_are_over_and_asks_otherwise_each_time() -> None:
+    driver, _, _ = make(Load(driver="loadgen"))
+    samples = driver.measure(8, 0.05, 3)
+    driver.close()
+    assert len(samples) >= 16
+    assert {sample.round for sample in samples} == {3}
+    assert [s.input for s in samples[:8]] != [s.input for s in samples[8:16]]
+
+
+def test_the_same_input_again_and_again() -> None:
+    driver, _, _ = make(Load(driver="loadgen", issue="same"))
+    assert {sample.input for sample in driver.measure(5, 0.0, 0)} == {0}
+    driver.close()
+
+
+@pytest.mark.parametrize("scenario", ["single_stream", "server"])
+def test_what_fails_is_a_sample_and_what_breaks_comes_out(scenario: Scenario) -> None:
+    driver, fake, _ = make(Load(scenario, rate=400.0, driver="loadgen"))
+    whole = fake.query
+
+    def fails(index: int, lane: int = 0) -> Answer:
+        if len(fake.took) == 3:
+            fake.took.append(0)
+            raise StillflowError("no answer", "out of luck", "-")
+        return whole(index, lane)
+
+    driver._asker._query = fails
+    assert [s.error for s in driver.measure(5, 0.0, 0) if s.error] == ["no answer: out of luck"]
+
+    def breaks(index: int, lane: int = 0) -> Answer:
+        raise KeyError("a bug")
+
+    driver._asker._query = breaks
+    with pytest.raises(KeyError, match="a bug"):
+        driver.measure(5, 0.0, 0)
+    driver.close()
+
+
+def test_without_loadgen_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mlperf_loadgen", None)
+    fake = Fake(TargetSpec("fake", "B2.call"), HostClock())
+    with pytest.raises(StillflowError, match=r"pip install 'stillflow\[loadgen\]'"):
+        make_driver(fake, Load(driver="loadgen"), HostClock(), origin=0)
+
+
+def test_loadgen_knows_no_cold_start() -> None:
+    with pytest.raises(StillflowError, match="it has no such scenario"):
+        make(Load("cold", driver="loadgen"))
