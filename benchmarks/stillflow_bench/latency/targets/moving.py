@@ -28,12 +28,13 @@ def guidance_of(width: int, height: int, share: float | None) -> Guidance | None
     """
     if share is None:
         return None
-    left, right = round(width * (1 - share) / 2), round(width * (1 + share) / 2)
-    if left == right:
+    column = round(width * share)
+    if not column:
         # A mask or a strength of 0 would not do: the one must leave something, the other freezes what is found.
         return Guidance(velocity=np.zeros((*field_shape(height, width), 2), np.float32))
     moves = np.zeros((height, width), np.bool_)
-    moves[:, left:right] = True
+    left = (width - column) // 2
+    moves[:, left : left + column] = True
     span = min(FARTHEST, 2 * SPEED * width / height)
     arrow = Arrow(0.5, 0.2, 0.5, 0.2 + span, seconds=span * height / width / SPEED)
     return Guidance(mask=moves, still=~moves, arrows=(arrow,))

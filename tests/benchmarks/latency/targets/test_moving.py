@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stillflow.animator import Animator
@@ -11,12 +11,13 @@ from stillflow_bench.latency.targets.moving import SPEED, guidance_of
 from stillflow_bench.photos import scenery
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(16, 900), st.integers(16, 900), st.floats(0.1, 1))
 def test_a_column_of_that_share_falls(width: int, height: int, share: float) -> None:
     guidance = guidance_of(width, height, share)
     assert guidance is not None
     mask, still = np.asarray(guidance.mask), np.asarray(guidance.still)
-    assert mask.mean() == pytest.approx(share, abs=1 / width)
+    assert mask.mean() == pytest.approx(share, abs=0.501 / width)
     assert np.array_equal(mask, ~still) and mask.shape == (height, width)
     (arrow,) = guidance.arrows
     assert arrow.velocity(height / width) == pytest.approx((0, SPEED))
