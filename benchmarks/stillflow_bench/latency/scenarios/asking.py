@@ -66,11 +66,10 @@ class Asker:
         self._longest_hash = 0
         self._lock = threading.Lock()
 
-    def claim(self, phase: Phase, round: int = 0, chosen: int | None = None) -> Claim:
-        """Take the next number, and the next input unless one was chosen."""
+    def claim(self, phase: Phase, round: int = 0) -> Claim:
+        """Take the next number and input."""
         with self._lock:
-            about = next(self._orders[phase]) if chosen is None else chosen
-            claim = Claim(self._index, about, phase, round)
+            claim = Claim(self._index, next(self._orders[phase]), phase, round)
             self._index += 1
         return claim
 

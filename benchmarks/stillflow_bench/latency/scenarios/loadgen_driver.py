@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same target under MLPerf's LoadGen (``pip install mlcommons-loadgen``, wheels for x86-64 only).
 
-LoadGen decides when which input is asked for and reads its own clock; the samples hold what its log says. It draws
-inputs by chance, so they are not balanced. It knows no warm-up and no audit: those are the suite's own.
+LoadGen decides when a query is made and reads its own clock; the samples hold what its log says. Which input a query is
+about comes from the suite's own order: LoadGen would draw it by chance, and under MultiStream one twice as often as
+another. It knows no warm-up and no audit: those are the suite's own.
 
 - single_stream: the query runs within LoadGen's call. issued and done are LoadGen's.
 - multi_stream, server: queries are handed to the lanes. scheduled and done are LoadGen's, issued is when a lane began.
@@ -127,8 +128,6 @@ class LoadGenDriver:
         settings.min_duration_ms = 0
         settings.min_query_count = queries
         settings.max_query_count = 0 if load.scenario == "offline" else queries
-        settings.performance_issue_same = load.issue == "same"
-        settings.performance_issue_same_index = 0
         settings.multi_stream_samples_per_query = load.lanes
         # Of an offline test it decides with the duration how many samples there are, where those are more than asked.
         settings.offline_expected_qps = 1e-3
@@ -149,6 +148,7 @@ class _Test:
         self._round = round
         self._row: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
         self._claims: list[Claim] = []
+        self._names: list[int] = []
         self._asked: dict[int, tuple[int, Asked]] = {}
         self._last: dict[int, int] = {}
         self._broken: BaseException | None = None
@@ -174,7 +174,7 @@ class _Test:
         """
         if self._broken is not None:
             raise self._broken
-        if [entry.input for entry in logged] != [claim.input for claim in self._claims]:
+        if [entry.input for entry in logged] != self._names:
             raise RuntimeError(
                 f"LoadGen handed over {len(self._claims)} queries, and its log has {len(logged)} others"
             )
@@ -209,7 +209,8 @@ class _Test:
 
     def _issue(self, handed: Sequence[Any]) -> None:
         first = len(self._claims)
-        self._claims += [self._asker.claim("measured", self._round, sample.index) for sample in handed]
+        self._names += [sample.index for sample in handed]
+        self._claims += [self._asker.claim("measured", self._round) for _ in handed]
         for place, sample in enumerate(handed, first):
             if self._alone:
                 self._answer(place, sample.id, 0)

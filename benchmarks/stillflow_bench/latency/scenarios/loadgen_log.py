@@ -17,7 +17,7 @@ class Logged(NamedTuple):
     """One sample. Nanoseconds of LoadGen's clock since its log began.
 
     Attributes:
-        input: index of it.
+        input: that LoadGen drew.
         query: number of the query that it belongs to.
         scheduled: when it should have begun.
         issued: when it was handed over.
