@@ -9,6 +9,7 @@ own form of it in torch.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -74,6 +75,7 @@ def loop_step(arrays: SceneArrays) -> Step:
     if not arrays.sway.any():
         return lambda _: flow
 
+    @lru_cache(maxsize=2)
     def sway(t: int) -> FloatArray:
         return sway_displacement(arrays.sway, t, arrays.frames, arrays.sway_periods)
 
@@ -94,8 +96,8 @@ def path_change(now: FloatArray, next_one: FloatArray, velocity: FloatArray, cor
     """
     height, width = now.shape
     step = full_size(velocity, height, width) * np.float32(FIELD_SCALE)
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    to_x, to_y = x + step[..., 0], y + step[..., 1]
+    to_x = step[..., 0] + np.arange(width, dtype=np.float32)
+    to_y = step[..., 1] + np.arange(height, dtype=np.float32)[:, None]
     followed = cv2.remap(next_one, to_x, to_y, cv2.INTER_CUBIC)
     stays = cv2.remap(core.astype(np.float32), to_x, to_y, cv2.INTER_LINEAR) == 1
     seen = core & stays

@@ -104,8 +104,8 @@ def read_clip(path: str | os.PathLike[str], *, size: int, seconds: float) -> Cli
             _check_size(stream, what)
             fps = _rate(stream, what)
             kept, times = _decoded(container, stream, size, seconds, fps, what)
-    # A damaged file ends in any of FFmpeg's errors, which PyAV derives from Python's.
-    except (OSError, ValueError, ArithmeticError, LookupError, MemoryError, RuntimeError) as error:
+    # A damaged file ends in any of FFmpeg's errors; times and sizes that make no sense end in Python's.
+    except (av.error.FFmpegError, OSError, ValueError, ArithmeticError, LookupError, MemoryError) as error:
         raise StillflowError(what, f"it is damaged or no such video ({str(error)[:200]})", _FIX) from error
     if len(kept) < 2:
         why = f"it has {len(kept)} frame{'' if len(kept) == 1 else 's'}, and one frame is a photo"
