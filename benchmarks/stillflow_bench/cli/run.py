@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from stillflow.errors import StillflowError
+
 EPILOG = """\b
 Examples:
   stillflow-bench run --quick -o run
@@ -76,7 +78,10 @@ def run(
     record = measure(plan, folder, announce=say, overwrite=overwrite, compress=compress)
     verdict = judge(folder)
     found = summed_up(verdict, record)
-    say(f"wrote {write_page(folder)}")
+    try:
+        say(f"wrote {write_page(folder)}")
+    except StillflowError as error:  # what was measured is there without a page, too
+        say(f"no page: {error}")
     if as_json:
         click.echo(json.dumps({"folder": str(folder), **found}))
     else:

@@ -73,7 +73,9 @@ class BlockRun:
         self._cpu_seconds = 0.0
 
     def open(self) -> None:
-        """Start the worker and let it open the target."""
+        """Start the worker and let it open the target; nothing for a block that is missing already."""
+        if self.missing:
+            return
         self._began = time.monotonic_ns() - self._origin
         try:
             self._worker = self._start(self.block)

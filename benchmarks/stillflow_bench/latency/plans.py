@@ -96,7 +96,7 @@ def standard(subject: Subject, photos: str = "", seed: int = 0) -> Plan:
 
 
 def full(subject: Subject, photos: str = "", seed: int = 0) -> Plan:
-    """All that can be measured here, in an hour and more: also minutes on end, the knee of the rate, LoadGen, and a GPU.
+    """All that can be measured here, in an hour and more: minutes on end, the knee of the rate, LoadGen, a GPU.
 
     Args:
         subject: what runs.

@@ -149,7 +149,7 @@ class WorkerProcess:
                 if left <= 0:
                     self.kill()
                     raise StillflowError(
-                        what, f"it took longer than {seconds:.0f} s and was ended", "ask for fewer queries"
+                        what, f"it took longer than {seconds:g} s and was ended", "ask for fewer queries"
                     )
                 if not selector.select(left):
                     continue

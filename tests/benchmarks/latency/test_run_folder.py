@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run's folder holds one run, nothing else in it is touched, and packing is the same every time."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from stillflow.errors import StillflowError
+from stillflow_bench.latency.run_folder import pack, prepare, write_receipts
+from stillflow_bench.latency.sample import Sample, read_samples, samples_hash, write_samples
+
+SAMPLES = [Sample(index, "measured", 0, index, index + 1) for index in range(100)]
+
+
+@pytest.mark.parametrize("name", ["result.json", "telemetry.jsonl", "samples/a.jsonl", "samples/a.jsonl.gz"])
+def test_a_run_is_not_overwritten_unless_told(tmp_path: Path, name: str) -> None:
+    prepare(tmp_path / "run", overwrite=False)
+    old, photo = tmp_path / "run" / name, tmp_path / "run" / "samples" / "photo.jpg"
+    for path in (old, photo):
+        path.write_text("x")
+    with pytest.raises(StillflowError, match="there is one"):
+        prepare(tmp_path / "run", overwrite=False)
+    assert old.exists()
+    prepare(tmp_path / "run", overwrite=True)
+    assert not old.exists() and photo.exists()
+
+
+def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StillflowError, match="cannot write a run"):
+        prepare(tmp_path / "file" / "run", overwrite=True)
+
+
+def test_receipts_are_files_inside_the_folder(tmp_path: Path) -> None:
+    written = write_receipts(
+        tmp_path, "frame", {"../../flow": {"passed": True}, "generator": {"b": 1, "a": 2}}
+    )
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in written) == [
+        "receipts/frame-flow.json",
+        "receipts/frame-generator.json",
+    ]
+    assert json.loads(written[0].read_text()) == {"passed": True}
+    assert write_receipts(tmp_path / "other", "frame", {}) == []
+    assert not (tmp_path / "other").exists()
+
+
+def test_packed_samples_are_the_same_samples(tmp_path: Path) -> None:
+    packed = []
+    for name in ("a", "b"):
+        path = tmp_path / name / "samples" / "block.jsonl"
+        write_samples(path, SAMPLES)
+        before = samples_hash(path)
+        pack(tmp_path / name)
+        assert not path.exists()
+        gz = path.with_name("block.jsonl.gz")
+        assert read_samples(gz) == SAMPLES and samples_hash(gz) == before
+        packed.append(gz.read_bytes())
+    assert packed[0] == packed[1]
+    assert gzip.decompress(packed[0]).count(b"\n") == 100
