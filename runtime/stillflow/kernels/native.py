@@ -181,6 +181,9 @@ class NativeScene:
     def __init__(self, arrays: SceneArrays, isa: Isa = Isa.BEST) -> None:
         self._library = library()
         self.arrays = arrays
+        # Asked for by every frame.
+        self._shape = (arrays.height, arrays.width, 3)
+        self._planes_shape = (len(PLANES), *arrays.inside.shape)
         harmonics, lights = int(arrays.sway.shape[0]), int(arrays.light.shape[0])
         self._described = _SceneArrays(
             struct_size=ctypes.sizeof(_SceneArrays),
@@ -215,14 +218,13 @@ class NativeScene:
         self._lanes: ThreadPoolExecutor | None = None
         self._lanes_lock = threading.Lock()
         self._lane_count = 0
-        scratch = self._scratch()
         scene = ctypes.c_void_p()
         status = self._library.sf_prepare(
             described,
             self._memory.ctypes.data,
             self._memory.size,
-            scratch.ctypes.data,
-            scratch.size,
+            self._scratch(),
+            self._scratch_bytes,
             ctypes.byref(scene),
         )
         _check(status, what)
@@ -243,21 +245,25 @@ class NativeScene:
         """N, frames in one loop."""
         return self.arrays.frames
 
-    def _scratch(self) -> npt.NDArray[np.uint8]:
-        scratch: npt.NDArray[np.uint8] | None = getattr(self._local, "scratch", None)
-        if scratch is None:
-            scratch = self._local.scratch = aligned(self._scratch_bytes)
-        return scratch
+    def _scratch(self) -> int:
+        """Address of this thread's scratch. Addresses are kept: asking an array for its own takes a microsecond."""
+        kept: tuple[npt.NDArray[np.uint8], int] | None = getattr(self._local, "scratch", None)
+        if kept is None:
+            scratch = aligned(self._scratch_bytes)
+            kept = self._local.scratch = (scratch, scratch.ctypes.data)
+        return kept[1]
 
-    def _planes(self) -> FloatArray:
-        planes: FloatArray | None = getattr(self._local, "planes", None)
-        if planes is None:
-            planes = self._local.planes = self.empty_planes()
-        return planes
+    def _planes(self) -> tuple[FloatArray, int]:
+        """This thread's planes and their address."""
+        kept: tuple[FloatArray, int] | None = getattr(self._local, "planes", None)
+        if kept is None:
+            planes = self.empty_planes()
+            kept = self._local.planes = (planes, planes.ctypes.data)
+        return kept
 
     def empty_planes(self) -> FloatArray:
         """Return (10, h, w) float32 zeros for ``fields``."""
-        return np.zeros((len(PLANES), *self.arrays.inside.shape), np.float32)
+        return np.zeros(self._planes_shape, np.float32)
 
     def fields(self, t: float, planes: FloatArray | None = None) -> FloatArray:
         """Compute the planes of the frame at time t.
@@ -273,32 +279,37 @@ class NativeScene:
         if planes is None:
             planes = self.empty_planes()
         self._check_planes(planes)
-        scratch = self._scratch()
-        status = self._library.sf_fields(
-            self._scene, float(t), planes.ctypes.data, scratch.ctypes.data, scratch.size
-        )
-        _check(status, f"cannot compute the fields at t = {t}")
+        self._compute(t, planes.ctypes.data)
         return planes
+
+    def _compute(self, t: float, planes: int) -> None:
+        status = self._library.sf_fields(self._scene, float(t), planes, self._scratch(), self._scratch_bytes)
+        if status:
+            _check(status, f"cannot compute the fields at t = {t}")
 
     def compose(self, planes: FloatArray, y0: int, y1: int, out: ByteArray) -> None:
         """Write rows y0..y1-1 of the frame to ``out``, (H, W, 3) uint8 whose rows may be apart."""
         self._check_planes(planes)
-        shape = (self.height, self.width, 3)
+        self._write(planes.ctypes.data, y0, y1, out)
+
+    def _write(self, planes: int, y0: int, y1: int, out: ByteArray) -> None:
         if (
-            out.shape != shape
+            out.shape != self._shape
             or out.dtype != np.uint8
             or out.strides[1:] != (3, 1)
             or not out.flags.writeable
         ):
             raise StillflowError(
                 "cannot write the frame",
-                f"the array is {out.shape} {out.dtype} with strides {out.strides}, the frame is {shape} uint8",
+                f"the array is {out.shape} {out.dtype} with strides {out.strides}, "
+                f"the frame is {self._shape} uint8",
                 "pass a writable uint8 array of that shape whose pixels are dense in each row",
             )
         status = self._library.sf_compose(
-            self._scene, planes.ctypes.data, int(y0), int(y1), out.ctypes.data, out.strides[0]
+            self._scene, planes, int(y0), int(y1), out.ctypes.data, out.strides[0]
         )
-        _check(status, f"cannot compose rows {y0} to {y1}")
+        if status:
+            _check(status, f"cannot compose rows {y0} to {y1}")
 
     def frame(self, t: float, out: ByteArray | None = None, lanes: int = 1) -> ByteArray:
         """Compute the whole frame at time t.
@@ -313,14 +324,16 @@ class NativeScene:
             The frame, the same bytes whatever ``lanes`` is.
         """
         if out is None:
-            out = np.empty((self.height, self.width, 3), np.uint8)
-        planes = self.fields(t, self._planes())
-        lanes = max(1, min(int(lanes), self.height))
+            out = np.empty(self._shape, np.uint8)
+        planes, at = self._planes()
+        self._compute(t, at)
+        height = self._shape[0]
+        lanes = max(1, min(int(lanes), height))
         if lanes == 1:
-            self.compose(planes, 0, self.height, out)
+            self._write(at, 0, height, out)
             return out
         # More parts than lanes, since what moves is rarely spread evenly over the rows.
-        edges = np.linspace(0, self.height, min(4 * lanes, self.height) + 1).astype(int)
+        edges = np.linspace(0, height, min(4 * lanes, height) + 1).astype(int)
         parts = self._pool(lanes).map(self._part(planes, out), edges[:-1], edges[1:])
         for _ in parts:
             pass
@@ -339,11 +352,10 @@ class NativeScene:
             return self._lanes
 
     def _check_planes(self, planes: FloatArray) -> None:
-        shape = (len(PLANES), *self.arrays.inside.shape)
-        if planes.shape != shape or planes.dtype != np.float32 or not planes.flags.c_contiguous:
+        if planes.shape != self._planes_shape or planes.dtype != np.float32 or not planes.flags.c_contiguous:
             raise StillflowError(
                 "the planes do not fit the scene",
-                f"they are {planes.shape} {planes.dtype}, the scene needs {shape} float32",
+                f"they are {planes.shape} {planes.dtype}, the scene needs {self._planes_shape} float32",
                 "pass what fields returned for this scene",
             )
 
