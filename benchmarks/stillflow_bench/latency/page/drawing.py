@@ -56,7 +56,6 @@ SETTINGS = {
     "path.simplify": False,
     "figure.facecolor": "none",
     "axes.facecolor": "none",
-    "savefig.facecolor": "none",
     "figure.constrained_layout.use": True,
 }
 
@@ -112,9 +111,14 @@ def as_svg(made: Figure, name: str, label: str) -> str:
         label: what it shows, for who does not see it.
     """
     matplotlib = require()
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     out = io.StringIO()
+    # Laid out once and drawn once: savefig does both twice.
+    made.get_layout_engine().execute(made)
+    made.set_layout_engine("none")
     with matplotlib.rc_context({"svg.hashsalt": "stillflow"}):
-        made.savefig(out, format="svg", metadata=_BARE)
+        FigureCanvasSVG(made).print_svg(out, metadata=_BARE)
     text = out.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
