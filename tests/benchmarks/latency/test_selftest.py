@@ -25,6 +25,8 @@ from stillflow_bench.latency.target import TargetSpec
 from stillflow_bench.latency.targets.delays import DISTRIBUTIONS, Distribution
 from stillflow_bench.latency.targets.fake import Fake
 
+pytestmark = pytest.mark.usefixtures("unswept")
+
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)

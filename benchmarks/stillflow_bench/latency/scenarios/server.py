@@ -3,7 +3,8 @@
 
 Arrivals are a Poisson process: the gaps between them are exponential and drawn from the seed, whatever the target does.
 A sample is ``scheduled`` when it arrived, ``issued`` when a lane began with it, ``done`` when that had the answer.
-Latency counts from the arrival, so what queued behind a slow query shows that it did (no coordinated omission).
+Latency counts from the arrival, so what queued behind a slow query shows that it did (no coordinated omission). Where a
+lane was idle, issued - scheduled is the generator's own lateness: ``checks.queues`` looks at it.
 
 A lane that is free takes the next arrival and waits for it itself. That serves in order, as one row before all lanes
 does, and hands nothing from thread to thread while the clock runs.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import count
 
 from stillflow.errors import StillflowError
@@ -112,24 +113,3 @@ def arrivals(gaps: Iterator[int], queries: int, ns: int) -> list[int]:
         moment += next(gaps)
         moments.append(moment)
     return moments
-
-
-def lateness(samples: Sequence[Sample]) -> list[int]:
-    """Nanoseconds by which each query began later than it could: it had arrived and its lane was free.
-
-    That is the generator's own fault. The rest of issued - scheduled is the queue's.
-
-    Args:
-        samples: of one block under this scenario, measured, in any order.
-
-    Returns:
-        One for each sample, in the order of their numbers.
-    """
-    free: dict[tuple[int, int], int] = {}
-    late: dict[int, int] = {}
-    for sample in sorted(samples, key=lambda sample: sample.issued):
-        arrived = sample.issued if sample.scheduled is None else sample.scheduled
-        key = sample.round, sample.lane
-        late[sample.index] = sample.issued - max(arrived, free.get(key, arrived))
-        free[key] = sample.done
-    return [late[index] for index in sorted(late)]

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,11 +18,8 @@ Loaded = Callable[..., tuple[Driver, Fake]]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def unswept() -> Iterator[None]:
-    """A full collection in the heap of a test run takes 0.1 s, and drivers make one before each round."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gc, "collect", lambda: 0)
-        yield
+def every_module_unswept(unswept: None) -> None:
+    """See ``unswept``."""
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from stillflow_bench.latency.checks.queues import lateness
 from stillflow_bench.latency.plan import Load
-from stillflow_bench.latency.scenarios.server import LEAD_NS, arrivals, lateness, poisson_gaps
+from stillflow_bench.latency.scenarios.server import LEAD_NS, arrivals, poisson_gaps
 
 
 def test_gaps_are_exponential_and_of_the_seed() -> None:
@@ -85,10 +86,10 @@ def test_lateness_is_the_generators_and_not_the_queues(loaded: Callable[..., Any
     samples = driver.measure(300, 0, 0)
     driver.close()
     assert any(sample.issued > sample.scheduled for sample in samples)
-    assert lateness(samples) == [0] * 300
+    assert lateness(samples, 2) == [0] * 300
     idle = next(s for s in samples if s.issued == s.scheduled and s.index > 10)
     samples[idle.index] = msgspec.structs.replace(idle, issued=idle.issued + 77)
-    assert lateness(samples)[idle.index] == 77
+    assert lateness(samples, 2)[idle.index] == 77
 
 
 def test_outputs_are_hashed_where_there_is_time(loaded: Callable[..., Any]) -> None:
