@@ -101,6 +101,8 @@ def read_clip(path: str | os.PathLike[str], *, size: int, seconds: float) -> Cli
             if not container.streams.video:
                 raise StillflowError(what, "there are no pictures in it", _FIX)
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise StillflowError(what, "nothing here can decode it", _FIX)
             _check_size(stream, what)
             fps = _rate(stream, what)
             kept, times = _decoded(container, stream, size, seconds, fps, what)

@@ -113,6 +113,15 @@ def test_what_is_no_video_is_refused(tmp_path: Path, frames: Frames, write: Writ
     refused(tmp_path / "gray.mp4", "damaged or no such video")
 
 
+def test_pictures_that_nothing_here_can_decode_are_refused(
+    tmp_path: Path, frames: Frames, write: Write
+) -> None:
+    good = write("gray.mkv", frames).read_bytes()
+    assert good.count(b"V_FFV1") == 1
+    (tmp_path / "later.mkv").write_bytes(good.replace(b"V_FFV1", b"V_XXX9"))
+    refused(tmp_path / "later.mkv", "nothing here can decode it")
+
+
 def test_a_playlist_under_a_videos_name_opens_nothing_else(
     tmp_path: Path, frames: Frames, write: Write
 ) -> None:
