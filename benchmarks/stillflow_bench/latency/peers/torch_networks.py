@@ -160,15 +160,12 @@ def _compiled(
         StillflowError: they do not compile.
     """
     import torch
-    import torch._inductor.config
 
     began = time.monotonic()
-    inductor: Any = torch._inductor.config
     compiled: Any = torch.compile
-    inductor.freezing = True
     made = {}
     for graph, network in networks.items():
-        made[graph] = compiled(network, dynamic=False)
+        made[graph] = compiled(network, dynamic=False, options={"freezing": True})
         try:
             with torch.inference_mode():
                 made[graph](*_tensors(photos.inputs[0][graph], device, dtype, last))

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stillflow.errors import StillflowError
+from stillflow_bench.latency.peers import raw_onnxruntime
+from stillflow_bench.latency.peers.raw_openvino import open_target
+
+pytest.importorskip("openvino", reason="OpenVINO is not installed (pip install 'stillflow[openvino]')")
+
+
+def test_it_does_the_same_work(spec_of) -> None:
+    target = open_target(spec_of("raw-openvino"))
+    other = raw_onnxruntime.open_target(spec_of("raw-onnxruntime"))
+    assert target.facts.inputs == other.facts.inputs
+    for index in range(2):
+        expected = other.outputs(index)
+        for graph, arrays in target.outputs(index).items():
+            assert set(arrays) == set(expected[graph])
+            for name, array in arrays.items():
+                np.testing.assert_allclose(array, expected[graph][name], rtol=1e-3, atol=1e-3)
+    assert target.query(0).digest() != target.query(1).digest()
+    assert target.query(0, 1).digest() == target.query(0, 0).digest(), "lanes have requests of their own"
+    assert target.facts.provider == "CPU f32"
+    assert target.facts.notes["inference_num_threads"] == 1
+    target.close()
+
+
+def test_an_arithmetic_that_does_not_exist(spec_of) -> None:
+    with pytest.raises(StillflowError, match="there is no arithmetic 'f8'"):
+        open_target(spec_of("raw-openvino", arithmetic="f8"))
