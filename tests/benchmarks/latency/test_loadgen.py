@@ -20,11 +20,11 @@ from stillflow_bench.latency.target import TargetSpec, open_target
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_both_find_the_same_median(scenario: Scenario) -> None:
     pytest.importorskip("mlperf_loadgen", reason="mlcommons-loadgen has wheels for x86-64 only")
-    spec = TargetSpec("fake", "B2.call", options={"milliseconds": 5.0, "distribution": "drift", "cycle": 20})
-    # Other programs only ever add to a time, and not to both alike: one undisturbed attempt of four is enough. Twice
-    # 5 %, since a busy machine disturbs a median of 20 queries of 5 ms more than the many of `selftest --loadgen`.
-    tries = (agreement(scenario, lambda: open_target(spec), queries=20, pairs=1) for _ in range(ATTEMPTS))
-    assert any(abs(found[0].error) <= 10 for found in tries)
+    spec = TargetSpec("fake", "B2.call", options={"milliseconds": 10.0})
+    # Other programs only ever add to a time, and not to both alike: one undisturbed attempt of four is enough. Three
+    # times 5 %, since other tests disturb a median of 10 queries more than the hundreds of `selftest --loadgen`.
+    tries = (agreement(scenario, lambda: open_target(spec), queries=10, pairs=1) for _ in range(ATTEMPTS))
+    assert any(abs(found[0].error) <= 15 for found in tries)
 
 
 def test_percentiles_that_too_few_queries_would_be_behind_are_left_out() -> None:
