@@ -10,41 +10,46 @@ from collections.abc import Mapping, Sequence
 
 from stillflow_bench.latency.plan import Block
 
-_PIXELS = 1280 * 720
-
-QUERY_SECONDS: Mapping[str, float] = {
-    "networks": 0.12,
-    "device": 0.02,
-    "frame": 0.35,
-    "next": 0.006,
-    "job": 2.5,
-    "cold": 2.0,
-    "raw-onnxruntime": 0.12,
-    "raw-openvino": 0.1,
-    "raw-tensorrt": 0.02,
-    "torch": 0.25,
-    "published-torch": 40.0,
-    "published-onnxruntime": 40.0,
-    "plain-warp": 0.05,
-    "copy": 0.001,
-    "encode": 1.5,
+QUERY_SECONDS: Mapping[str, tuple[float, float]] = {
+    "networks": (0.015, 0.07),
+    "device": (0.002, 0.01),
+    "frame": (0.2, 0.4),
+    "next": (0.0005, 0.005),
+    "job": (0.2, 1.8),
+    "cold": (0.8, 0.5),
+    "raw-onnxruntime": (0.015, 0.07),
+    "raw-openvino": (0.01, 0.06),
+    "raw-tensorrt": (0.002, 0.01),
+    "torch": (0.04, 0.15),
+    "published-torch": (0.0, 25.0),
+    "published-onnxruntime": (0.0, 20.0),
+    "plain-warp": (0.0005, 0.02),
+    "copy": (0.0, 0.0003),
+    "encode": (0.1, 1.4),
 }
-"""Kind -> seconds a query at 720p; others are taken for nothing."""
+"""Kind -> seconds a query, and seconds more for every megapixel; others are taken for nothing."""
 
-OPEN_SECONDS: Mapping[str, float] = {"torch": 6.0, "published-torch": 8.0, "published-onnxruntime": 15.0}
-"""Kind -> seconds until it is open; others take about two."""
+OPEN_SECONDS: Mapping[str, tuple[float, float]] = {
+    "next": (1.0, 2.0),
+    "plain-warp": (1.0, 4.0),
+    "encode": (1.0, 4.0),
+    "torch": (4.0, 4.0),
+    "published-torch": (2.0, 10.0),
+    "published-onnxruntime": (4.0, 15.0),
+}
+"""Kind -> likewise, until it is open; others take about one."""
 
-_OPEN = 2.0
+_OPEN = (1.0, 0.5)
 
-NETWORKS = ("networks", "device", "raw-onnxruntime", "raw-openvino", "raw-tensorrt", "torch")
-"""Kinds whose networks see about the same size whatever the picture's."""
+
+def _seconds(costs: tuple[float, float], block: Block) -> float:
+    subject = block.target.subject
+    return costs[0] + costs[1] * subject.width * subject.height / 1e6
 
 
 def query_seconds(block: Block) -> float:
     """About how long one query takes."""
-    subject = block.target.subject
-    cost = QUERY_SECONDS.get(block.target.kind, 0.0)
-    return cost if block.target.kind in NETWORKS else cost * subject.width * subject.height / _PIXELS
+    return _seconds(QUERY_SECONDS.get(block.target.kind, (0.0, 0.0)), block)
 
 
 def measuring_seconds(block: Block, a_query: float | None = None) -> float:
@@ -66,7 +71,7 @@ def measuring_seconds(block: Block, a_query: float | None = None) -> float:
 
 def block_seconds(block: Block) -> float:
     """About how long a block takes from its start to its end."""
-    opening = OPEN_SECONDS.get(block.target.kind, _OPEN)
+    opening = _seconds(OPEN_SECONDS.get(block.target.kind, _OPEN), block)
     besides = (block.load.warm_up + block.load.audit) * query_seconds(block)
     return opening + besides + measuring_seconds(block)
 
