@@ -17,9 +17,9 @@ from stillflow_bench.latency.inputs import fingerprint, photo_of, short_digest
 from stillflow_bench.latency.peers.moving_scenes import frame_bytes, held_photos
 from stillflow_bench.latency.target import Answer, Facts, TargetSpec
 
-RING = 256 << 20
-"""Bytes of the buffers of a cold copy, sources and destinations each: eight times the 32 MiB that a server's processor
-keeps for eight cores."""
+RING = 128 << 20
+"""Bytes of a ring of sources, and of one of destinations: four times the 32 MiB that a server's processor keeps for
+eight cores. All photos share one; the first has one to itself, since an audit asks for it again and again."""
 
 
 def open_target(spec: TargetSpec) -> CopyFrame:
@@ -39,10 +39,18 @@ class CopyFrame:
         cold = bool(spec.options.get("cold", True))
         paths = held_photos(spec, size)[: None if cold else 1]
         self._photos = [photo_of(path, spec.subject).pixels for path in paths]
-        turns = max(1, RING // (size * len(paths))) if cold else 1
-        # Rings of their own, photo by photo; what is copied is the same each time a photo is asked for.
-        self._sources = [[pixels, *(pixels.copy() for _ in range(turns - 1))] for pixels in self._photos]
-        self._outs = [[np.zeros_like(pixels) for _ in range(turns)] for pixels in self._photos]
+        shared = max(1, RING // (size * len(paths))) if cold else 1
+        first = max(1, RING // size) if cold else 1
+        turns = [first, *[shared] * (len(paths) - 1)]
+        # What is copied is the same each time a photo is asked for; where it lies is not.
+        self._sources = [
+            [pixels, *(pixels.copy() for _ in range(count - 1))]
+            for pixels, count in zip(self._photos, turns, strict=True)
+        ]
+        self._outs = [
+            [np.zeros_like(pixels) for _ in range(count)]
+            for pixels, count in zip(self._photos, turns, strict=True)
+        ]
         self._turns = [0] * len(paths)
         self._lock = threading.Lock()
         self.facts = Facts(
@@ -53,7 +61,7 @@ class CopyFrame:
             frames="a copy of the photo",
             inputs=[fingerprint({"photo": pixels}) for pixels in self._photos],
             photos=[path.name for path in paths],
-            notes={"cold": cold, "bytes": size, "ring_bytes": 2 * turns * size * len(paths)},
+            notes={"cold": cold, "bytes": size, "ring_bytes": 2 * size * sum(turns)},
         )
 
     @property

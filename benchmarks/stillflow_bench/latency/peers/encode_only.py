@@ -5,7 +5,7 @@ The frames are those of the loop that our job makes of the same photo, rendered 
 which not all frames fit into memory keep as many as do and are played to and fro, so that what moves goes on moving;
 ``facts.notes`` say how many. The encoder is used as PyAV's manual shows it (``encode.pyav_alone``).
 
-Option ``photos``: so many loops at most; rendering them takes time before anything is measured.
+Option ``photos``: so many loops at most (0: as many as fit into memory); rendering them takes time before anything is measured.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -60,7 +59,6 @@ class EncodeOnly:
         self._loops = [to_and_fro(first_frames(scene, kept), frames) for scene in scenes(paths, subject)]
         self._fps = subject.fps
         self._folder = tempfile.TemporaryDirectory(prefix="stillflow-encode-")
-        self._lock = threading.Lock()
         self.facts = Facts(
             engine="libx264",
             version=av.__version__,

@@ -14,8 +14,8 @@ def test_a_cold_copy_walks_through_a_ring(spec_of, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(copy_frame, "RING", 7 * FRAME)
     spec = spec_of("copy", "B3.next")
     target = open_target(spec)
-    assert (target.inputs, target.facts.notes["ring_bytes"]) == (2, 2 * 3 * 2 * FRAME)
-    for _ in range(4):
+    assert (target.inputs, target.facts.notes["ring_bytes"]) == (2, 2 * (7 + 3) * FRAME)
+    for _ in range(8):
         for index, path in enumerate(photo_files(spec.photos)):
             pixels = photo_of(path, spec.subject).pixels
             for out in target._outs[index]:
@@ -23,7 +23,7 @@ def test_a_cold_copy_walks_through_a_ring(spec_of, monkeypatch: pytest.MonkeyPat
             assert target.query(index).digest() == short_digest({"frame": pixels})
             assert sum(bool(out.any()) for out in target._outs[index]) == 1
     held = [id(array) for ring in (target._sources, target._outs) for arrays in ring for array in arrays]
-    assert len(set(held)) == 12, "no memory twice"
+    assert len(set(held)) == 20, "no memory twice"
     target.close()
 
 

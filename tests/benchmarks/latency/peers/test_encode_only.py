@@ -31,6 +31,12 @@ def test_a_query_leaves_a_whole_loop_on_the_disk(spec_of, two_photos: str) -> No
     assert not path.exists()
 
 
+def test_as_many_loops_as_are_asked_for(spec_of) -> None:
+    target = open_target(spec_of("encode", "B4.job", photos=1))
+    assert (target.inputs, target.facts.photos) == (1, ["a.png"])
+    target.close()
+
+
 def test_a_loop_that_does_not_fit_is_played_to_and_fro(spec_of) -> None:
     target = EncodeOnly(spec_of("encode", "B4.job"), most_bytes=4 * FRAME)
     assert (target.inputs, target.facts.notes["frames"], target.facts.notes["frames_kept"]) == (1, 12, 4)
