@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +26,7 @@ from stillflow_bench.latency.plan import Block, Plan
 from stillflow_bench.latency.record import SCHEMA, TELEMETRY, Host, Measured, Record, Tool, write_record
 from stillflow_bench.latency.run_folder import pack, prepare, write_receipts
 from stillflow_bench.latency.telemetry import Observer, Telemetry
+from stillflow_bench.latency.worker_process import WorkerProcess
 
 SETTLE = 0.1
 """Seconds between two workers' turns: threads that wait for work go on turning for some time after it ends."""
@@ -35,7 +36,13 @@ MORE_PACKAGES = ("openvino", "mlcommons-loadgen", "nvidia-ml-py")
 
 
 def run(
-    plan: Plan, folder: Path, *, announce: Announce, overwrite: bool = False, compress: bool = False
+    plan: Plan,
+    folder: Path,
+    *,
+    announce: Announce,
+    overwrite: bool = False,
+    compress: bool = False,
+    start: Callable[[Block], WorkerProcess] | None = None,
 ) -> Record:
     """Measure what is planned.
 
@@ -47,6 +54,7 @@ def run(
         announce: is told how far it is, line by line.
         overwrite: a run that is there already goes.
         compress: pack the samples at the end.
+        start: starts the worker of a block; None: this installation's.
 
     Raises:
         StillflowError: the folder holds a run, or cannot be written.
@@ -58,7 +66,7 @@ def run(
     observer = Observer(origin, gpu)
     before = observer.look(thorough=True)
     telemetry = Telemetry(folder / TELEMETRY, observer)
-    runner = _Runner(plan, folder, origin, announce)
+    runner = _Runner(plan, folder, origin, announce, start)
     with telemetry:
         interrupted = runner.carry_out()
     if telemetry.error:
@@ -90,13 +98,21 @@ class _Runner:
         folder: of the run, ready.
         origin: nanoseconds of the host's monotonic clock when the run began.
         announce: is told how far it is.
+        start: see ``run``.
     """
 
-    def __init__(self, plan: Plan, folder: Path, origin: int, announce: Announce) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        folder: Path,
+        origin: int,
+        announce: Announce,
+        start: Callable[[Block], WorkerProcess] | None = None,
+    ) -> None:
         self._plan = plan
         self._folder = folder
         self._announce = announce
-        self._blocks = {block.name: BlockRun(block, folder, origin, announce) for block in plan.blocks}
+        self._blocks = {block.name: BlockRun(block, folder, origin, announce, start) for block in plan.blocks}
         self._progress = Progress(plan.blocks)
 
     def carry_out(self) -> bool:
@@ -150,8 +166,8 @@ class _Runner:
     def _say(self, block: BlockRun, what: str) -> None:
         if block.missing:
             return
-        asked = f"{len(block.latencies)} of {block.block.load.queries} queries"
-        self._announce(f"{block.block.name}: {what}; {asked}; about {self._progress.left:.0f} s left")
+        done = f"; {len(block.latencies)} queries so far" if block.latencies else ""
+        self._announce(f"{block.block.name}: {what}{done}; about {self._progress.left:.0f} s left")
 
     def _put_rate_in(self, block: BlockRun) -> None:
         """Work out the rate of a block whose rate is a share of what another one answers."""

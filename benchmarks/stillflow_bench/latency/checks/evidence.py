@@ -27,7 +27,7 @@ MOST_NUMBER = 2**60
 """Nanoseconds: 36 years. No clock of a run shows more, and floats hold it."""
 
 WITHOUT_PHOTOS = ("copy", "encode", "fake")
-"""Kinds of targets that take no photo through a network."""
+"""Kinds of targets that take no photo through a network, unless they say that they do."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,11 @@ class BlockEvidence:
 
     @property
     def takes_photos(self) -> bool:
-        """Whether photos go through networks in it, as far as its kind tells."""
-        return self.block.role in ("ours", "peer") and self.block.target.kind not in WITHOUT_PHOTOS
+        """Whether photos go through networks in it."""
+        claimed = bool(self.measured.facts.inputs or self.measured.facts.hashes)
+        return self.block.role in ("ours", "peer") and (
+            claimed or self.block.target.kind not in WITHOUT_PHOTOS
+        )
 
     @cached_property
     def taken(self) -> tuple[Sample, ...]:
@@ -84,7 +87,7 @@ class BlockEvidence:
             turns.setdefault(sample.round, []).append(sample)
         return tuple(tuple(turns[turn]) for turn in sorted(turns))
 
-    @property
+    @cached_property
     def spells(self) -> tuple[tuple[int, int], ...]:
         """(Begin, end) of each turn, nanoseconds since the run began."""
         return tuple((min(s.issued for s in turn), max(s.done for s in turn)) for turn in self.rounds)

@@ -23,6 +23,9 @@ from stillflow_bench.latency.checks.windows import (
 )
 from stillflow_bench.latency.limits import Limits
 
+SURE = 4.0
+"""Standard errors of a rank correlation: chance goes beyond them once in 16,000 times."""
+
 
 def check_warm_up_flagged(evidence: Evidence, limits: Limits) -> Iterator[Check]:
     """The warm-up comes first, is flagged, and is as long as was asked for."""
@@ -112,12 +115,12 @@ def _stable(values: Floats, found: Floats, have: float, limit: float) -> tuple[b
         return True, f"{count} equal parts differ by {have:.1f} %"
     chance = chance_spread(values, count)
     trend = abs(rank_correlation(values)) * np.sqrt(len(values) - 1)  # standard normal where there is none
-    if have <= chance and trend < 3:
+    if have <= chance and trend < SURE:
         return None, (
             f"{count} equal parts differ by {have:.1f} %, which chance makes of times as scattered as these "
             f"(up to {chance:.0f} %): too few to tell"
         )
-    kind = shape(found, limit)
+    kind = "drift" if trend >= SURE else shape(found, limit)
     if kind == "drift":
         return (
             False,

@@ -14,10 +14,11 @@ CUT = 5.0
 """% of the samples at either end that count no more than the sample at that rank: a single stall says nothing of its
 window. Medians would be as steady, and would flip between the modes of times that have two."""
 
-CHANCE = 0.99
-"""Of what the same samples do in any order: a spread beyond it is none of theirs."""
+CHANCE = 0.998
+"""Of what the same samples do in any order: a spread beyond it is none of theirs. A run has ten blocks or so, and times
+that have two modes or a heavy tail must not make one in ten runs INVALID."""
 
-MOST_SHUFFLES, FEWEST_SHUFFLES = 400, 100
+MOST_SHUFFLES, FEWEST_SHUFFLES = 1000, 250
 MOST_DRAWN = 4_000_000
 """Samples that are drawn in all, so that an hour's are judged in a second."""
 
@@ -64,7 +65,7 @@ def spread(found: Floats) -> float:
 
 
 def chance_spread(values: Floats, windows: int) -> float:
-    """The spread that the same samples keep within in 99 of 100 random orders, %.
+    """The spread that the same samples keep within in nearly all random orders, %.
 
     Args:
         values: in any order.
