@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Do our drivers and MLPerf's LoadGen find the same percentiles for the same target?
 
-Both take turns. A server is given the arrivals that LoadGen drew, since the luck of two draws would differ by more than
-5 %. Percentiles of both are by our rule, nearest rank, over the latencies of each: LoadGen's own take the sample after
-that one, which is 8 % more at p99 of 500 samples with a heavy tail, and is no matter of measuring.
+Both take turns. Queries of a server arrive at the same moments in both, as the drivers draw them from the same seed:
+the luck of two draws would differ by more than 5 %. Percentiles of both are by our rule, nearest rank, over the
+latencies of each: LoadGen's own take the sample after that one, which is 8 % more at p99 of 500 samples with a heavy
+tail, and is no matter of measuring.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import msgspec
 
@@ -20,12 +20,10 @@ from stillflow_bench.latency.plan import Load, Scenario
 from stillflow_bench.latency.sample import Sample
 from stillflow_bench.latency.scenarios.asking import Asker
 from stillflow_bench.latency.scenarios.driver import Driver
-from stillflow_bench.latency.scenarios.lanes import Lanes
 from stillflow_bench.latency.scenarios.loadgen_driver import LoadGenDriver
 from stillflow_bench.latency.scenarios.loadgen_log import Logged
 from stillflow_bench.latency.scenarios.multi_stream import joint_latencies
 from stillflow_bench.latency.scenarios.own import own_driver
-from stillflow_bench.latency.scenarios.server import Server
 from stillflow_bench.latency.target import Target
 
 SCENARIOS: tuple[Scenario, ...] = ("single_stream", "multi_stream", "offline", "server")
@@ -99,9 +97,8 @@ def agreement(
         if scenario == "server":
             rate = rate or LOAD_SHARE * lanes / _service_seconds(opened(), lanes)
         load = Load(scenario, lanes=lanes, rate=rate, warm_up=warm_up, seed=seed + turn)
-        logged = _by_loadgen(opened(), load, queries)
-        theirs += logged_latencies(scenario, logged)
-        ours += own_latencies(scenario, _by_us(opened(), load, queries, logged))
+        theirs += logged_latencies(scenario, _by_loadgen(opened(), load, queries))
+        ours += own_latencies(scenario, _by_us(opened(), load, queries))
     return [
         Agreement(
             scenario, named(rank), len(theirs), percentile(ours, rank) / 1e6, percentile(theirs, rank) / 1e6
@@ -118,13 +115,8 @@ def _by_loadgen(target: Target, load: Load, queries: int) -> list[Logged]:
     return driver.logged
 
 
-def _by_us(target: Target, load: Load, queries: int, logged: Sequence[Logged]) -> list[Sample]:
-    asker = _asker(target, load)
-    if load.scenario != "server":
-        return _measured(own_driver(asker, load), queries)
-    moments = [entry.scheduled for entry in logged]
-    gaps = iter([0, *(later - earlier for earlier, later in pairwise(moments))])
-    return _measured(Server(asker, Lanes(load.lanes, asker.clock), load.warm_up, 0, gaps), len(moments))
+def _by_us(target: Target, load: Load, queries: int) -> list[Sample]:
+    return _measured(own_driver(_asker(target, load), load), queries)
 
 
 def _asker(target: Target, load: Load) -> Asker:

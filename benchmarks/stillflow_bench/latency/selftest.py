@@ -27,7 +27,7 @@ from stillflow_bench.latency.scenarios import make_driver
 from stillflow_bench.latency.scenarios.loadgen_driver import load_generator
 from stillflow_bench.latency.scenarios.multi_stream import LEAD_NS, joint_latencies
 from stillflow_bench.latency.scenarios.offline import throughput
-from stillflow_bench.latency.scenarios.server import arrivals, poisson_gaps
+from stillflow_bench.latency.scenarios.server import arrival_seed, arrivals, poisson_gaps
 from stillflow_bench.latency.target import Answer, Facts, TargetSpec
 from stillflow_bench.latency.targets.delays import DISTRIBUTIONS, Delays, Distribution
 from stillflow_bench.latency.targets.fake import Fake, open_target
@@ -219,7 +219,7 @@ def _figures(scenario: Scenario, delays: Delays, samples: Sequence[Sample], load
     found = [sample.latency for sample in samples]
     drawn = delays.first(len(samples))
     if scenario == "server":
-        moments = arrivals(poisson_gaps(load.rate, load.seed), len(samples), 0)
+        moments = arrivals(poisson_gaps(load.rate, arrival_seed(load.seed, 0)), len(samples), 0)
         waited = served(moments, drawn, load.lanes)
         return _percentiles("", waited, found)
     true = [

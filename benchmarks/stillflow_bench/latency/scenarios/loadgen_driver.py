@@ -30,6 +30,7 @@ from stillflow_bench.latency.scenarios.asking import Asked, Asker, Claim, sweep
 from stillflow_bench.latency.scenarios.driver import Driver
 from stillflow_bench.latency.scenarios.lanes import Lanes
 from stillflow_bench.latency.scenarios.loadgen_log import Logged, read_trace
+from stillflow_bench.latency.scenarios.server import arrival_seed
 from stillflow_bench.latency.scenarios.single_stream import round_ns
 from stillflow_bench.latency.target import Answer
 
@@ -133,8 +134,7 @@ class LoadGenDriver:
         settings.offline_expected_qps = 1e-3
         settings.server_target_qps = load.rate
         settings.server_target_latency_ns = NO_BOUND_NS
-        for name in ("qsl_rng_seed", "sample_index_rng_seed", "schedule_rng_seed"):
-            setattr(settings, name, load.seed * 1_000_003 + self._tests)
+        settings.schedule_rng_seed = arrival_seed(load.seed, self._tests)
         return settings
 
 

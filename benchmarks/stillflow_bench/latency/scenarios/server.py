@@ -2,6 +2,7 @@
 """Queries arrive by chance, and are served in the order they arrive by whichever lane is free.
 
 Arrivals are a Poisson process: the gaps between them are exponential and drawn from the seed, whatever the target does.
+They are those that MLPerf's LoadGen draws from the same seed, so that both can be compared under the very same load.
 A sample is ``scheduled`` when it arrived, ``issued`` when a lane began with it, ``done`` when that had the answer.
 Latency counts from the arrival, so what queued behind a slow query shows that it did (no coordinated omission). Where a
 lane was idle, issued - scheduled is the generator's own lateness: ``checks.queues`` looks at it.
@@ -12,12 +13,12 @@ does, and hands nothing from thread to thread while the clock runs.
 
 from __future__ import annotations
 
-import random
+import math
 import threading
 from collections.abc import Iterator
-from itertools import count
 
-from stillflow.errors import StillflowError
+import numpy as np
+
 from stillflow_bench.latency.sample import Phase, Sample
 from stillflow_bench.latency.scenarios.asking import Asker, in_order, sweep, warm_lanes
 from stillflow_bench.latency.scenarios.lanes import Lanes
@@ -35,15 +36,18 @@ class Server:
         lanes: that serve; they are closed with the driver.
         warm_up: queries in every lane, one after the other, before those that count.
         audit: arrivals with input 0 after them.
-        gaps: nanoseconds between arrivals, without end.
+        rate: arrivals a second, on average.
+        seed: of the arrivals.
     """
 
-    def __init__(self, asker: Asker, lanes: Lanes, warm_up: int, audit: int, gaps: Iterator[int]) -> None:
+    def __init__(self, asker: Asker, lanes: Lanes, warm_up: int, audit: int, rate: float, seed: int) -> None:
         self._asker = asker
         self._lanes = lanes
         self._warm_up = warm_up
         self._audit = audit
-        self._gaps = gaps
+        self._rate = rate
+        self._seed = seed
+        self._turns = 0
 
     def warm_up(self) -> list[Sample]:
         return warm_lanes(self._asker, self._lanes, self._warm_up)
@@ -60,7 +64,11 @@ class Server:
     def _serve(self, phase: Phase, queries: int, seconds: float = 0.0, round: int = 0) -> list[Sample]:
         asker, clock = self._asker, self._asker.clock
         samples: list[Sample] = []
-        offsets = arrivals(self._gaps, queries, round_ns(seconds))
+        if not queries and not seconds:
+            return samples
+        gaps = poisson_gaps(self._rate, arrival_seed(self._seed, self._turns))
+        self._turns += 1
+        offsets = arrivals(gaps, queries, round_ns(seconds))
         claims = [asker.claim(phase, round) for _ in offsets]
         places, lock = iter(range(len(offsets))), threading.Lock()
         sweep()
@@ -85,31 +93,32 @@ class Server:
         return in_order(samples)
 
 
+def arrival_seed(seed: int, turn: int) -> int:
+    """Seed of the arrivals of one turn: every turn has others."""
+    return (seed * 1_000_003 + turn) % 2**32
+
+
 def poisson_gaps(rate: float, seed: int) -> Iterator[int]:
     """Yield nanoseconds from one arrival to the next, without end.
 
-    Args:
-        rate: arrivals a second, on average.
-        seed: the same one gives the same arrivals.
+    They are what C++'s std::exponential_distribution makes of std::mt19937 in GNU's library, of which LoadGen takes
+    them: two words of 32 bits make a share u of 64, and the gap is -log(1 - u) / rate. NumPy's RandomState is the same
+    generator, seeded in the same way, and promises to stay so.
 
-    Raises:
-        StillflowError: no rate is given.
+    Args:
+        rate: arrivals a second, on average, above 0.
+        seed: 0..2**32-1; the same one gives the same arrivals.
     """
-    if rate <= 0:
-        raise StillflowError(
-            "cannot measure the scenario server",
-            f"queries have to arrive and the rate is {rate:g} a second",
-            "give a rate above 0: --rate 10",
-        )
-    dice = random.Random(seed)
-    return (round(dice.expovariate(rate) * 1e9) for _ in count())
+    dice = np.random.RandomState(seed)
+    while True:
+        words = dice.randint(0, 2**32, (256, 2), dtype=np.uint32).astype(float)
+        for low, high in words.tolist():
+            yield int(-math.log1p(-(low + high * 2.0**32) / 2.0**64) / rate * 1e9)
 
 
 def arrivals(gaps: Iterator[int], queries: int, ns: int) -> list[int]:
-    """Nanoseconds of arrivals since the start: at least so many, and for at least so long."""
-    moments: list[int] = []
-    moment = 0
-    while len(moments) < queries or moment < ns:
-        moment += next(gaps)
-        moments.append(moment)
+    """Nanoseconds of arrivals since the first one: at least so many, and for at least so long."""
+    moments = [0]
+    while len(moments) < queries or moments[-1] < ns:
+        moments.append(moments[-1] + next(gaps))
     return moments

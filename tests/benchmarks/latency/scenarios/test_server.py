@@ -11,7 +11,7 @@ import pytest
 
 from stillflow_bench.latency.checks.queues import lateness
 from stillflow_bench.latency.plan import Load
-from stillflow_bench.latency.scenarios.server import LEAD_NS, arrivals, poisson_gaps
+from stillflow_bench.latency.scenarios.server import LEAD_NS, arrival_seed, arrivals, poisson_gaps
 
 
 def test_gaps_are_exponential_and_of_the_seed() -> None:
@@ -24,8 +24,22 @@ def test_gaps_are_exponential_and_of_the_seed() -> None:
 
 
 def test_arrivals_last_until_both_conditions_hold() -> None:
-    assert arrivals(iter([3] * 9), 4, 0) == [3, 6, 9, 12]
-    assert arrivals(iter([3] * 9), 2, 10) == [3, 6, 9, 12]
+    assert arrivals(iter([3] * 9), 4, 0) == [0, 3, 6, 9]
+    assert arrivals(iter([3] * 9), 2, 10) == [0, 3, 6, 9, 12]
+
+
+def test_gaps_are_those_of_loadgen() -> None:
+    # Read from the trace of LoadGen 6.0.17, at 500 a second; it counts in nanoseconds and rounds once more.
+    logged = [1797120, 3719208, 3903090, 3757928, 1954012, 970256, 706318, 116769, 636712]
+    for gap, own in zip(logged, poisson_gaps(500.0, 0), strict=False):
+        assert abs(gap - own) <= 2
+
+
+def test_every_turn_has_other_arrivals(loaded: Callable[..., Any]) -> None:
+    driver, _ = loaded(Load("server", rate=100.0))
+    turns = [driver.measure(5, 0.0, turn) for turn in range(2)]
+    driver.close()
+    assert len({turn[-1].scheduled - turn[0].scheduled for turn in turns}) == 2
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 3])
@@ -34,7 +48,7 @@ def test_latency_counts_from_the_arrival(loaded: Callable[..., Any], lanes: int)
     driver, _ = loaded(load, milliseconds=2)
     samples = driver.measure(200, 0, 0)
     driver.close()
-    moments = [LEAD_NS + moment for moment in arrivals(poisson_gaps(load.rate, 3), 200, 0)]
+    moments = [LEAD_NS + moment for moment in arrivals(poisson_gaps(load.rate, arrival_seed(3, 0)), 200, 0)]
     assert [sample.scheduled for sample in samples] == moments
     # First come, first served: a query begins when it has come and the lanes-th one before it is done.
     for place, sample in enumerate(samples):
