@@ -5,7 +5,8 @@ The frames are those of the loop that our job makes of the same photo, rendered 
 which not all frames fit into memory keep as many as do and are played to and fro, so that what moves goes on moving;
 ``facts.notes`` say how many. The encoder is used as PyAV's manual shows it (``encode.pyav_alone``).
 
-Option ``photos``: so many loops at most (0: as many as fit into memory); rendering them takes time before anything is measured.
+Option ``photos``: so many loops at most (0: as many as fit into memory); rendering them takes time before anything is
+measured.
 """
 
 from __future__ import annotations

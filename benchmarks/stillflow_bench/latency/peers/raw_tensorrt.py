@@ -159,6 +159,9 @@ class RawTensorRT:
 
     def query(self, index: int, lane: int = 0) -> Answer:
         """See `Target`."""
+        if lane:
+            fix = "use the scenario single_stream"
+            raise StillflowError(f"cannot measure {PEER} in several lanes", "its buffers serve one", fix)
         began, up, computed, done = self._events
         for name, engine in self._engines.items():
             engine.fill(self._photos.inputs[index][name])
