@@ -140,7 +140,10 @@ def _rows(
         cells = [f"**{title}**" if block.role == "ours" else title, block.role]
         cells += [_value(summary.percentiles.get(name)) for name in names]
         cells += [_value(summary.most)] if slowest else []
-        yield (f"{WORK[boundary]} ({boundary})" if k == 0 else ""), [*cells, _ratio(summary, ours), f"{summary.n:,}"]
+        yield (
+            (f"{WORK[boundary]} ({boundary})" if k == 0 else ""),
+            [*cells, _ratio(summary, ours), f"{summary.n:,}"],
+        )
 
 
 def _ratio(summary: Summary, ours: Summary | None) -> str:

@@ -109,7 +109,10 @@ def _ratio(one: Shown, other: Shown | None) -> str:
     if other is one:
         return "1"
     found = ratio(one, other)
-    return NONE if found is None else in_words(found).replace(" (", "<br><small>(") + "</small>"
+    if found is None:
+        return NONE
+    value, sign, interval = in_words(found).partition(" (")
+    return value + (f"<br><small>({interval}</small>" if sign else "")
 
 
 def in_words(found: Ratio) -> str:

@@ -60,7 +60,9 @@ def _panel(panel: Any, one: Shown, points: int) -> None:
     x, y = _times(one.good)
     begins, ends, medians = windows(x, y)
     bars = np.column_stack((medians, medians, np.full(len(medians), np.nan))).ravel()
-    panel.plot(np.column_stack((begins, ends, ends)).ravel(), bars, color=INK, linewidth=1.6, solid_capstyle="butt")
+    panel.plot(
+        np.column_stack((begins, ends, ends)).ravel(), bars, color=INK, linewidth=1.6, solid_capstyle="butt"
+    )
     if one.latencies.max() > SPREAD * max(one.median, 1e-9):
         panel.set_yscale("log")
         plain_log(panel.yaxis)
