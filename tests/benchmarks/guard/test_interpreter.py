@@ -38,8 +38,8 @@ def test_this_tree_costs_what_was_accepted(counted: Counted) -> None:
 
 
 def test_a_frame_into_a_given_array_takes_no_frames_memory_and_keeps_none(counted: Counted) -> None:
-    assert counted.counts["a new frame: KiB at the peak"] >= 256 * 144 * 3 / 1024
-    assert counted.counts["a frame into a given array: KiB at the peak"] < 10
+    assert counted.counts["a new frame: pages at the peak"] >= 256 * 144 * 3 / interpreter.PAGE
+    assert counted.counts["a frame into a given array: pages at the peak"] <= 3
     assert not any(value for name, value in counted.counts.items() if name.endswith("blocks kept"))
 
 
@@ -55,7 +55,7 @@ def test_more_work_counts_more_and_what_is_not_ours_counts_nothing() -> None:
 def test_what_is_kept_and_the_peak_are_seen() -> None:
     kept: list[object] = []
     assert interpreter.costs(lambda: kept.append([object() for _ in range(3)]))["blocks kept"] >= 3
-    assert 100 <= interpreter.costs(lambda: bytes(100 * 1024))["KiB at the peak"] <= 102
+    assert 25 <= interpreter.costs(lambda: bytes(25 * interpreter.PAGE))["pages at the peak"] <= 26
 
 
 def test_the_tracing_of_others_goes_on() -> None:
