@@ -41,6 +41,9 @@ OPEN_SECONDS: Mapping[str, tuple[float, float]] = {
 
 _OPEN = (1.0, 0.5)
 
+COMPILE_SECONDS = 45.0
+"""For torch.compile to compile both networks."""
+
 
 def _seconds(costs: tuple[float, float], block: Block) -> float:
     subject = block.target.subject
@@ -72,6 +75,8 @@ def measuring_seconds(block: Block, a_query: float | None = None) -> float:
 def block_seconds(block: Block) -> float:
     """About how long a block takes from its start to its end."""
     opening = _seconds(OPEN_SECONDS.get(block.target.kind, _OPEN), block)
+    if block.target.options.get("compile"):
+        opening += COMPILE_SECONDS
     besides = (block.load.warm_up + block.load.audit) * query_seconds(block)
     return opening + besides + measuring_seconds(block)
 

@@ -48,6 +48,9 @@ ROLES: dict[str, Role] = {
 }
 """Kind -> its role; others are peers."""
 
+SUSTAINED_SECONDS, SUSTAINED_ROUNDS = 600.0, 10
+"""Ten minutes, kept minute by minute: a crash loses no more than one."""
+
 CPU_PEERS = ("openvino", *(name for name, *_ in PEERS))
 
 
@@ -114,7 +117,7 @@ def full(subject: Subject, photos: str = "", seed: int = 0) -> Plan:
         name="frame-sustained",
         title="stillflow, ten minutes on end",
         group="",
-        load=Load("sustained", queries=64, seconds=600, warm_up=3, rounds=10, seed=seed),
+        load=Load("sustained", 64, SUSTAINED_SECONDS, warm_up=3, rounds=SUSTAINED_ROUNDS, seed=seed),
         claims=MOST,
     )
     blocks = [
@@ -156,6 +159,10 @@ def own(kind: str, subject: Subject, load: Load, photos: str = "", seed: int = 0
         raise StillflowError(
             "cannot load a server", "nobody says how many queries arrive", "add --rate, in queries a second"
         )
+    if kind == "cold":
+        load = replace(load, scenario="cold")
+    if load.scenario == "sustained" and not load.seconds:
+        load = replace(load, seconds=SUSTAINED_SECONDS, rounds=SUSTAINED_ROUNDS)
     block = Families(subject, photos, seed).block(
         kind,
         "stillflow" if kind in OURS else kind,

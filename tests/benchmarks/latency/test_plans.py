@@ -90,6 +90,13 @@ def test_a_block_of_ones_own() -> None:
         own("frame", SMALL, Load(scenario="server"))
 
 
+def test_own_blocks_have_the_scenario_that_they_need() -> None:
+    assert own("cold", SMALL, Load()).blocks[0].load.scenario == "cold"
+    load = own("frame", SMALL, Load("sustained")).blocks[0].load
+    assert (load.seconds, load.rounds) == (600, 10)
+    assert own("frame", SMALL, Load("sustained", seconds=5)).blocks[0].load.seconds == 5
+
+
 def test_claims_are_what_the_queries_suffice_for() -> None:
     assert claims_of(Load(queries=3)) == ()
     assert claims_of(Load(queries=459)) == (50.0, 90.0, 99.0)
