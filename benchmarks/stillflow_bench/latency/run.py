@@ -29,8 +29,8 @@ from stillflow_bench.latency.telemetry import Observer, Telemetry
 from stillflow_bench.latency.worker_process import WorkerProcess
 
 SETTLE = 0.15
-"""Seconds before a worker's turn. Threads of ONNX Runtime with its own options go on turning for up to 0.15 s after their
-last run, 0.07 processor seconds in all; no other target was seen to (two cores, 360p)."""
+"""Seconds before a worker's turn. Threads of ONNX Runtime with its own options go on turning for up to 0.15 s after
+their last run, 0.07 processor seconds in all; no other target was seen to (two cores, 360p)."""
 
 MORE_PACKAGES = ("openvino", "mlcommons-loadgen", "nvidia-ml-py")
 """Distributions whose versions are kept besides those of ``machine`` and ``gpu.versions``."""
