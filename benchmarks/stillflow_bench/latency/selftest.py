@@ -29,10 +29,12 @@ from stillflow_bench.latency.scenarios.multi_stream import LEAD_NS, joint_latenc
 from stillflow_bench.latency.scenarios.offline import throughput
 from stillflow_bench.latency.scenarios.server import arrival_seed, arrivals, poisson_gaps
 from stillflow_bench.latency.target import Answer, Facts, TargetSpec
-from stillflow_bench.latency.targets.delays import DISTRIBUTIONS, Delays, Distribution
-from stillflow_bench.latency.targets.fake import Fake, open_target
+from stillflow_bench.latency.targets.delays import DISTRIBUTIONS, Distribution
+from stillflow_bench.latency.targets.fake import INNER, Fake, open_target
 
 RANKS = (50.0, 90.0, 95.0, 99.0)
+
+THROUGHPUT = "throughput"
 
 WITHIN = 2.0
 """Per cent by which a recovered figure may be off."""
@@ -67,20 +69,26 @@ class Finding(msgspec.Struct, frozen=True):
     Attributes:
         scenario: under which it was measured.
         delays: distribution that the fake was given.
-        figure: "p50"..., "joint p50"... of all lanes together, "throughput".
-        unit: "ms", "1/s".
+        figure: "p50"..., "joint p50"... of all lanes together, milliseconds; "throughput", queries a second.
         true: what it is.
         recovered: what was measured.
+        took: what it would be with the delays that the fake read off its own clock. Where the machine was busy, those
+            are longer than it was told, and this is what the suite should have found.
         attempts: made in all; the best one is shown.
     """
 
     scenario: Scenario
     delays: Distribution
     figure: str
-    unit: str
     true: float
     recovered: float
+    took: float
     attempts: int = 1
+
+    @property
+    def unit(self) -> str:
+        """Of the figures."""
+        return "1/s" if self.figure == THROUGHPUT else "ms"
 
     @property
     def error(self) -> float:
@@ -91,6 +99,11 @@ class Finding(msgspec.Struct, frozen=True):
     def holds(self) -> bool:
         """Whether it was recovered."""
         return abs(self.error) <= WITHIN
+
+    @property
+    def own_error(self) -> float:
+        """Per cent of what the fake took: what is left of the error without what other programs did to the fake."""
+        return 100 * (self.recovered / self.took - 1)
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -200,8 +213,12 @@ def recover(scenario: Scenario, distribution: Distribution, clock: Clock, size: 
         samples = driver.measure(joint, 0.0, 0)
     finally:
         driver.close()
-    figures = _figures(scenario, fake.delays, samples, load)
-    return [Finding(scenario, distribution, *figure) for figure in figures]
+    true = _figures(scenario, fake.delays.first(len(samples)), load)
+    took = _figures(scenario, [round(sample.spans["B0.device"] / INNER) for sample in samples], load)
+    return [
+        Finding(scenario, distribution, name, true[name], found, took[name])
+        for name, found in _recovered(scenario, samples).items()
+    ]
 
 
 def fake_options(
@@ -211,43 +228,34 @@ def fake_options(
     return {"distribution": distribution, "milliseconds": milliseconds, "cycle": cycle}
 
 
-Figure = tuple[str, str, float, float]
-"""Name, unit, true value, recovered value."""
-
-
-def _figures(scenario: Scenario, delays: Delays, samples: Sequence[Sample], load: Load) -> list[Figure]:
-    found = [sample.latency for sample in samples]
-    drawn = delays.first(len(samples))
+def _figures(scenario: Scenario, delays: Sequence[int], load: Load) -> dict[str, float]:
+    """What must come out where these are the delays, nanoseconds, in the order of the queries."""
     if scenario == "server":
-        moments = arrivals(poisson_gaps(load.rate, arrival_seed(load.seed, 0)), len(samples), 0)
-        waited = served(moments, drawn, load.lanes)
-        return _percentiles("", waited, found)
-    true = [
-        (named(rank), "ms", delays.percentile(rank) / 1e6, percentile(found, rank) / 1e6)
-        for rank in enough(RANKS, len(found))
-    ]
+        moments = arrivals(poisson_gaps(load.rate, arrival_seed(load.seed, 0)), len(delays), 0)
+        return _percentiles("", served(moments, delays, load.lanes))
+    figures = _percentiles("", delays)
     if scenario == "multi_stream":
-        steps = range(0, len(drawn), load.lanes)
-        true += _percentiles(
-            "joint ", [max(drawn[k : k + load.lanes]) for k in steps], joint_latencies(samples)
-        )
+        steps = range(0, len(delays), load.lanes)
+        figures |= _percentiles("joint ", [max(delays[k : k + load.lanes]) for k in steps])
     if scenario == "offline":
-        ends = served([0] * len(drawn), drawn, load.lanes)
-        true.append(("throughput", "1/s", len(drawn) / max(ends) * 1e9, throughput(samples)))
-    return true
+        figures[THROUGHPUT] = len(delays) / max(served([0] * len(delays), delays, load.lanes)) * 1e9
+    return figures
 
 
-def _percentiles(prefix: str, true: Sequence[float], found: Sequence[float]) -> list[Figure]:
-    """Where truth is a list of nanoseconds itself."""
-    return [
-        (prefix + named(rank), "ms", percentile(true, rank) / 1e6, percentile(found, rank) / 1e6)
-        for rank in enough(RANKS, len(found))
-    ]
+def _recovered(scenario: Scenario, samples: Sequence[Sample]) -> dict[str, float]:
+    """The same figures, of what was measured."""
+    figures = _percentiles("", [sample.latency for sample in samples])
+    if scenario == "multi_stream":
+        figures |= _percentiles("joint ", joint_latencies(samples))
+    if scenario == "offline":
+        figures[THROUGHPUT] = throughput(samples)
+    return figures
 
 
-def enough(ranks: Sequence[float], count: int) -> list[float]:
-    """Percentiles that so many samples are enough for."""
-    return [rank for rank in ranks if count >= needed(rank)]
+def _percentiles(prefix: str, nanoseconds: Sequence[int]) -> dict[str, float]:
+    """Milliseconds by name, as far as there are enough for them."""
+    ranks = (rank for rank in RANKS if len(nanoseconds) >= needed(rank))
+    return {prefix + named(rank): percentile(nanoseconds, rank) / 1e6 for rank in ranks}
 
 
 def served(moments: Sequence[int], delays: Sequence[int], lanes: int) -> list[int]:

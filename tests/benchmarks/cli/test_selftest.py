@@ -13,7 +13,7 @@ from stillflow_bench.latency.selftest import Cost, Finding, Selftest
 
 
 def result(recovered: float) -> Selftest:
-    found = Finding("offline", "drift", "p50", "ms", 1.0, recovered)
+    found = Finding("offline", "drift", "p50", 1.0, recovered, 1.0)
     return Selftest((found,), (Cost("offline", 0.2, 3.0),))
 
 

@@ -80,7 +80,7 @@ def test_nothing_is_attempted_again_after_the_deadline_or_without_end() -> None:
 
 
 def finding(error: float) -> Finding:
-    return Finding("offline", "drift", "p50", "ms", 100.0, 100.0 + error)
+    return Finding("offline", "drift", "p50", 100.0, 100.0 + error, 100.0 + error)
 
 
 def test_it_holds_when_everything_does() -> None:
