@@ -9,12 +9,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stillflow.errors import StillflowError
-from stillflow_bench import cli
 from stillflow_bench.latency.judge import VERDICT, Verdict, judge, told
 from stillflow_bench.latency.limits import Limits
 from stillflow_bench.latency.plan import Block, Load
@@ -319,22 +317,6 @@ def test_reasons_are_told_in_words_after_the_verdict(own: Path) -> None:
     assert "no-stall: the longest of 96 queries" in text
     assert "samples-complete" not in text
     assert "samples-complete" in told(run.judged(), everything=True)
-
-
-def test_the_command_says_it_with_its_exit_code(own: Path) -> None:
-    valid = CliRunner().invoke(cli.program, ["judge", str(own)])
-    assert (valid.exit_code, valid.output.splitlines()[0]) == (0, "VALID"), valid.output
-    moved = CliRunner().invoke(
-        cli.program, ["judge", str(own), "--limit", "windows_stable=15", "--limit", "photos=33"]
-    )
-    assert (moved.exit_code, moved.output.splitlines()[0]) == (1, "INVALID")
-    as_json = CliRunner().invoke(cli.program, ["judge", str(own), "--json"])
-    assert msgspec.json.decode(as_json.output, type=Verdict).valid
-    assert "wholeness" not in as_json.output
-    whole = CliRunner().invoke(cli.program, ["judge", str(own), "--all"])
-    assert "ok       samples-complete" in whole.output
-    refused = CliRunner().invoke(cli.program, ["judge", str(own), "--limit", "nonsense=1"])
-    assert isinstance(refused.exception, StillflowError)
 
 
 def test_a_folder_that_cannot_be_written_is_judged_all_the_same(own: Path) -> None:

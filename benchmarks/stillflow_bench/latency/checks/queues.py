@@ -25,6 +25,10 @@ FEW = 10
 """Arrivals of a turn, below which neither a rate nor a trend can be told."""
 
 
+KNEE = 0.9
+"""Of what its lanes can serve: a plan that lets so much arrive, or more, looks for where the queue runs away."""
+
+
 def _servers(evidence: Evidence) -> Iterator[BlockEvidence]:
     return (block for block in evidence.blocks if block.load.scenario == "server" and block.taken)
 
@@ -109,6 +113,7 @@ def check_queue_stable(evidence: Evidence, limits: Limits) -> Iterator[Check]:
             id="queue-stable",
             block=block.name,
             ok=ok,
+            severity="warning" if block.load.share >= KNEE else "invalid",
             why=f"waits {'grow' if not ok else 'change'} by {have:+.2f} services over a turn; "
             f"lanes are busy {100 * use:.0f} % of the time",
             have=round(have, 3),

@@ -149,7 +149,7 @@ def check_no_stall(evidence: Evidence, limits: Limits) -> Iterator[Check]:
         why = f"the longest of {len(values)} queries took {most:.4g} ms, {have:.1f} times the median"
         if beyond == 1:
             why += ": something stood still once"
-        elif beyond > 0.01 * len(values) + 1:
+        elif beyond > 0.01 * len(values) + 2:
             why += f": {beyond} are as long, so this is a heavy tail and no accident"
         elif beyond:
             why += f": something stood still {beyond} times"

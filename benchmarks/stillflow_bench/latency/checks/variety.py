@@ -7,8 +7,11 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator
 
+import numpy as np
+
 from stillflow_bench.latency.checks.check import Check, Severity
 from stillflow_bench.latency.checks.evidence import BlockEvidence, Evidence
+from stillflow_bench.latency.checks.windows import without_outliers
 from stillflow_bench.latency.limits import Limits
 
 LOOPS = 8
@@ -158,14 +161,17 @@ def _gain_of_audit(block: BlockEvidence) -> tuple[float, str] | None:
 
 
 def _gain_of_turns(block: BlockEvidence) -> tuple[float, str] | None:
-    """% by which inputs are faster when they come again, at the median of inputs."""
-    of_input: dict[int, list[int]] = {}
-    for sample in block.taken:
-        of_input.setdefault(sample.input, []).append(sample.service)
-    shares = [min(later) / first for first, *later in of_input.values() if later and first > 0]
-    if len(shares) < 5:  # of fewer, scatter makes the median
+    """% by which inputs are faster when they come again: means of the first time and of the later ones, stalls cut."""
+    of_input: dict[int, list[float]] = {}
+    values = without_outliers(np.array([sample.service for sample in block.taken], float))
+    for sample, value in zip(block.taken, values, strict=True):
+        of_input.setdefault(sample.input, []).append(float(value))
+    again = [times for times in of_input.values() if len(times) > 1]
+    first = sum(times[0] for times in again)
+    if len(again) < 5 or first <= 0:  # of fewer, scatter makes the mean
         return None
-    return 100 * (1 - statistics.median(shares)), "inputs that come in turn again are"
+    later = sum(statistics.fmean(times[1:]) for times in again)
+    return 100 * (1 - later / first), "inputs that come in turn again are"
 
 
 def check_moving_share(evidence: Evidence, limits: Limits) -> Iterator[Check]:

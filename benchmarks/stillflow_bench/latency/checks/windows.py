@@ -55,7 +55,7 @@ def levels(values: Floats, windows: int) -> Floats:
         values: in order, at least one for each window.
         windows: how many.
     """
-    return _means(_cut(values), windows)
+    return _means(without_outliers(values), windows)
 
 
 def spread(found: Floats) -> float:
@@ -117,7 +117,8 @@ def shape(found: Floats, limit: float) -> Literal["drift", "episode", "wavering"
     return "episode" if spread(np.delete(found, odd)) <= limit else "wavering"
 
 
-def _cut(values: Floats) -> Floats:
+def without_outliers(values: Floats) -> Floats:
+    """The values at either end as that at their rank (see ``CUT``)."""
     low, high = np.percentile(values, [CUT, 100 - CUT], method="nearest")
     return np.clip(values, low, high)
 
@@ -129,6 +130,6 @@ def _means(values: Floats, windows: int) -> Floats:
 
 def _shuffled(values: Floats, windows: int) -> list[Floats]:
     rng = np.random.default_rng(0)
-    cut = _cut(values)
+    cut = without_outliers(values)
     times = max(FEWEST_SHUFFLES, min(MOST_SHUFFLES, MOST_DRAWN // len(values)))
     return [_means(rng.permutation(cut), windows) for _ in range(times)]
