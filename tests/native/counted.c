@@ -166,6 +166,8 @@ int main(void) {
 #endif
     printf("frames|%d\n", FRAMES);
     const drawn d = draw();
+    /* What the library chooses by itself. */
+    frame(&d, "frame, 30 % moves", SF_ISA_BEST, 30, 0);
     for (int32_t isa = SF_ISA_BASELINE; isa <= SF_ISA_AVX512; isa++) {
         frame(&d, "frame, nothing moves", isa, 0, 0);
         frame(&d, "frame, 30 % moves", isa, 30, 0);

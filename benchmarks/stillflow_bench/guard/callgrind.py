@@ -113,7 +113,7 @@ def count(program: Path, *, runs: int = 2) -> Counted:
     """
     with ThreadPoolExecutor(runs) as threads:
         told, counts = (found := list(threads.map(_run, [program] * runs)))[0]
-    isas = {_isa_name(isa): status != LACKING for _, isa, status in told.cases}
+    isas = {_isa_name(isa): status != LACKING for _, isa, status in told.cases if isa != Isa.BEST}
     processor = " ".join([platform.machine(), *(isa for isa, there in isas.items() if there)])
     environment = ", ".join((told.compiler, f"glibc {told.libc}", _valgrind_version(), processor))
     left_out = {isa: "valgrind does not know its instructions" for isa, there in isas.items() if not there}
