@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from stillflow_bench.latency.boundary import BOUNDARIES
+from stillflow_bench.latency.comparable import reference
 from stillflow_bench.latency.judge import Verdict, judge
 from stillflow_bench.latency.page.labels import WORK
 from stillflow_bench.latency.percentile import CLAIMS, Summary, named
@@ -37,18 +38,26 @@ def markdown(folder: Path) -> str:
 
 
 def readme_table(record: Record, verdict: Verdict) -> str:
-    """The compact table: blocks that stand beside others, limit, ours and peers, under a line on where from.
+    """The compact table: limits, ours and peers side by side, and our first block of each boundary.
 
     Args:
         record: of the run.
         verdict: of the judge, on the same run.
     """
-    groups = {key: members for key, members in _groups(record).items() if len(members) > 1}
+    first: dict[str, str] = {}
+    for one in _answered(record):
+        if one.block.role == "ours":
+            first.setdefault(one.block.target.boundary, one.block.name)
+    groups = {
+        key: members
+        for key, members in _groups(record).items()
+        if any(one.block.role != "ours" or one.block.name == first[key[0]] for one in members)
+    }
     head = ["from where to where", "what", "", *(f"{name}, ms" for name in SHORT), "to ours", "n"]
     lines = [
         _line([place, *cells])
         for (boundary, _), members in groups.items()
-        for place, cells in _rows(boundary, members, verdict, SHORT)
+        for place, cells in _rows(boundary, members, _answered(record), verdict, SHORT)
     ]
     return "\n".join([_about(record, verdict), "", _line(head), _ruler(3, len(head)), *lines]) + "\n"
 
@@ -65,7 +74,7 @@ def full_table(record: Record, verdict: Verdict) -> str:
     lines = [
         _line([place, *cells])
         for (boundary, _), members in _groups(record).items()
-        for place, cells in _rows(boundary, members, verdict, names, slowest=True)
+        for place, cells in _rows(boundary, members, _answered(record), verdict, names, slowest=True)
     ]
     missing = [
         f"- {_clean(one.block.title)}: not measured, {_clean(one.missing)}"
@@ -115,35 +124,38 @@ def _about(record: Record, verdict: Verdict) -> str:
 def _groups(record: Record) -> Groups:
     """(boundary, group) -> its blocks that were measured, by role; boundaries in their order."""
     found: dict[tuple[str, str], list[Measured]] = {}
-    for one in record.measured:
-        boundary = one.block.target.boundary
-        if boundary in one.summaries:
-            found.setdefault((boundary, one.block.group or one.block.name), []).append(one)
+    for one in _answered(record):
+        found.setdefault((one.block.target.boundary, one.block.group or one.block.name), []).append(one)
     ordered = sorted(found.items(), key=lambda item: list(BOUNDARIES).index(item[0][0]))  # type: ignore[arg-type]
     return {key: sorted(members, key=lambda one: ROLES.index(one.block.role)) for key, members in ordered}
+
+
+def _answered(record: Record) -> list[Measured]:
+    return [one for one in record.measured if one.block.target.boundary in one.summaries]
 
 
 def _rows(
     boundary: str,
     members: Sequence[Measured],
+    answered: Sequence[Measured],
     verdict: Verdict,
     names: Sequence[str],
     *,
     slowest: bool = False,
 ) -> Iterable[tuple[str, list[str]]]:
     """(Boundary in the first line of a group only, the other cells)."""
-    ours = next((one.summaries[boundary] for one in members if one.block.role == "ours"), None)
-    for k, one in enumerate(members):
-        block, summary = one.block, one.summaries[boundary]
+    of = {one.block.name: one.summaries[one.block.target.boundary] for one in answered}
+    place = f"{WORK[boundary]} ({boundary})"
+    for one in members:
+        block, summary = one.block, of[one.block.name]
+        ours = of.get(reference(block, "ours", [other.block for other in answered]) or "")
         refused = " (INVALID)" if verdict.blocks.get(block.name) == "INVALID" else ""
         title = _clean(block.title) + refused
         cells = [f"**{title}**" if block.role == "ours" else title, block.role]
         cells += [_value(summary.percentiles.get(name)) for name in names]
         cells += [_value(summary.most)] if slowest else []
-        yield (
-            (f"{WORK[boundary]} ({boundary})" if k == 0 else ""),
-            [*cells, _ratio(summary, ours), f"{summary.n:,}"],
-        )
+        yield place, [*cells, _ratio(summary, ours), f"{summary.n:,}"]
+        place = ""
 
 
 def _ratio(summary: Summary, ours: Summary | None) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from stillflow_bench.latency.comparable import in_turn
 from stillflow_bench.latency.page.material import Shown, Values
 from stillflow_bench.latency.percentile import ratio_interval
 from stillflow_bench.latency.record import Look
@@ -21,7 +22,7 @@ class Ratio(NamedTuple):
 
     Attributes:
         value: median over median.
-        low: 95 % bootstrap interval over rounds, in which both took turns; None: fewer than ``LEAST_ROUNDS``.
+        low: 95 % interval over rounds; None: fewer than ``LEAST_ROUNDS``, or they did not take turns.
         high: likewise.
     """
 
@@ -35,7 +36,8 @@ def ratio(one: Shown, other: Shown) -> Ratio | None:
     if not len(one.latencies) or not len(other.latencies) or other.median <= 0:
         return None
     mine, theirs = round_medians(one), round_medians(other)
-    pairs = [mine[k] / theirs[k] for k in sorted(mine) if k in theirs and theirs[k] > 0]
+    turns = in_turn(one.block, other.block)
+    pairs = [mine[k] / theirs[k] for k in sorted(mine) if turns and theirs.get(k, 0) > 0]
     value = one.median / other.median
     if len(pairs) < LEAST_ROUNDS or min(pairs) <= 0:
         return Ratio(value, None, None)
@@ -50,12 +52,10 @@ def round_medians(shown: Shown) -> dict[int, float]:
 
 def throughput(shown: Shown) -> float | None:
     """Answers a second: of all rounds, each from its first query to its last answer; None without answers."""
-    busy: dict[int, tuple[int, int]] = {}
-    for sample in shown.good:
-        begun = sample.issued if sample.scheduled is None else sample.scheduled
-        first, last = busy.get(sample.round, (begun, sample.done))
-        busy[sample.round] = min(first, begun), max(last, sample.done)
-    spent = sum(last - first for first, last in busy.values())
+    spent = sum(
+        max(s.done for s in turn) - min(s.issued if s.scheduled is None else s.scheduled for s in turn)
+        for turn in shown.turns.values()
+    )
     return len(shown.good) / spent * 1e9 if spent > 0 else None
 
 
@@ -67,11 +67,7 @@ def joules(shown: Shown, telemetry: Sequence[Look]) -> float | None:
     times, counted = _counter(telemetry)
     if len(times) < 2 or not shown.good:
         return None
-    rounds: dict[int, tuple[int, int]] = {}
-    for sample in shown.good:
-        first, last = rounds.get(sample.round, (sample.issued, sample.done))
-        rounds[sample.round] = min(first, sample.issued), max(last, sample.done)
-    ends = np.asarray(list(rounds.values()), float)
+    ends = np.asarray([(turn[0].issued, max(s.done for s in turn)) for turn in shown.turns.values()], float)
     if ends.min() < times[0] or ends.max() > times[-1]:
         return None
     # Shorter than the looks are apart, a block has no energy of its own.
@@ -139,7 +135,7 @@ def thinned(times: Values, values: Values, points: int) -> tuple[Values, Values,
     )
 
 
-def windows(times: Values, values: Values, count: int = 20, least: int = 5) -> tuple[Values, Values, Values]:
+def windows(times: Values, values: Values, count: int, least: int = 5) -> tuple[Values, Values, Values]:
     """Medians of stretches of equally many samples.
 
     Args:

@@ -8,24 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from stillflow_bench.latency.boundary import Boundary
 from stillflow_bench.latency.page.derived import tail
 from stillflow_bench.latency.page.drawing import legend_below, plain_log, plot
-from stillflow_bench.latency.page.labels import decimated, named, short
+from stillflow_bench.latency.page.labels import decimated, short, told_apart
 from stillflow_bench.latency.page.material import Shown
 from stillflow_bench.latency.page.palette import looks
 
 
-def distribution(name: str, boundary: Boundary, members: Sequence[Shown], points: int) -> str:
+def distribution(name: str, members: Sequence[Shown], points: int) -> str:
     """Draw blocks that do comparable work: share answered on the left, share that takes longer on the right.
 
     Args:
         name: unique on the page.
-        boundary: of all.
         members: at least one, each with samples.
         points: drawn of each at most.
     """
     styles = looks(one.block for one in members)
+    titles = told_apart(one.block for one in members)
 
     def draw(made: Any, axes: Any) -> None:
         whole, slow = axes[0]
@@ -34,7 +33,7 @@ def distribution(name: str, boundary: Boundary, members: Sequence[Shown], points
             values, above = tail(one.latencies, points)
             # The largest sample has none above it: it stands where half a sample would.
             drawn = np.where(above > 0, above, 0.5 / len(one.latencies))
-            label = f"{short(one.block.title)} (n = {len(one.latencies):,})"
+            label = f"{short(titles[one.block.name])} (n = {len(one.latencies):,})"
             lines = {"color": style.colour, "linestyle": style.dash, "linewidth": 1.6}
             whole.step(
                 np.r_[values[:1], values], np.r_[0, 100 * (1 - above)], where="post", label=label, **lines
@@ -54,11 +53,17 @@ def distribution(name: str, boundary: Boundary, members: Sequence[Shown], points
         slow.set_ylabel("% that take longer, logarithmic")
         legend_below(made, whole)
 
-    titles = ", ".join(one.block.title for one in members)
     caption = (
-        f"{named(boundary)}. Further left is faster; a line that leans right at the bottom of the right plot is a "
-        f"long tail. Every measured sample is in it; the mark is the slowest."
+        "Further left is faster; a line that leans right at the bottom of the right plot is a "
+        "long tail. Every measured sample is in it; the mark is the slowest."
         f"{decimated(max(len(one.latencies) for one in members), points)}"
     )
     lines = (len(members) + 1) // 2
-    return plot(name, 3.1 + 0.2 * lines, f"latency distribution of {titles}", caption, draw, columns=2)
+    return plot(
+        name,
+        3.1 + 0.2 * lines,
+        f"latency distribution of {', '.join(titles.values())}",
+        caption,
+        draw,
+        columns=2,
+    )

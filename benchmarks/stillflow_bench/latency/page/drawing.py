@@ -118,7 +118,7 @@ def as_svg(made: Figure, name: str, label: str) -> str:
     made.get_layout_engine().execute(made)
     made.set_layout_engine("none")
     with matplotlib.rc_context({"svg.hashsalt": "stillflow"}):
-        FigureCanvasSVG(made).print_svg(out, metadata=_BARE)
+        FigureCanvasSVG(made).print_svg(out, metadata=_BARE)  # type: ignore[no-untyped-call]
     text = out.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

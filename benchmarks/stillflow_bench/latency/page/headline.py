@@ -124,13 +124,14 @@ def _published(material: Material) -> list[Card]:
 def _against(
     material: Material, wanted: Callable[[str], bool], words: Callable[[Shown, Shown], tuple[str, str, str]]
 ) -> list[Card]:
-    """A card for the first pair of ours and another kind in one group."""
-    for _, members in material.comparable():
-        ours = next((one for one in members if one.block.role == "ours"), None)
-        other = next((one for one in members if wanted(one.block.target.kind)), None)
-        if ours is not None and other is not None:
-            return [Card(*words(ours, other), (ours.block.name, other.block.name))]
-    return []
+    """A card for the first block of a kind that does the same work as one of ours, on the same engine if it can be."""
+    pairs = [
+        (ours, other)
+        for other in material.answered
+        if wanted(other.block.target.kind) and (ours := material.reference(other, "ours")) is not None
+    ]
+    pairs.sort(key=lambda pair: pair[0].measured.facts.engine != pair[1].measured.facts.engine)
+    return [Card(*words(*pair), tuple(one.block.name for one in pair)) for pair in pairs[:1]]
 
 
 def card_words(material: Material) -> str:

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from stillflow_bench.latency.boundary import BOUNDARIES, Boundary
 from stillflow_bench.latency.percentile import CLAIMS, Summary, needed
 from stillflow_bench.latency.percentile import named as percentile_name
-from stillflow_bench.latency.plan import Scenario
+from stillflow_bench.latency.plan import Block, Scenario
 from stillflow_bench.tables import number
 from stillflow_export.markup import safe
 from stillflow_export.page_parts import cut
@@ -56,6 +57,13 @@ def clean(text: str) -> str:
 def short(text: str, length: int = 58) -> str:
     """A text for a legend or an axis."""
     return cut(clean(text), length)
+
+
+def told_apart(blocks: Iterable[Block]) -> dict[str, str]:
+    """Block's name -> its title, with its name where others of them have the same."""
+    every = list(blocks)
+    count = Counter(block.title for block in every)
+    return {b.name: b.title if count[b.title] == 1 else f"{b.title} ({b.name})" for b in every}
 
 
 def decimated(count: int, points: int) -> str:

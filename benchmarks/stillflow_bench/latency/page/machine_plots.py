@@ -68,8 +68,8 @@ def machine_strip(
         axes[-1, 0].set_xlabel("seconds since the run began")
 
     caption = (
-        "Shaded: when blocks were measured, in the colours of their roles. A clock that falls, another program or "
-        f"heat while a block has its turn makes its figures doubtful.{decimated(len(at), points)}"
+        "On top: who had a turn, in the colours of the roles. A clock that falls, another program or heat meanwhile "
+        f"makes a figure doubtful.{decimated(len(at), points)}"
     )
     height = 0.9 + 0.95 * len(strips)
     heights = {"height_ratios": [0.3, *(1.0 for _ in strips)]}
@@ -98,11 +98,7 @@ def _who(panel: Any, shown: Sequence[Shown]) -> None:
 
 def _turns(one: Shown) -> list[tuple[float, float]]:
     """Seconds in which a block's rounds began and ended."""
-    ends: dict[int, tuple[int, int]] = {}
-    for sample in one.good:
-        first, last = ends.get(sample.round, (sample.issued, sample.done))
-        ends[sample.round] = min(first, sample.issued), max(last, sample.done)
-    return [(first / 1e9, last / 1e9) for first, last in ends.values()]
+    return [(turn[0].issued / 1e9, max(s.done for s in turn) / 1e9) for turn in one.turns.values()]
 
 
 def _strips(telemetry: Sequence[Look], cores: int) -> list[Strip]:

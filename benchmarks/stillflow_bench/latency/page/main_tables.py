@@ -18,6 +18,8 @@ from stillflow_export.page_parts import size_words
 TIMES = ("", "n", *RANKS, "slowest", "to ours", "to the limit", "answers/s")
 COSTS = ("", "memory peak", "GPU memory peak", "CPU s/query", "J/query", "really ran on")
 
+COMPARED: tuple[Role, ...] = ("ours", "limit")
+
 NONE = "\u2013"
 
 
@@ -30,10 +32,7 @@ def main_tables(material: Material) -> str:
         if not groups and not inside:
             continue
         parts.append(f"<h3>{named(boundary)}</h3><p class=mute>{safe(meaning(boundary))}</p>")
-        bodies = [
-            "".join(_times(material, one, references(members)) for one in members)
-            for members in groups.values()
-        ]
+        bodies = ["".join(_times(material, one) for one in members) for members in groups.values()]
         bodies.append("".join(_inner(material, one, boundary) for one in inside))
         parts.append(_table(TIMES, bodies))
         costs = ["".join(_costs(material, one) for one in members) for members in groups.values()]
@@ -53,16 +52,7 @@ def _groups(material: Material, boundary: Boundary) -> Mapping[str, list[Shown]]
     return found
 
 
-def references(members: Sequence[Shown]) -> Mapping[Role, Shown]:
-    """Role -> the block of a group that others are compared with: the first that was answered."""
-    found: dict[Role, Shown] = {}
-    for one in members:
-        if len(one.latencies):
-            found.setdefault(one.block.role, one)
-    return found
-
-
-def _times(material: Material, one: Shown, compared: Mapping[Role, Shown]) -> str:
+def _times(material: Material, one: Shown) -> str:
     summary = one.summary
     if summary is None:
         why = one.measured.missing or one.damage or "no query was answered"
@@ -72,7 +62,7 @@ def _times(material: Material, one: Shown, compared: Mapping[Role, Shown]) -> st
     cells = [
         count,
         *_percentiles(summary),
-        *(_ratio(one, compared.get(role)) for role in ("ours", "limit")),
+        *(_ratio(one, material.reference(one, role)) for role in COMPARED),
         NONE if rate is None else figure(rate),
     ]
     return f"<tr>{_head(material, one)}{_cells(cells)}</tr>"

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from stillflow_bench.latency.boundary import BOUNDARIES, Boundary
 from stillflow_bench.latency.checks.evidence import read_evidence
+from stillflow_bench.latency.comparable import reference
 from stillflow_bench.latency.judge import Verdict, judge
 from stillflow_bench.latency.percentile import Summary, summarise
-from stillflow_bench.latency.plan import Block
+from stillflow_bench.latency.plan import Block, Role
 from stillflow_bench.latency.record import Look, Measured, Record
 from stillflow_bench.latency.sample import Sample
 
@@ -46,6 +47,14 @@ class Shown:
         """Measured and answered, in the order in which they began."""
         found = [s for s in self.samples if s.phase == "measured" and not s.error]
         return sorted(found, key=lambda sample: sample.issued)
+
+    @cached_property
+    def turns(self) -> dict[int, list[Sample]]:
+        """``good`` by round."""
+        found: dict[int, list[Sample]] = {}
+        for sample in self.good:
+            found.setdefault(sample.round, []).append(sample)
+        return found
 
     @cached_property
     def failed(self) -> int:
@@ -125,10 +134,15 @@ class Material:
     @cached_property
     def reasons(self) -> list[str]:
         """Why the run is INVALID, as the judge sees it: what is wrong with it as a whole, and with blocks of ours."""
-        titles = {one.block.name: one.block.title for one in self.shown}
+        titles = {one.block.name: f"{one.block.title} ({one.block.name})" for one in self.shown}
         others = {one.block.name for one in self.shown if one.block.role != "ours"}
         found = [check for check in self.verdict.checks if check.condemns and check.block not in others]
         return [f"{titles[c.block]}: {c.why}" if c.block in titles else c.why for c in found]
+
+    def reference(self, one: Shown, role: Role) -> Shown | None:
+        """The block of a role that another one is compared with."""
+        name = reference(one.block, role, [other.block for other in self.answered])
+        return next((other for other in self.answered if other.block.name == name), None)
 
     def comparable(self) -> list[tuple[Boundary, list[Shown]]]:
         """Answered blocks that do comparable work, with their boundary: of one group, or alone; in the plan's order."""

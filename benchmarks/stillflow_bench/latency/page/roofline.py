@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stillflow_bench.latency.page.drawing import INK, legend_below, plain_log, plot
-from stillflow_bench.latency.page.labels import figure, short
+from stillflow_bench.latency.page.labels import figure, short, told_apart
 from stillflow_bench.latency.page.material import Shown
 from stillflow_bench.latency.page.palette import COLOURS, looks
 from stillflow_bench.latency.page.work import Work, frame_work, network_work
@@ -39,15 +39,16 @@ def roofline(name: str, shown: Sequence[Shown]) -> str:
     roof = bandwidth(single)
     if roof is None or not (networks or frames):
         return ""
+    titles = told_apart(one.block for one in (*networks, *frames))
     panels = [part for part, members in (("networks", networks), ("frames", frames)) if members]
 
     def draw(made: Any, axes: Any) -> None:
         for panel, part in zip(axes[0], panels, strict=True):
             if part == "networks":
-                _roof(panel, networks, works, roof)
+                _roof(panel, networks, titles, works, roof)
                 legend_below(made, panel)
             else:
-                _bars(panel, frames, roof)
+                _bars(panel, frames, titles, roof)
 
     caption = (
         f"Dashed: the copy of a picture, measured in this run: {figure(roof / 1e9)} GB/s read and written. "
@@ -65,7 +66,9 @@ def roofline(name: str, shown: Sequence[Shown]) -> str:
     return plot(name, max(height, 0.9 + 0.32 * len(frames)), "roofline", caption, draw, columns=len(panels))
 
 
-def _roof(panel: Any, networks: Sequence[Shown], works: Mapping[str, Work], roof: float) -> None:
+def _roof(
+    panel: Any, networks: Sequence[Shown], titles: Mapping[str, str], works: Mapping[str, Work], roof: float
+) -> None:
     styles = looks(one.block for one in networks)
     points = []
     for one in networks:
@@ -79,7 +82,7 @@ def _roof(panel: Any, networks: Sequence[Shown], works: Mapping[str, Work], roof
     panel.plot(x, np.minimum(x * roof, best) / 1e9, color=COLOURS["limit"], linewidth=1.6, linestyle="--")
     for one, (intensity, rate) in zip(networks, points, strict=True):
         style = styles[one.block.name]
-        label = short(one.block.title, 50)
+        label = short(titles[one.block.name], 50)
         panel.plot(
             intensity, rate / 1e9, style.marker, color=style.colour, markersize=6, label=label, alpha=0.85
         )
@@ -92,7 +95,7 @@ def _roof(panel: Any, networks: Sequence[Shown], works: Mapping[str, Work], roof
     panel.set_title("networks")
 
 
-def _bars(panel: Any, frames: Sequence[Shown], roof: float) -> None:
+def _bars(panel: Any, frames: Sequence[Shown], titles: Mapping[str, str], roof: float) -> None:
     for k, one in enumerate(frames):
         work = frame_work(one.block)
         assert work is not None  # that is how they were chosen
@@ -102,7 +105,7 @@ def _bars(panel: Any, frames: Sequence[Shown], roof: float) -> None:
             figure(rate), (rate, k), (3, 0), textcoords="offset points", va="center", fontsize=7.5, color=INK
         )
     panel.axvline(roof / 1e9, color=COLOURS["limit"], linestyle="--", linewidth=1.6)
-    panel.set_yticks(range(len(frames)), [short(one.block.title, 34) for one in frames])
+    panel.set_yticks(range(len(frames)), [short(titles[one.block.name], 34) for one in frames])
     panel.set_ylim(len(frames) - 0.5, -0.5)
     panel.grid(axis="y", visible=False)
     panel.set_xlim(0, 1.12 * max(roof / 1e9, panel.get_xlim()[1] / 1.05))

@@ -86,6 +86,7 @@ def _the_rest(block: Block, free: frozenset[str]) -> Hashable:
     load: Mapping[str, Any] = msgspec.to_builtins(block.load)
     same = {
         "role": block.role,
+        "group": block.group,
         "target": {**target, "subject": {k: v for k, v in target["subject"].items() if k not in free}},
         "load": {k: v for k, v in load.items() if k not in free and k not in LENGTH},
     }

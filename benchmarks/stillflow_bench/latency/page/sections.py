@@ -206,7 +206,7 @@ def definitions(material: Material) -> str:
         "<p><b>Percentiles</b> are nearest ranks: samples that were measured, never values in between. A percentile is "
         f"told only where the sample is large enough at {CONFIDENCE:.0%} confidence: {least}. ≤ is what the true "
         f"percentile does not exceed at {CONFIDENCE:.0%} confidence, whatever the distribution; … is the median's 95 % "
-        "interval. <b>Ratios</b> are of medians, their 95 % intervals over rounds in which both took turns. "
+        "interval. <b>Ratios</b> are of medians, with 95 % intervals where both took turns in five rounds or more. "
         "<b>Memory</b> is the peak of the block's own process; <b>CPU s</b> its processor time; <b>J</b> the energy of "
         "the whole package or board meanwhile, others' share and idling included.</p>"
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stillflow_bench.latency.page.drawing import plot
-from stillflow_bench.latency.page.labels import lasting, named, short
+from stillflow_bench.latency.page.labels import lasting, short
 from stillflow_bench.latency.page.material import Shown
 from stillflow_bench.latency.page.palette import COLOURS
 from stillflow_bench.latency.sample import Sample
@@ -55,7 +55,7 @@ def timeline(name: str, members: Sequence[Shown]) -> str:
             _panel(panel, one)
 
     caption = (
-        f"{named(members[0].block.target.boundary)}. This is one query, the one of the median, so its stages add up "
+        "This is one query, the one of the median, so its stages add up "
         "to it. They are drawn one after the other, as they ran; networks from where the stage that calls them begins."
     )
     label = "stages of " + ", ".join(one.block.title for one in members)

@@ -10,7 +10,7 @@ import numpy as np
 
 from stillflow_bench.latency.page.derived import thinned, windows
 from stillflow_bench.latency.page.drawing import EARLY, INK, marks, plain_log, plot
-from stillflow_bench.latency.page.labels import decimated, named, short
+from stillflow_bench.latency.page.labels import decimated, named, short, told_apart
 from stillflow_bench.latency.page.material import Shown, Values
 from stillflow_bench.latency.page.palette import COLOURS, INVALID
 from stillflow_bench.latency.record import Look
@@ -19,36 +19,37 @@ from stillflow_bench.latency.sample import Sample
 SPREAD = 4.0
 """Slowest over median, above which latency is drawn on a logarithmic scale."""
 
+WINDOWS = 20
+"""Medians that are drawn of a block, shared out to its turns."""
+
 MINUTE = 60e9
 
 
-def over_time(name: str, boundary: str, members: Sequence[Shown], points: int) -> str:
+def over_time(name: str, members: Sequence[Shown], points: int) -> str:
     """Draw blocks that took turns, a panel each, over the seconds of the run.
 
     Args:
         name: unique on the page.
-        boundary: of all.
         members: at least one, each with samples.
         points: drawn of each at most.
     """
+    titles = told_apart(one.block for one in members)
 
     def draw(_: Any, axes: Any) -> None:
         for panel, one in zip(axes[:, 0], members, strict=True):
-            _panel(panel, one, points)
+            _panel(panel, one, titles[one.block.name], points)
         axes[-1, 0].set_xlabel("seconds since the run began")
 
-    titles = ", ".join(one.block.title for one in members)
     most = max(len(one.samples) for one in members)
     caption = (
-        f"{named(boundary)}. Dots: queries; strokes: fastest to slowest of a few; bars: medians of windows; grey: "
-        f"warm-up, and the audit with one input. Each panel has a scale of its own, which need "
-        f"not begin at 0.{decimated(most, points)}"
+        "Dots: queries; strokes: fastest to slowest of a few; bars: medians of windows; grey: warm-up, and the audit "
+        f"with one input. Each panel has a scale of its own, which need not begin at 0.{decimated(most, points)}"
     )
-    label = f"latency over time of {titles}"
+    label = f"latency over time of {', '.join(titles.values())}"
     return plot(name, 0.5 + 1.15 * len(members), label, caption, draw, rows=len(members), sharex=True)
 
 
-def _panel(panel: Any, one: Shown, points: int) -> None:
+def _panel(panel: Any, one: Shown, title: str, points: int) -> None:
     colour = COLOURS[one.block.role]
     early = [sample for sample in one.samples if sample.phase != "measured" and not sample.error]
     for samples, ink in ((early, EARLY), (one.good, colour)):
@@ -57,21 +58,18 @@ def _panel(panel: Any, one: Shown, points: int) -> None:
     if failed:
         x, _ = _times(failed[:points])
         panel.plot(x, np.full(len(x), one.latencies.min()), "x", color=INVALID, markersize=5)
-    x, y = _times(one.good)
-    begins, ends, medians = windows(x, y)
-    bars = np.column_stack((medians, medians, np.full(len(medians), np.nan))).ravel()
-    panel.plot(
-        np.column_stack((begins, ends, ends)).ravel(), bars, color=INK, linewidth=1.6, solid_capstyle="butt"
-    )
+    for turn in one.turns.values():
+        begins, ends, medians = windows(*_times(turn), max(1, WINDOWS // len(one.turns)))
+        bars = np.column_stack((medians, medians, np.full(len(medians), np.nan))).ravel()
+        x = np.column_stack((begins, ends, ends)).ravel()
+        panel.plot(x, bars, color=INK, linewidth=1.6, solid_capstyle="butt")
     if one.latencies.max() > SPREAD * max(one.median, 1e-9):
         panel.set_yscale("log")
         plain_log(panel.yaxis)
         panel.set_ylabel("ms, log")
     else:
         panel.set_ylabel("ms")
-    panel.set_title(
-        short(one.block.title, 100) + (f", {len(failed)} failed (x)" if failed else ""), color=colour
-    )
+    panel.set_title(short(title, 100) + (f", {len(failed)} failed (x)" if failed else ""), color=colour)
 
 
 def _times(samples: Sequence[Sample]) -> tuple[Values, Values]:

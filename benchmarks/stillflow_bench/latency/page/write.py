@@ -8,10 +8,12 @@ from pathlib import Path
 
 from stillflow.errors import StillflowError
 from stillflow_bench.latency.boundary import Boundary
+from stillflow_bench.latency.comparable import work_of
 from stillflow_bench.latency.page import sections
 from stillflow_bench.latency.page.distribution_plots import distribution
 from stillflow_bench.latency.page.drawing import require
 from stillflow_bench.latency.page.headline import card_words, conditions, subject_words, verdict_words
+from stillflow_bench.latency.page.labels import named
 from stillflow_bench.latency.page.machine_plots import machine_strip
 from stillflow_bench.latency.page.main_tables import main_tables
 from stillflow_bench.latency.page.material import Material, Shown, read_material
@@ -27,7 +29,7 @@ from stillflow_export.markup import safe
 MOST_BYTES = 3_000_000
 """Of a page."""
 
-POINTS = (400, 200, 100, 50)
+POINTS = (800, 400, 150, 50)
 """Drawn of a block at most; fewer where the page would be too large."""
 
 TOGETHER = 5
@@ -109,12 +111,21 @@ def _head(title: str) -> str:
 def _plots(material: Material, points: int) -> Iterator[tuple[str, str]]:
     """Heads and bodies; an empty body where the run has nothing to draw."""
     groups = material.comparable()
-    shared = [(boundary, members) for boundary, members in groups if len(members) > 1]
-    alone = _gathered([(boundary, members[0]) for boundary, members in groups if len(members) == 1])
+    shared = [
+        (b, members)
+        for b, members in groups
+        if len(members) > 1 and len({work_of(o.block) for o in members}) == 1
+    ]
+    beside = {one.block.name for _, members in shared for one in members}
+    alone = _gathered([(b, one) for b, members in groups for one in members if one.block.name not in beside])
     yield "How long queries take", _each("share", shared, points) + _more("share-alone", alone, points)
     yield "As the run went on", _each("time", shared, points) + _more("time-alone", alone, points)
     staged = [[one for one in members if has_stages(one)] for _, members in groups]
-    lines = [timeline(f"stages-{k}", members) for k, members in enumerate(staged) if members]
+    lines = [
+        f"<h3>{named(members[0].block.target.boundary)}</h3>{timeline(f'stages-{k}', members)}"
+        for k, members in enumerate(staged)
+        if members
+    ]
     yield "One query by stage", _first_open("More timelines", lines)
     answered = material.answered
     yield "Under the roof", roofline("roof", answered)
@@ -138,7 +149,8 @@ def _plots(material: Material, points: int) -> Iterator[tuple[str, str]]:
 def _each(name: str, groups: list[tuple[Boundary, list[Shown]]], points: int) -> str:
     draw = distribution if name.startswith("share") else over_time
     return "".join(
-        draw(f"{name}-{k}", boundary, members, points) for k, (boundary, members) in enumerate(groups)
+        f"<h3>{named(boundary)}</h3>{draw(f'{name}-{k}', members, points)}"
+        for k, (boundary, members) in enumerate(groups)
     )
 
 

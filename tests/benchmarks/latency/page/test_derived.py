@@ -59,7 +59,7 @@ def test_no_stall_is_lost_when_points_are(values: np.ndarray, points: int) -> No
 
 @given(VALUES)
 def test_windows_hold_every_sample_once(values: np.ndarray) -> None:
-    begins, ends, medians = windows(np.arange(len(values), dtype=float), values)
+    begins, ends, medians = windows(np.arange(len(values), dtype=float), values, 20)
     assert begins[0] == 0
     assert ends[-1] == len(values) - 1
     assert (begins[1:] == ends[:-1] + 1).all()

@@ -15,7 +15,7 @@ def test_blocks_are_named_with_their_samples_and_both_halves_are_drawn(
         "ours", "networks", "B2.call", [3.0 + 0.001 * k for k in range(500)], group="g", title="our call"
     )
     made.block("same", "torch", "B2.call", [5.0] * 7, group="g", role="peer", title="one that never varies")
-    text = distribution("d", "B2.call", read(made).shown, 100)
+    text = distribution("d", read(made).shown, 100)
     for words in (
         "our call (n = 500)",
         "one that never varies (n = 7)",
@@ -24,4 +24,4 @@ def test_blocks_are_named_with_their_samples_and_both_halves_are_drawn(
     ):
         assert words in text
     assert "at most 100 points" in text
-    assert "at most" not in distribution("d", "B2.call", read(made).shown, 500)
+    assert "at most" not in distribution("d", read(made).shown, 500)

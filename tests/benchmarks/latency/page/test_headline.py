@@ -55,7 +55,7 @@ def test_the_verdict_is_in_big_letters_with_its_reasons(make: Any, read: Callabl
     assert "<b>INVALID</b>" in text
     assert text.count("<li>") == 8
     assert f"And {len(material.reasons) - 8} more reasons" in text
-    assert "block 0: " in text
+    assert "block 0 (bad-0): " in text
 
 
 def test_what_was_measured_on_what_by_which_command(rich_run: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from stillflow_bench.latency.page.derived import Ratio
-from stillflow_bench.latency.page.main_tables import in_words, main_tables, ran_on, references
+from stillflow_bench.latency.page.main_tables import in_words, main_tables, ran_on
 
 
 def rows(text: str) -> list[list[str]]:
@@ -83,14 +83,6 @@ def test_costs_are_told_where_they_are_known(make: Any, read: Callable[..., Any]
     assert costs[3:5] == ["0.19", "2.1"]  # 1.9 cores for 0.1 s; 21 W for 0.1 s
     assert "CPUExecutionProvider" in costs[5]
     assert "fell back: generator runs on the CPU" in ran_on(read(made).shown[0])
-
-
-def test_others_are_compared_with_the_first_that_was_answered(make: Any, read: Callable[..., Any]) -> None:
-    made = make()
-    made.block("gone", "networks", "B2.call", [], group="g", missing="no")
-    made.block("a", "networks", "B2.call", [1.0] * 9, group="g")
-    made.block("b", "networks", "B2.call", [1.0] * 9, group="g")
-    assert references(read(made).shown)["ours"].block.name == "a"
 
 
 def test_ratios_are_written_with_their_interval() -> None:

@@ -50,7 +50,7 @@ def test_damaged_samples_are_told_and_refused(make: Make, read: Read) -> None:
     assert material.shown[1].damage
     assert "bad" in material.against
     assert not material.verdict.valid
-    assert any(line.startswith("bad: ") for line in material.reasons)
+    assert any(line.startswith("bad (bad): ") for line in material.reasons)
     assert [
         (boundary, [one.block.name for one in members]) for boundary, members in material.comparable()
     ] == [("B2.call", ["good"])]

@@ -22,14 +22,14 @@ def test_warm_up_is_grey_failures_are_marked_and_every_query_is_a_dot(
     made = make()
     made.block("ours", "next", "B3.next", [3.0 + 0.01 * k for k in range(40)], failing=4)
     made.block("stall", "torch", "B3.next", [3.0] * 39 + [300.0], role="peer")
-    text = over_time("t", "B3.next", read(made).shown, 400)
+    text = over_time("t", read(made).shown, 400)
     assert dots(text, EARLY) == 3 + 3
     assert dots(text, COLOURS["ours"]) == 36
     assert dots(text, COLOURS["peer"]) == 40
     assert "4 failed" in text
     assert INVALID in text
     assert "ms, log" in text  # the stall's panel
-    assert dots(over_time("t", "B3.next", read(made).shown, 10), COLOURS["peer"]) == 10
+    assert dots(over_time("t", read(made).shown, 10), COLOURS["peer"]) == 10
 
 
 def test_a_sustained_load_is_told_by_the_minute_with_clock_and_heat(

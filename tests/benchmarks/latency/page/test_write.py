@@ -157,7 +157,7 @@ def test_a_long_run_is_drawn_with_fewer_points_and_summed_up_from_all(make: Call
     folder = made.write()
     text = write_page(folder).read_text(encoding="utf-8")
     assert len(text.encode()) < 400_000
-    assert "Drawn with at most 400 points" in text
+    assert "Drawn with at most 800 points" in text
     assert "20,000" in text
     assert ">77<" in text  # the slowest, in the table
     assert len(read_samples(folder / "samples" / "long.jsonl")) == 20_003
@@ -173,10 +173,10 @@ def test_a_page_that_is_too_large_is_drawn_with_fewer_points_and_at_last_refused
         return "x" * (10 * points)
 
     monkeypatch.setattr(write, "page", page)
-    monkeypatch.setattr(write, "MOST_BYTES", 1500)
+    monkeypatch.setattr(write, "MOST_BYTES", 2000)
     written = write_page(rich_run, tmp_path / "new" / "page.html")
-    assert written.stat().st_size == 1000
-    assert asked == [400, 200, 100]
+    assert written.stat().st_size == 1500
+    assert asked == [800, 400, 150]
     monkeypatch.setattr(write, "MOST_BYTES", 100)
     with pytest.raises(StillflowError, match="may have 100"):
         write_page(rich_run, tmp_path / "page.html")
