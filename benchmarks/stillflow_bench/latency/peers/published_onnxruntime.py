@@ -2,11 +2,11 @@
 """The published family's pipeline on ONNX Runtime, as people deploy it without PyTorch; see ``peers.published``.
 
 Encoder and decoder are plain sessions with ONNX Runtime's own options. The splat between them is no layer, so it is
-NumPy: bilinear weights and ``np.bincount``, channel by channel, the fastest of NumPy's ways (720p, 65 channels, one
-corner of one direction: 0.5 s; ``np.add.at`` of planes 0.6, of rows 1.6). No kernel of stillflow helps.
+NumPy: bilinear weights and ``np.bincount``, channel by channel, the fastest of NumPy's ways that were tried
+(``np.add.at`` of planes or of rows). No kernel of stillflow helps.
 
-The graphs are exported when the target is opened, by PyTorch's older exporter: it takes half a second where the newer
-one takes ten, and plain layers come out the same.
+The graphs are exported when the target is opened, by PyTorch's older exporter: it takes a fraction of the newer one's
+time, and plain layers come out the same.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 """The published family's pipeline in eager PyTorch, as its authors run it; see ``peers.published``.
 
 The splat is PyTorch's own: bilinear weights and ``index_add_`` along the pixels of planar features, the fastest of its
-ways here (720p, 65 channels, one corner of one direction, two threads: 19 ms; ``scatter_add_`` 21; ``index_add_`` of
-rows 51, ``index_put_`` 75). In inference mode; convolutions in the memory format of option ``channels_last`` (default
-true).
+ways that were tried (rows instead of planes, ``scatter_add_``, ``index_put_``). In inference mode; convolutions in the
+memory format of option ``channels_last`` (default true).
 """
 
 from __future__ import annotations

@@ -30,6 +30,9 @@ def test_it_does_the_same_work(last: bool, spec_of) -> None:
             for name, array in arrays.items():
                 limit = {"rtol": GATE_A.relative, "atol": units[name] * GATE_A.absolute}
                 np.testing.assert_allclose(array, expected[graph][name], **limit)
+    for graph, receipt in target.facts.receipts.items():
+        assert (receipt["gate"], receipt["passed"]) == ("A", True)
+        assert receipt["onnx_sha256"] == target.facts.hashes[graph]
     assert target.query(0).digest() != target.query(1).digest()
     assert target.facts.provider.startswith("eager on cpu")
     assert (target.facts.notes["channels_last"], target.facts.notes["compile"]) == (last, False)
@@ -59,7 +62,7 @@ def test_what_is_compiled_is_what_runs_and_how_long_it_took_is_told(
 
     monkeypatch.setattr(torch, "compile", compiled)
     target = open_target(spec_of("torch", compile=True))
-    assert asked == [{"dynamic": False, "options": {"freezing": True}}] * 2
+    assert asked == [{"dynamic": False}] * 2
     assert target.facts.provider.startswith("inductor on cpu")
     assert target.facts.notes["compile_seconds"] >= 0
     eager = open_target(spec_of("torch"))
