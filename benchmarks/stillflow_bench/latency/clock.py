@@ -110,3 +110,8 @@ class VirtualClock:
             heapq.heappop(self._alarms)
             self._awake += 1  # counted here, so that the clock waits for those who have yet to notice
         self._turned.notify_all()
+
+
+def nanoseconds(seconds: float) -> int:
+    """Seconds as whole nanoseconds."""
+    return round(seconds * 1e9)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from stillflow_bench.latency.clock import HostClock, VirtualClock
+from stillflow_bench.latency.clock import HostClock, VirtualClock, nanoseconds
 
 
 def test_the_host_is_never_early_and_seldom_late() -> None:
@@ -58,3 +58,7 @@ def test_virtual_time_waits_for_every_thread() -> None:
         thread.join()
     assert seen == {step: [step * turn for turn in range(1, 5)] for step in seen}
     assert clock.now() == 12
+
+
+def test_seconds_are_whole_nanoseconds() -> None:
+    assert nanoseconds(0.3) == 300_000_000

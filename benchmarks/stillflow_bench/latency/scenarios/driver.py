@@ -12,7 +12,7 @@ class Driver(Protocol):
     """Makes the queries of one block. Samples come in the order of their numbers, which go on from call to call."""
 
     def warm_up(self) -> list[Sample]:
-        """Make the queries that do not count."""
+        """Make the queries that do not count: as many as asked for in every lane."""
         ...
 
     def measure(self, queries: int, seconds: float, round: int) -> list[Sample]:

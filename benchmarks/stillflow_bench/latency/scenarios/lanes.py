@@ -33,6 +33,7 @@ class Lanes:
             threading.Thread(target=self._live, args=(lane,), name=f"lane {lane}", daemon=True)
             for lane in range(count)
         ]
+        self._working = False
         for thread in self._threads:
             thread.start()
 
@@ -45,21 +46,23 @@ class Lanes:
         Raises:
             BaseException: what a lane raised, the first one, when all have ended.
         """
+        self._working = True
         self._clock.enter(len(self))
         for orders in self._orders:
             orders.put(work)
         self._clock.leave()
         ends = [self._ends.get() for _ in self._threads]
         self._clock.enter()
+        self._working = False
         for error in ends:
             if error is not None:
                 raise error
 
     def close(self) -> None:
-        """End the threads; harmless twice."""
+        """End the threads; harmless twice. Lanes whose run was interrupted end when they have done their work."""
         for orders in self._orders:
             orders.put(None)
-        for thread in self._threads:
+        for thread in () if self._working else self._threads:
             thread.join()
 
     def _live(self, lane: int) -> None:

@@ -24,6 +24,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from stillflow.errors import StillflowError
+from stillflow_bench.latency.clock import nanoseconds
 from stillflow_bench.latency.plan import Load, Scenario
 from stillflow_bench.latency.sample import Sample
 from stillflow_bench.latency.scenarios.asking import Asked, Asker, Claim, sweep
@@ -31,7 +32,6 @@ from stillflow_bench.latency.scenarios.driver import Driver
 from stillflow_bench.latency.scenarios.lanes import Lanes
 from stillflow_bench.latency.scenarios.loadgen_log import Logged, read_trace
 from stillflow_bench.latency.scenarios.server import arrival_seed
-from stillflow_bench.latency.scenarios.single_stream import round_ns
 from stillflow_bench.latency.target import Answer
 
 NAMES: Mapping[Scenario, str] = {
@@ -99,7 +99,7 @@ class LoadGenDriver:
 
     def measure(self, queries: int, seconds: float, round: int) -> list[Sample]:
         sweep()
-        until = self._asker.clock.now() + round_ns(seconds)
+        until = self._asker.clock.now() + nanoseconds(seconds)
         samples = self._test(queries, round)
         while self._asker.clock.now() < until:
             samples += self._test(queries, round)

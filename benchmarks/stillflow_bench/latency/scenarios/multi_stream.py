@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stillflow_bench.latency.clock import nanoseconds
 from stillflow_bench.latency.sample import Phase, Sample
 from stillflow_bench.latency.scenarios.asking import Asked, Asker, in_order, sweep
 from stillflow_bench.latency.scenarios.lanes import Lanes
-from stillflow_bench.latency.scenarios.single_stream import round_ns
 
 LEAD_NS = 500_000
 """From when the lanes are told until they begin: one wake-up in 100 takes 180 us, and then they wait together."""
@@ -50,7 +50,7 @@ class MultiStream:
     def _loop(self, phase: Phase, queries: int, seconds: float = 0.0, round: int = 0) -> list[Sample]:
         clock, samples = self._asker.clock, list[Sample]()
         sweep()
-        until = clock.now() + round_ns(seconds)
+        until = clock.now() + nanoseconds(seconds)
         asked = 0
         while asked < queries or clock.now() < until:
             samples += self._joint(phase, round)

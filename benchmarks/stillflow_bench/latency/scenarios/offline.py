@@ -10,10 +10,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
+from stillflow_bench.latency.clock import nanoseconds
 from stillflow_bench.latency.sample import Phase, Sample
 from stillflow_bench.latency.scenarios.asking import Asker, Claim, in_order, sweep, warm_lanes
 from stillflow_bench.latency.scenarios.lanes import Lanes
-from stillflow_bench.latency.scenarios.single_stream import round_ns
 
 
 class Offline:
@@ -50,7 +50,7 @@ class Offline:
         lock = threading.Lock()
         taken = 0
         sweep()
-        until = clock.now() + round_ns(seconds)
+        until = clock.now() + nanoseconds(seconds)
 
         def take() -> Claim | None:
             nonlocal taken

@@ -19,10 +19,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from stillflow_bench.latency.clock import nanoseconds
 from stillflow_bench.latency.sample import Phase, Sample
 from stillflow_bench.latency.scenarios.asking import Asker, in_order, sweep, warm_lanes
 from stillflow_bench.latency.scenarios.lanes import Lanes
-from stillflow_bench.latency.scenarios.single_stream import round_ns
 
 LEAD_NS = 5_000_000
 """Before the first arrival may come: the lanes are told and wake up meanwhile."""
@@ -68,7 +68,7 @@ class Server:
             return samples
         gaps = poisson_gaps(self._rate, arrival_seed(self._seed, self._turns))
         self._turns += 1
-        offsets = arrivals(gaps, queries, round_ns(seconds))
+        offsets = arrivals(gaps, queries, nanoseconds(seconds))
         claims = [asker.claim(phase, round) for _ in offsets]
         places, lock = iter(range(len(offsets))), threading.Lock()
         sweep()

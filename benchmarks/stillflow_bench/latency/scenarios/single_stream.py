@@ -7,6 +7,7 @@ done - issued; nothing is scheduled.
 
 from __future__ import annotations
 
+from stillflow_bench.latency.clock import nanoseconds
 from stillflow_bench.latency.sample import Phase, Sample
 from stillflow_bench.latency.scenarios.asking import Asker, sweep
 
@@ -40,13 +41,8 @@ class SingleStream:
     def _loop(self, phase: Phase, queries: int, seconds: float = 0.0, round: int = 0) -> list[Sample]:
         asker, samples = self._asker, list[Sample]()
         sweep()
-        until = asker.clock.now() + round_ns(seconds)
+        until = asker.clock.now() + nanoseconds(seconds)
         while len(samples) < queries or asker.clock.now() < until:
             claim = asker.claim(phase, round)
             samples.append(asker.keep(claim, asker.ask(claim)))
         return samples
-
-
-def round_ns(seconds: float) -> int:
-    """Seconds as whole nanoseconds."""
-    return round(seconds * 1e9)

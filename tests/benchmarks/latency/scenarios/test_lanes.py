@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
-from stillflow_bench.latency.clock import VirtualClock
+from stillflow_bench.latency.clock import HostClock, VirtualClock
 from stillflow_bench.latency.scenarios.lanes import Lanes
 
 
@@ -44,3 +45,18 @@ def test_what_a_lane_raises_comes_out_when_all_have_ended() -> None:
     assert sorted(ended[1:]) == [0, 1]
     lanes.close()
     lanes.close()
+
+
+def test_who_is_interrupted_need_not_wait_for_the_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    lanes = Lanes(1, HostClock())
+    may_end = threading.Event()
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lanes, "_ends", SimpleNamespace(get=interrupted, put=lambda _: None))
+        with pytest.raises(KeyboardInterrupt):
+            lanes.run(lambda _: may_end.wait(10) and None)
+        lanes.close()
+    may_end.set()
