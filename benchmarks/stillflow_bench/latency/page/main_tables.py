@@ -37,7 +37,8 @@ def main_tables(material: Material) -> str:
         parts.append(_table(TIMES, bodies))
         costs = ["".join(_costs(material, one) for one in members) for members in groups.values()]
         if groups:
-            parts.append(f"<details><summary>What that costs</summary>{_table(COSTS, costs)}</details>")
+            summary = "<summary>What that costs, and what it really ran on</summary>"
+            parts.append(f"<details open>{summary}{_table(COSTS, costs)}</details>")
     return "".join(parts)
 
 

@@ -22,6 +22,9 @@ from stillflow_export.page_parts import cut, table
 MOST_VALUE = 160
 """Letters of a setting; result.json has it whole."""
 
+LONG = ("receipts", "inputs", "photos", "notes")
+"""Of a target's facts: those that stand elsewhere, or only in result.json."""
+
 
 def cold_tables(material: Material) -> str:
     """Cold starts by part: medians and the slowest."""
@@ -119,7 +122,7 @@ def checks(material: Material) -> str:
 
 
 def settings(material: Material) -> str:
-    """Every block's settings, each with where it came from."""
+    """Every block's settings, each with where it came from, and what its target said of itself ("found")."""
     plan = material.record.plan
     parts = []
     for one in material.shown:
@@ -135,26 +138,38 @@ def settings(material: Material) -> str:
             [
                 safe(name),
                 f"<code>{safe(cut(str(value), MOST_VALUE))}</code>",
-                safe(_source(plan.sources, block.name, name)),
+                safe(_source(plan.sources, name)),
             ]
             for name, value in told.items()
+        ]
+        rows += [
+            [safe(name), f"<code>{safe(cut(str(value), MOST_VALUE))}</code>", "found"]
+            for name, value in (
+                *msgspec.structs.asdict(one.measured.facts).items(),
+                *one.measured.facts.notes.items(),
+            )
+            if value and name not in LONG
         ]
         summary = f"<code>{safe(block.name)}</code> {safe(block.title)}"
         parts.append(
             f"<details><summary>{summary}</summary>{table(['setting', 'value', 'from'], rows)}</details>"
         )
-    return f"<p>Plan <b>{safe(plan.name)}</b>, seed {plan.seed}.</p>{''.join(parts)}"
+    around = "; ".join(name for name, source in plan.sources.items() if source == "environment")
+    also = f" Environment: <code>{safe(around)}</code>." if around else ""
+    return f"<p>Plan <b>{safe(plan.name)}</b>, seed {plan.seed}.{also}</p>{''.join(parts)}"
 
 
 def _flat(target: Mapping[str, Any]) -> dict[str, Any]:
     """A target's settings, those of its subject and its options among them."""
-    inner = {**target["subject"], **{f"option {name}": value for name, value in target["options"].items()}}
+    inner = {f"subject.{name}": value for name, value in target["subject"].items()}
+    inner |= {f"option {name}": value for name, value in target["options"].items()}
     return {**{k: v for k, v in target.items() if k not in ("subject", "options")}, **inner}
 
 
-def _source(sources: Mapping[str, str], block: str, name: str) -> str:
-    """Where a setting came from: that of the block before that of the run, and else the plan."""
-    return sources.get(f"{block}.{name}") or sources.get(name) or "plan"
+def _source(sources: Mapping[str, str], name: str) -> str:
+    """Where a setting came from: what a person or a preset said, and else the plan."""
+    said = "subject.size" if name in ("subject.width", "subject.height") else name
+    return sources.get(said, "plan")
 
 
 def repeat(material: Material) -> str:
@@ -185,8 +200,8 @@ def raw_samples(material: Material) -> str:
             ]
         )
     words = (
-        f"<p>In the run's folder: <code>{RESULT}</code>, <code>{TELEMETRY}</code>, and a line of JSON for each query, "
-        "warm-up and audit included. Times are nanoseconds. Nothing was trimmed.</p>"
+        f"<p>In the run's folder: <code>{RESULT}</code>, <code>{TELEMETRY}</code>, the gates' receipts, and a "
+        "line of JSON for each query, warm-up and audit included. Times are nanoseconds. Nothing was trimmed.</p>"
     )
     return words + table(["file", "lines", "SHA-256 of the lines"], rows, numbers=(1,))
 

@@ -40,6 +40,7 @@ class Made:
     folder: Path
     title: str = "a machine that nobody owns"
     telemetry: bool = True
+    sources: dict[str, str] = field(default_factory=dict)
     measured: list[Measured] = field(default_factory=list)
     now: int = SECOND
 
@@ -137,9 +138,7 @@ class Made:
                 host=Host(
                     self.title, "Tin Can at 2 GHz", 2, 4.0, "Linux 6 x86_64", "3.11.0", {"numpy": "2.0"}
                 ),
-                plan=Plan(
-                    "own", tuple(one.block for one in self.measured), sources={"queries": "command line"}
-                ),
+                plan=Plan("own", tuple(one.block for one in self.measured), sources=self.sources),
                 measured=tuple(self.measured),
                 before=looks[0],
                 after=looks[-1],

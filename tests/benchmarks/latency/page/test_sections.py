@@ -61,11 +61,22 @@ def test_all_checks_are_there_the_broken_ones_first(rich_run: Any) -> None:
     assert any(broken)
 
 
-def test_every_setting_says_where_it_came_from(rich_run: Any) -> None:
-    text = sections.settings(read_material(rich_run))
-    assert text.count("<details>") == len(read_material(rich_run).shown)
-    assert re.search(r">queries</td><td[^>]*><code>50</code></td><td[^>]*>command line<", text)
-    assert re.search(r">rounds</td><td[^>]*><code>5</code></td><td[^>]*>plan<", text)
+def test_every_setting_says_where_it_came_from(make: Any, read: Callable[..., Any]) -> None:
+    made = make(
+        sources={"queries": "command line", "subject.size": "quick", "OMP_NUM_THREADS=1": "environment"}
+    )
+    made.block("one", "networks", "B2.call", [1.0] * 9, load=Load(queries=9, rounds=5, seconds=0.0))
+    made.block("two", "networks", "B2.call", [1.0] * 9)
+    text = sections.settings(read(made))
+    assert text.count("<details>") == 2
+    found = [re.sub("<[^>]+>", "|", row) for row in re.findall("<tr>(.*?)</tr>", text)]
+    rows = [[part for part in row.split("|") if part] for row in found]
+    for row in (
+        ["queries", "9", "command line"], ["rounds", "5", "plan"], ["subject.width", "1280", "quick"],
+        ["seconds", "0.0", "plan"], ["subject.seconds", "4.0", "plan"], ["provider", "CPUExecutionProvider", "found"],
+    ):  # fmt: skip
+        assert row in rows
+    assert "Environment: <code>OMP_NUM_THREADS=1</code>" in text
 
 
 def test_it_says_how_to_repeat_it_and_where_the_samples_lie(rich_run: Any) -> None:
