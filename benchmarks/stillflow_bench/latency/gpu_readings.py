@@ -14,11 +14,14 @@ import selectors
 import shutil
 import subprocess
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from stillflow_bench.gpu.surroundings import held_back, smi_index, surroundings
 
 TEGRASTATS = "tegrastats"
+
+PROC = Path("/proc")
 
 _PATIENCE = 3.0
 """Seconds that tegrastats may take for its first line; it writes one every 0.2 s."""
@@ -91,11 +94,7 @@ class Nvml:
             "memory_total": lambda: int(library.nvmlDeviceGetMemoryInfo(handle).total),
             "utilisation": lambda: library.nvmlDeviceGetUtilizationRates(handle).gpu,
             "held_back": lambda: held_back(hex(self._reasons())),
-            "processes": lambda: [
-                {"program": self._program(pid), "memory_mib": round(memory / 2**20)}
-                for pid, memory in self.processes().items()
-                if pid not in own
-            ],
+            "processes": lambda: self._others(own),
         }
         told = {}
         for key, ask in asked.items():
@@ -110,6 +109,21 @@ class Nvml:
         """Process -> bytes of device memory that it holds, of those that compute."""
         running = self._library.nvmlDeviceGetComputeRunningProcesses(self._handle)
         return {int(one.pid): int(one.usedGpuMemory or 0) for one in running}
+
+    def _others(self, own: Collection[int]) -> list[dict[str, Any]]:
+        """Other programs that compute.
+
+        Raises:
+            LookupError: NVML numbers processes as another container does, so that nobody can tell whose they are.
+        """
+        running = self.processes()
+        if any(pid not in own and not (PROC / str(pid)).exists() for pid in running):
+            raise LookupError("processes of another numbering")
+        return [
+            {"program": self._program(pid), "memory_mib": round(memory / 2**20)}
+            for pid, memory in running.items()
+            if pid not in own
+        ]
 
     def _reasons(self) -> int:
         library = self._library

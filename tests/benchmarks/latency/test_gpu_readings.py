@@ -78,6 +78,15 @@ def test_what_a_device_tells_and_what_it_refuses() -> None:
     }
 
 
+def test_processes_that_another_container_numbers_are_nobodys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu_readings, "PROC", tmp_path)
+    assert "processes" not in Nvml(Library(), 0).read(own=[os.getpid()])
+    (tmp_path / "1").mkdir()
+    assert len(Nvml(Library(), 0).read(own=[os.getpid()])["processes"]) == 1
+
+
 def test_memory_of_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", Library())  # type: ignore[arg-type]
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
