@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import msgspec
+import numpy as np
 
 from stillflow.errors import StillflowError
 from stillflow_bench.latency.plan import Block
@@ -99,5 +100,21 @@ def read_order(line: bytes) -> Order:
 
 
 def line_of(message: Order | Reply) -> bytes:
-    """Write an order or a reply as one line."""
-    return msgspec.json.encode(message) + b"\n"
+    """Write an order or a reply as one line.
+
+    Raises:
+        TypeError: a target put something else than plain values into its facts.
+    """
+    return _ENCODER.encode(message) + b"\n"
+
+
+def _plain(value: object) -> object:
+    """What libraries give for plain values: strings of a class of their own, numbers of NumPy's types."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no plain value")
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_plain)

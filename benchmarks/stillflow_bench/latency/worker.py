@@ -175,14 +175,21 @@ def main() -> int:
     worker = Worker()
     with os.fdopen(orders, "rb") as given, os.fdopen(replies, "wb") as told:
         for line in given:
-            reply = worker.answer(line)
-            told.write(line_of(reply))
+            told.write(written(worker.answer(line)))
             told.flush()
             if line_is_close(line):
                 return 0
     with suppress(Exception):
         worker.close()
     return 0
+
+
+def written(reply: Reply) -> bytes:
+    """A reply as a line; one that cannot be written becomes the reason why."""
+    try:
+        return line_of(reply)
+    except Exception as error:
+        return line_of(Reply(error=failure_of(error)))
 
 
 def line_is_close(line: bytes) -> bool:

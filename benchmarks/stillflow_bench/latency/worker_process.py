@@ -24,6 +24,9 @@ COMMAND = (sys.executable, "-m", "stillflow_bench.latency.worker")
 _PART = 1 << 18
 _TAIL_BYTES = 4000
 _TAIL_LINES = 6
+_BURIAL_SECONDS = 5.0
+"""Between the end of its output and the end of a process."""
+
 _CLOSE_SECONDS = 20.0
 """For a target to give back what it holds; then its worker is killed."""
 
@@ -168,7 +171,7 @@ class WorkerProcess:
     def _died(self, what: str) -> StillflowError:
         """Why there is no more to read from the worker."""
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(1.0)
+            self._process.wait(_BURIAL_SECONDS)
         code = self._process.poll()
         tail = self._tail()
         self.kill()

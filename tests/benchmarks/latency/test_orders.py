@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,6 +45,18 @@ def test_replies_come_back() -> None:
     line = line_of(reply)
     assert line.count(b"\n") == 1
     assert msgspec.json.decode(line, type=Reply) == reply
+
+
+class Version(str):
+    """As torch has one."""
+
+
+def test_what_libraries_give_for_plain_values_is_plain() -> None:
+    facts = Facts(version=Version("2.13"), notes={"shape": np.arange(3), "share": np.float32(0.5)})
+    read = msgspec.json.decode(line_of(Reply(facts=facts)), type=Reply).facts
+    assert read == Facts(version="2.13", notes={"shape": [0, 1, 2], "share": 0.5})
+    with pytest.raises(TypeError, match="object is no plain value"):
+        line_of(Reply(facts=Facts(notes={"x": object()})))
 
 
 @given(

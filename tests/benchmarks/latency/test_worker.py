@@ -7,13 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from stillflow_bench.latency import worker as module
 from stillflow_bench.latency.orders import Audit, Close, Measure, Open, Order, Reply, WarmUp, line_of
 from stillflow_bench.latency.plan import Block, Load
-from stillflow_bench.latency.target import TargetSpec
-from stillflow_bench.latency.worker import Worker, forget_peak, peak_bytes
+from stillflow_bench.latency.target import Facts, TargetSpec
+from stillflow_bench.latency.worker import Worker, forget_peak, peak_bytes, written
 from stillflow_bench.latency.worker_process import WorkerProcess
 
 BLOCK = Block(
@@ -69,6 +70,12 @@ def test_a_bug_has_its_trace_without_folders(monkeypatch: pytest.MonkeyPatch) ->
     assert reply.error.why == "KeyError: 'oops'"
     assert 'File "test_worker.py"' in reply.error.trace
     assert str(Path(__file__).parent) not in reply.error.trace
+
+
+def test_facts_that_cannot_be_written_are_a_bug_that_is_told() -> None:
+    line = written(Reply(facts=Facts(notes={"x": object()})))
+    error = msgspec.json.decode(line, type=Reply).error
+    assert error is not None and error.why == "TypeError: object is no plain value"
 
 
 def test_no_order_at_all_is_told() -> None:
