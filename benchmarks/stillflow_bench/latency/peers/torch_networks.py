@@ -15,6 +15,7 @@ Options of the target:
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -139,7 +140,9 @@ def _receipt(
     described = bundle.graph(graph)
     asked: Any = _Asked(run, [tensor.name for tensor in described.inputs])
     sample = Sample(photos.names[0], dict(photos.inputs[0][graph]))
-    return gate_a(asked, file.data, described.inputs, described.outputs, [sample], name=graph).as_json()
+    receipt = gate_a(asked, file.data, described.inputs, described.outputs, [sample], name=graph)
+    plain: dict[str, Any] = json.loads(json.dumps(receipt.as_json()))  # PyTorch's version is no plain string
+    return plain
 
 
 class _Asked:

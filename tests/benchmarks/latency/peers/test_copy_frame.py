@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from stillflow_bench.latency.inputs import photo_files, photo_of, short_digest
@@ -24,6 +25,7 @@ def test_a_cold_copy_walks_through_a_ring(spec_of, monkeypatch: pytest.MonkeyPat
             assert sum(bool(out.any()) for out in target._outs[index]) == 1
     held = [id(array) for ring in (target._sources, target._outs) for arrays in ring for array in arrays]
     assert len(set(held)) == 20, "no memory twice"
+    assert msgspec.json.encode(target.facts), "a worker tells them in JSON"
     target.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import av
+import msgspec
 import numpy as np
 import pytest
 
@@ -25,6 +26,7 @@ def test_a_query_leaves_a_whole_loop_on_the_disk(spec_of, two_photos: str) -> No
     assert len(shown) == scene.frames == 12
     assert np.abs(shown[5].astype(int) - scene.frame(5.0)).mean() < 8
     assert answer.digest() != target.query(0).digest()
+    assert msgspec.json.encode(target.facts), "a worker tells them in JSON"
     assert target.facts.notes["frames_kept"] == 12
     assert len(set(target.facts.inputs)) == target.inputs == 2
     target.close()

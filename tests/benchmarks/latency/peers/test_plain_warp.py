@@ -4,6 +4,7 @@ from __future__ import annotations
 import dataclasses
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 
@@ -53,6 +54,7 @@ def test_queries_and_facts(spec_of) -> None:
     assert set(answer.spans) == {"stage maps", "stage remap", "stage blend"}
     assert answer.digest() == target.query(1, 1).digest() != target.query(0).digest()
     assert (target.inputs, target.facts.photos) == (2, ["a.png", "b.png"])
+    assert msgspec.json.encode(target.facts), "a worker tells them in JSON"
     assert len(set(target.facts.inputs)) == 2
     assert target.facts.provider == "cv2 with 1 threads"
     assert target.facts.notes["moving_share"] == pytest.approx([0.5, 0.5], abs=0.1)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -39,6 +40,7 @@ def test_a_frame_is_what_the_reference_and_the_same_networks_make(spec_of) -> No
     answer = target.query(2 * t + 1)
     assert set(answer.spans) == {"stage splat", "stage decode"}
     assert answer.digest() != target.query(2 * t).digest()
+    assert msgspec.json.encode(target.facts), "a worker tells them in JSON"
     assert len(set(target.facts.inputs)) == target.inputs
     target.close()
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -26,6 +27,7 @@ def test_its_bits_are_those_of_our_session(options: str, spec_of) -> None:
             assert {n: a.tobytes() for n, a in made[graph].items()} == {
                 n: a.tobytes() for n, a in ours.items()
             }
+    assert msgspec.json.encode(target.facts), "a worker tells them in JSON"
     facts = target.facts
     assert (facts.provider, facts.device, facts.notes["options"]) == ("CPUExecutionProvider", "cpu", options)
     assert facts.hashes["flow"] == bundle.graph("flow").sha256

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -21,6 +22,7 @@ def test_it_does_the_same_work(spec_of) -> None:
             assert set(arrays) == set(expected[graph])
             for name, array in arrays.items():
                 np.testing.assert_allclose(array, expected[graph][name], rtol=1e-3, atol=1e-3)
+    assert msgspec.json.encode(target.facts), "a worker tells them in JSON"
     assert target.query(0).digest() != target.query(1).digest()
     assert target.query(0, 1).digest() == target.query(0, 0).digest(), "lanes have requests of their own"
     assert target.facts.provider == "CPU f32"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -33,6 +34,7 @@ def test_it_does_the_same_work(last: bool, spec_of) -> None:
     for graph, receipt in target.facts.receipts.items():
         assert (receipt["gate"], receipt["passed"]) == ("A", True)
         assert receipt["onnx_sha256"] == target.facts.hashes[graph]
+    assert msgspec.json.encode(target.facts), "a worker tells them in JSON"
     assert target.query(0).digest() != target.query(1).digest()
     assert target.facts.provider.startswith("eager on cpu")
     assert (target.facts.notes["channels_last"], target.facts.notes["compile"]) == (last, False)
