@@ -116,7 +116,13 @@ def checks(material: Material) -> str:
             NONE if value is None else safe(str(value)) for value in (check.need, check.have, check.limit)
         ]
         rows.append(
-            [mark, safe(check.id), f"<code>{safe(check.block) or 'run'}</code>", safe(check.why), *values]
+            [
+                mark,
+                safe(check.id),
+                f"<span class=one><code>{safe(check.block) or 'run'}</code></span>",
+                safe(check.why),
+                *values,
+            ]
         )
     return table(["", "check", "of", "what was found", "need", "have", "limit"], rows)
 

@@ -17,7 +17,7 @@ body{{background:var(--paper);max-width:70rem}}
 .good{{border-color:{VALID}}}.good>b{{color:{VALID}}}.verdict.bad{{border-color:{INVALID}}}.verdict.bad>b{{color:{INVALID}}}
 .tag.bad{{background:{INVALID};font-weight:700}}.fail{{color:{INVALID}}}.pass{{color:{VALID}}}
 .card{{flex:1 1 10.5rem}}.card b{{font-size:1.6rem}}
-td small,th small{{color:var(--mute);font-weight:400}}td.n small{{font-size:.76rem}}
+td small,th small{{color:var(--mute);font-weight:400;font-size:.88em}}th code{{font-size:1em}}
 table.main tbody{{border-bottom:2px solid var(--line)}}table.main th[scope=row]{{font-weight:400;min-width:13rem}}
 figure{{margin:1rem 0 1.6rem;break-inside:avoid}}figcaption{{font-size:.87rem;color:var(--mute)}}
 .plot{{overflow-x:auto}}.plot svg{{width:100%;min-width:38rem;
@@ -27,7 +27,9 @@ dt{{font-weight:600;margin-top:.4rem}}dd{{margin:0 0 0 1rem}}.key small{{margin-
 @media(max-width:40rem){{.verdict>b{{font-size:2rem}}table.main th[scope=row]{{position:sticky;left:0;min-width:9rem;
 max-width:10rem;background:var(--paper)}}}}
 @media print{{:root{{color-scheme:light;--paper:#fff;--mute:#556}}.plot svg{{min-width:0}}
-.wide{{overflow:visible}}table.main{{font-size:.62rem}}table.main th[scope=row]{{min-width:7rem}}
+.wide{{overflow:visible}}h3,summary{{break-after:avoid}}
+details details::details-content{{content-visibility:hidden;block-size:0}}
+table{{font-size:.7rem}}table.main{{font-size:.62rem}}table.main th[scope=row]{{min-width:7rem}}
 .tag,.verdict{{print-color-adjust:exact;-webkit-print-color-adjust:exact}}}}
 """
 )
