@@ -62,3 +62,5 @@ def compare(
             overwrite=overwrite,
         )
     click.echo(found.sentence)
+    if found.disturbed:
+        click.echo(found.disturbed, err=True)

@@ -19,7 +19,7 @@ import msgspec
 from stillflow.errors import StillflowError
 from stillflow_bench.latency.block_run import Announce
 from stillflow_bench.latency.boundary import Boundary
-from stillflow_bench.latency.checks import amounts, identity, nesting, wholeness
+from stillflow_bench.latency.checks import amounts, identity, nesting, surroundings, wholeness
 from stillflow_bench.latency.checks.evidence import BlockEvidence, Evidence, read_evidence
 from stillflow_bench.latency.limits import Limits
 from stillflow_bench.latency.percentile import ratio_interval
@@ -143,6 +143,8 @@ class Comparison(msgspec.Struct, frozen=True):
         claim_interval: of it, 99 %: where 1 lies outside, a difference is claimed.
         differs: whether it is.
         sentence: the same in words.
+        disturbed: what a reader should know of the machine; "" where it was quiet. Pairs even out what disturbs both
+            sides alike; an engine that suffers more from a busy machine than another does looks slower than it is.
     """
 
     schema: str
@@ -156,6 +158,7 @@ class Comparison(msgspec.Struct, frozen=True):
     claim_interval: tuple[float, float]
     differs: bool
     sentence: str
+    disturbed: str = ""
 
 
 def compare(
@@ -237,7 +240,8 @@ def compared(evidence: Evidence, a: str, b: str) -> Comparison:
         first: Literal["a", "b"] = "a" if order.index(one.name) < order.index(other.name) else "b"
         found.append(Pair(first, _median(one), _median(other)))
     block = evidence.blocks[0]
-    return concluded(a, b, block.block.target.boundary, block.load.queries, found)
+    whole = concluded(a, b, block.block.target.boundary, block.load.queries, found)
+    return msgspec.structs.replace(whole, disturbed=_disturbed(evidence))
 
 
 def concluded(a: str, b: str, boundary: Boundary, queries: int, pairs: Sequence[Pair]) -> Comparison:
@@ -271,6 +275,17 @@ def concluded(a: str, b: str, boundary: Boundary, queries: int, pairs: Sequence[
 
 def _median(block: BlockEvidence) -> float:
     return statistics.median(times(block.block, block.samples)[block.block.target.boundary])
+
+
+def _disturbed(evidence: Evidence) -> str:
+    broken = [check for check in surroundings.check_quiet_machine(evidence, Limits()) if check.condemns]
+    if not broken:
+        return ""
+    processes = len({check.block for check in broken})
+    return (
+        f"{processes} of {len(evidence.blocks)} processes were disturbed, such as {broken[0].block}: {broken[0].why}; "
+        "compare again when nothing else runs"
+    )
 
 
 def _refuse_missing(evidence: Evidence) -> None:

@@ -30,7 +30,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
     Attributes:
         schema: of verdict.json.
-        verdict: of the run: INVALID where the run as a whole is, or a block of ours.
+        verdict: of the run: INVALID where the run as a whole is, or a block of ours; where there is none of ours, any.
         blocks: of each block by itself; "MISSING" where it was not measured.
         checks: all that was looked at.
         limits: that were used.
@@ -75,9 +75,10 @@ def judged(evidence: Evidence, limits: Limits) -> Verdict:
     for one in evidence.record.measured:
         name = one.block.name
         blocks[name] = "MISSING" if one.missing else "INVALID" if name in condemned else "VALID"
-    # What was planned and left out stands and falls with the run: nobody can tell whose it was but the plan.
-    peers = {one.block.name for one in evidence.record.measured if one.block.role != "ours"}
-    invalid = bool(condemned - peers)
+    # Blocks that only the plan knows count as ours, and so do all blocks of a run that has none of ours.
+    roles = {one.block.name: one.block.role for one in evidence.record.measured}
+    others = {name for name, role in roles.items() if role != "ours" and "ours" in roles.values()}
+    invalid = bool(condemned - others)
     return Verdict(SCHEMA, "INVALID" if invalid else "VALID", blocks, checks, limits)
 
 

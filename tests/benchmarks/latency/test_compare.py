@@ -10,7 +10,6 @@ import pytest
 
 from stillflow.errors import StillflowError
 from stillflow_bench.latency import compare as comparing
-from stillflow_bench.latency.checks.evidence import Evidence
 from stillflow_bench.latency.compare import (
     CLAIM,
     FILE,
@@ -40,10 +39,6 @@ def run_of_pairs(a_over_b: float = 1.0, pairs: int = 5) -> Run:
         if name.startswith("a"):
             run.slower(lambda _: a_over_b, name)
     return run
-
-
-def evidence_of(run: Run) -> Evidence:
-    return run.evidence()
 
 
 def pairs_of(rng: np.random.Generator, count: int, ratio: float = 1.0) -> list[Pair]:
@@ -105,12 +100,20 @@ def test_pairs_stay_together_and_each_side_comes_first_in_half_of_them(pairs: in
 
 
 def test_files_of_a_comparison_give_the_ratio() -> None:
-    found = compared(evidence_of(run_of_pairs(1.5)), "one", "other")
+    found = compared(run_of_pairs(1.5).evidence(), "one", "other")
     assert found.differs
     assert found.ratio == pytest.approx(1.5, rel=0.02)
     assert len(found.pairs) == 5
     assert {pair.first for pair in found.pairs} == {"a", "b"}
-    assert not compared(evidence_of(run_of_pairs(1.0)), "one", "other").differs
+    assert not compared(run_of_pairs(1.0).evidence(), "one", "other").differs
+
+
+def test_a_machine_that_was_not_quiet_is_told() -> None:
+    run = run_of_pairs()
+    assert compared(run.evidence(), "a", "b").disturbed == ""
+    run.looks = [msgspec.structs.replace(look, busy=look.at / 4e8) for look in run.looks]
+    told = compared(run.evidence(), "a", "b").disturbed
+    assert "10 of 10 processes" in told and "others used" in told
 
 
 def test_what_is_no_comparison_is_refused() -> None:
@@ -138,7 +141,7 @@ def test_what_is_no_comparison_is_refused() -> None:
         (elsewhere, "begin and end elsewhere"),
     ):
         with pytest.raises(StillflowError, match=why):
-            compared(evidence_of(run), "a", "b")
+            compared(run.evidence(), "a", "b")
 
 
 def test_a_side_is_a_subject_and_two_more_words(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from stillflow.errors import StillflowError
 from stillflow_bench.latency.judge import VERDICT, Verdict, judge, told
 from stillflow_bench.latency.limits import Limits
-from stillflow_bench.latency.plan import Block, Load
+from stillflow_bench.latency.plan import Block, Load, Plan
 from stillflow_bench.latency.record import RESULT, SAMPLES, TELEMETRY
+from stillflow_bench.latency.run import run
 from stillflow_bench.latency.target import TargetSpec
 
 from .valid_run import SUBJECT, Run, block, broken, run_of
@@ -93,6 +94,13 @@ def test_the_run_stands_and_falls_with_ours(role: str, verdict: str) -> None:
     found = run.judged()
     assert broken(found) == {("other", "no-stall")}
     assert (found.verdict, found.blocks) == (verdict, {"ours": "VALID", "other": "INVALID"})
+
+
+def test_where_nothing_is_ours_every_block_counts() -> None:
+    run = run_of(msgspec.structs.replace(block(), role="peer"))
+    assert run.judged().valid
+    run.slower(lambda sample: 40 if sample.index == 50 else 1)
+    assert not run.judged().valid
 
 
 @settings(max_examples=40, deadline=None)
@@ -233,7 +241,7 @@ def paths_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(found for key, one in inner for found in paths_of(one, (*path, key)))]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_whatever_stands_in_a_result_is_judged_or_refused(
     folder: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -305,6 +313,28 @@ def test_damaged_telemetry_is_never_silently_fine(own: Path, data: bytes) -> Non
     (check,) = [check for check in verdict.checks if check.id == "telemetry-there"]
     assert check.ok is False
     assert not verdict.valid
+
+
+def test_a_run_of_real_processes_is_judged(tmp_path: Path) -> None:
+    """A sound fake and one that caches, by the suite's own run. A busy machine breaks other checks at will."""
+
+    def fake(name: str, **options: str | int | float | bool) -> Block:
+        spec = TargetSpec("fake", "B2.call", options={"milliseconds": 4.0, **options})
+        return Block(name, name, "ours", spec, Load(queries=44, audit=8, rounds=2), group="both")
+
+    plan = Plan("own", (fake("sound"), fake("caches", caching=True, receipt="other")))
+    run(plan, tmp_path, announce=lambda _: None)
+    found = broken(judge(tmp_path))
+    assert found >= {("caches", "no-caching"), ("caches", "accuracy-receipt-matches-engine")}
+    of_the_machine = {
+        "quiet-machine",
+        "windows-stable",
+        "warm-up-enough",
+        "no-stall",
+        "no-steal",
+        "no-throttle",
+    }
+    assert {id for name, id in found if name == "sound"} <= of_the_machine
 
 
 def test_reasons_are_told_in_words_after_the_verdict(own: Path) -> None:

@@ -47,10 +47,10 @@ def test_a_window_that_is_slow_itself_moves() -> None:
 def test_chance_is_what_an_order_makes() -> None:
     rng = np.random.default_rng(3)
     beyond = 0
-    for _ in range(40):
+    for _ in range(20):
         values = np.where(rng.random(100) < 0.5, 1.0, 2.0)
         beyond += spread(levels(values, 5)) > chance_spread(values, 5)
-    assert beyond <= 1
+    assert beyond == 0
     drift = np.where(rng.random(100) < 0.5, 1.0, 2.0) * np.linspace(1, 2, 100)
     assert spread(levels(drift, 5)) > chance_spread(drift, 5)
 
