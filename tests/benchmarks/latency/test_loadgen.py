@@ -20,11 +20,12 @@ from stillflow_bench.latency.target import TargetSpec, open_target
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_both_find_the_same_median(scenario: Scenario) -> None:
     pytest.importorskip("mlperf_loadgen", reason="mlcommons-loadgen has wheels for x86-64 only")
-    spec = TargetSpec("fake", "B2.call", options={"milliseconds": 10.0})
-    # Other programs only ever add to a time, and not to both alike: one undisturbed attempt of four is enough. Three
-    # times 5 %, since other tests disturb a median of 10 queries more than the hundreds of `selftest --loadgen`.
-    tries = (agreement(scenario, lambda: open_target(spec), queries=10, pairs=1) for _ in range(ATTEMPTS))
-    assert any(abs(found[0].error) <= 15 for found in tries)
+    spec = TargetSpec("fake", "B2.call", options={"milliseconds": 20.0})
+    # Other programs only ever add to a time, and not to both alike: one undisturbed attempt of four is enough. 30 %
+    # instead of 5 shows a wrong unit, shift or kind of latency; other tests, which run beside this one, disturb a
+    # median of 10 queries more than the hundreds of `selftest --loadgen`, where 5 % is asked for.
+    tries = (agreement(scenario, lambda: open_target(spec), queries=5, pairs=2) for _ in range(ATTEMPTS))
+    assert any(abs(found[0].error) <= 30 for found in tries)
 
 
 def test_percentiles_that_too_few_queries_would_be_behind_are_left_out() -> None:
