@@ -45,16 +45,19 @@ def summed_up(verdict: Verdict, record: Record) -> dict[str, Any]:
 
     Args:
         verdict: the judge's.
-        record: of the same run. What is wrong with a peer is no reason against the run.
+        record: of the same run. What is wrong with a peer is no reason against a run that has blocks of ours.
 
     Returns:
         "verdict"; "reasons" against it, all of them; "says": one line with the first reasons.
     """
+    condemning = [check for check in verdict.checks if check.condemns]
     others = {one.block.name for one in record.measured if one.block.role != "ours"}
+    if not verdict.valid and others != {one.block.name for one in record.measured}:
+        condemning = [check for check in condemning if check.block not in others]
     against = [
         f"{check.id}{f' ({check.block})' if check.block else ''}: {check.why}"
-        for check in verdict.checks
-        if check.condemns and check.block not in others
+        for check in condemning
+        if not verdict.valid
     ]
     first = "; ".join(against[:MOST_REASONS])
     more = len(against) - MOST_REASONS

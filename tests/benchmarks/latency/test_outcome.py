@@ -64,3 +64,10 @@ def test_the_first_reasons_are_told_and_the_others_counted() -> None:
         "INVALID: check-8: reason 8; check-0 (frame): reason 0; check-1 (frame): reason 1; "
         "and 3 more: stillflow-bench judge DIR"
     )
+
+
+def test_a_run_of_peers_alone_stands_and_falls_with_them() -> None:
+    alone = replace(RECORD, measured=(Measured(PLAN.blocks[1]),))
+    assert (
+        summed_up(verdict("INVALID", bad(9, "other")), alone)["says"] == "INVALID: check-9 (other): reason 9"
+    )
