@@ -250,3 +250,9 @@ def rich_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     job = {"stage read": 0.01, "stage motion": 0.12, "stage scene": 0.08, "stage video": 0.76}
     made.block("job", "job", "B4.job", noisy(2600, 10), spans=job, failing=2)
     return made.write()
+
+
+@pytest.fixture(scope="session")
+def rich(rich_run: Path) -> Material:
+    """The same, read and judged."""
+    return read_material(rich_run)

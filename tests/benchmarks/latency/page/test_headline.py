@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from stillflow_bench.latency.page.headline import card_words, cards, conditions, subject_words, verdict_words
-from stillflow_bench.latency.page.material import read_material
 from stillflow_bench.latency.record import Look
 
 
-def test_the_cards_are_the_figures_that_people_ask_for(rich_run: Any) -> None:
-    found = {card.title: card for card in cards(read_material(rich_run))}
+def test_the_cards_are_the_figures_that_people_ask_for(rich: Any) -> None:
+    found = {card.title: card for card in cards(rich)}
     assert list(found) == [
         "photo to first frame", "next frame", "photo file to finished file", "process start to first frame",
         "our call over the library's own", "published pipeline, of ours",
@@ -58,8 +57,8 @@ def test_the_verdict_is_in_big_letters_with_its_reasons(make: Any, read: Callabl
     assert "block 0 (bad-0): " in text
 
 
-def test_what_was_measured_on_what_by_which_command(rich_run: Any) -> None:
-    text = subject_words(read_material(rich_run))
+def test_what_was_measured_on_what_by_which_command(rich: Any) -> None:
+    text = subject_words(rich)
     for words in (
         "edge", "720p, 1080p", "30%", "onnxruntime 1.22.0", "Tin Can at 2 GHz", "numpy 2.0", "0123456789ab",
         "stillflow-bench run --quick -o run", "2026-01-02T03:04:05Z",

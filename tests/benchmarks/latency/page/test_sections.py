@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from stillflow_bench.latency.page import sections
-from stillflow_bench.latency.page.material import read_material
 from stillflow_bench.latency.plan import Load
 
 
@@ -52,10 +51,9 @@ def test_receipts_say_what_was_judged_and_what_was_loaded(
     assert "No target" in sections.receipts(read(none))
 
 
-def test_all_checks_are_there_the_broken_ones_first(rich_run: Any) -> None:
-    material = read_material(rich_run)
-    marks = re.findall("<tr><td[^>]*>(.*?)</td>", sections.checks(material))
-    assert len(marks) == len(material.verdict.checks)
+def test_all_checks_are_there_the_broken_ones_first(rich: Any) -> None:
+    marks = re.findall("<tr><td[^>]*>(.*?)</td>", sections.checks(rich))
+    assert len(marks) == len(rich.verdict.checks)
     broken = ["INVALID" in mark for mark in marks]
     assert broken == sorted(broken, reverse=True)
     assert any(broken)
@@ -79,18 +77,17 @@ def test_every_setting_says_where_it_came_from(make: Any, read: Callable[..., An
     assert "Environment: <code>OMP_NUM_THREADS=1</code>" in text
 
 
-def test_it_says_how_to_repeat_it_and_where_the_samples_lie(rich_run: Any) -> None:
-    material = read_material(rich_run)
+def test_it_says_how_to_repeat_it_and_where_the_samples_lie(rich: Any) -> None:
     for words in ("stillflow-bench run --quick -o run", "stillflow-bench judge run", "0123456789ab"):
-        assert words in sections.repeat(material)
-    text = sections.raw_samples(material)
-    measured = [one.measured for one in material.shown if not one.measured.missing]
+        assert words in sections.repeat(rich)
+    text = sections.raw_samples(rich)
+    measured = [one.measured for one in rich.shown if not one.measured.missing]
     assert all(one.sha256 in text and f"samples/{one.block.name}.jsonl" in text for one in measured)
     assert "trt" not in text
 
 
-def test_words_are_explained(rich_run: Any) -> None:
-    text = sections.definitions(read_material(rich_run))
+def test_words_are_explained(rich: Any) -> None:
+    text = sections.definitions(rich)
     for words in ("B0.device", "B5.cold", "server", "cold", "459 for p99", "nearest ranks", "baseline"):
         assert words in text
     assert "multi_stream" not in text  # not in this run
