@@ -26,8 +26,15 @@ BYTES_A_PIXEL = 24
 """That a photo takes at most: photo, plate, matte, two weights in float32, and fields at a sixteenth."""
 
 
+LEAST_INPUTS = 32
+"""Photos times times: large pictures are fewer photos, each asked for several frames."""
+
+STEP = 0.6180339887498949
+"""Of the loop, between the times of two inputs: the golden ratio meets no period of a loop twice."""
+
+
 def open_target(spec: TargetSpec) -> PlainWarp:
-    """Make a scene of every photo; each is asked for a frame of its own time.
+    """Make a scene of every photo.
 
     Raises:
         StillflowError: there are no photos, or the bundle does not open.
@@ -50,6 +57,7 @@ class PlainWarp:
         paths = held_photos(spec, BYTES_A_PIXEL * frame_bytes(subject) // 3)
         self._warps: list[QuickWarp] = []
         seen, shares = [], []
+        turns = -(-LEAST_INPUTS // len(paths))
         for scene in scenes(paths, subject):
             arrays = scene.arrays
             self._warps.append(QuickWarp(arrays))
@@ -57,6 +65,7 @@ class PlainWarp:
                 fingerprint({"photo": arrays.photo, "matte": arrays.matte, "velocity": arrays.velocity})
             )
             shares.append(moving_share(arrays.matte))
+        self._times = [k * STEP % 1 * self._warps[0].frames for k in range(1, turns * len(paths) + 1)]
         self._outs: dict[int, ByteArray] = {}
         self._lock = threading.Lock()
         self.facts = Facts(
@@ -65,7 +74,7 @@ class PlainWarp:
             provider=f"cv2 with {cv2.getNumThreads()} threads",
             device="cpu",
             frames="cv2.remap twice and cv2.addWeighted",
-            inputs=seen,
+            inputs=[_hash(seen[k % len(seen)], t) for k, t in enumerate(self._times)],
             photos=[path.name for path in paths],
             notes={"moving_share": shares, "interpolation": "bilinear, uint8"},
         )
@@ -73,14 +82,14 @@ class PlainWarp:
     @property
     def inputs(self) -> int:
         """See `Target`."""
-        return len(self._warps)
+        return len(self._times)
 
     def query(self, index: int, lane: int = 0) -> Answer:
         """See `Target`. The digest is of this query until the lane's next one."""
-        warp = self._warps[index]
+        warp = self._warps[index % len(self._warps)]
         out = self._out(lane, warp)
         spans: dict[str, int] = {}
-        warp.frame(warp.frames * (index + 0.5) / len(self._warps), out, spans)
+        warp.frame(self._times[index], out, spans)
         return Answer(spans, partial(short_digest, {"frame": out}))
 
     def _out(self, lane: int, warp: QuickWarp) -> ByteArray:
@@ -93,6 +102,10 @@ class PlainWarp:
         """See `Target`."""
         self._warps.clear()
         cv2.setNumThreads(self._threads)
+
+
+def _hash(scene: str, t: float) -> str:
+    return fingerprint({"scene": np.frombuffer(scene.encode(), np.uint8), "t": np.array(t)})
 
 
 class QuickWarp:
