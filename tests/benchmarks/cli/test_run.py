@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from stillflow.errors import StillflowError
 from stillflow_bench.cli.program import program
+from stillflow_bench.latency.page import write
 from stillflow_bench.latency.record import read_record
 
 OWN = ["run", "--target", "fake", "--queries", "8", "--warm-up", "1", "--seed", "2"]
@@ -31,8 +32,19 @@ def test_a_run_is_measured_judged_and_shown(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "run" / "samples").iterdir()] == ["fake.jsonl.gz"]
     record = read_record(tmp_path / "run")
     assert record.plan.sources["queries"] == "command line" and record.plan.seed == 2
-    again = asked(*OWN, "-o", str(tmp_path / "run"), "--overwrite", "--json")
-    assert json.loads(again.stdout)["verdict"] == "INVALID"
+
+
+def test_without_what_draws_pages_the_verdict_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> Path:
+        raise StillflowError("cannot draw", "matplotlib is not installed", "pip install 'stillflow[bench]'")
+
+    monkeypatch.setattr(write, "write_page", refuse)
+    (tmp_path / "result.json").write_text("an older run")
+    done = asked(*OWN, "-o", str(tmp_path), "--overwrite", "--json")
+    assert done.exit_code == 0 and "no page: cannot draw" in done.stderr
+    assert json.loads(done.stdout)["verdict"] == "INVALID"
 
 
 @pytest.mark.parametrize(

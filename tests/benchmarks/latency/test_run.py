@@ -51,7 +51,9 @@ class Told:
 def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     folder = tmp_path_factory.mktemp("run")
     lines: list[str] = []
-    record = run(planned(), folder, announce=lines.append, compress=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stillflow_bench.latency.run.SETTLE", 0.0)  # fakes have no threads that turn on
+        record = run(planned(), folder, announce=lines.append, compress=True)
     return Told(folder, record, lines)
 
 
