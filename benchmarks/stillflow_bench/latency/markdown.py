@@ -159,9 +159,14 @@ def _rows(
 
 
 def _ratio(summary: Summary, ours: Summary | None) -> str:
-    """Median over ours; a dash where either sample is too small for a median."""
-    mine, theirs = summary.percentiles.get("p50"), ours.percentiles.get("p50") if ours else None
-    return f"{number(float(f'{mine / theirs:.3g}'))} ×" if mine is not None and theirs else NONE
+    """Median over ours; of the fastest query where there are too few for a median; a dash where ours are too few."""
+    theirs = ours.percentiles.get("p50") if ours else None
+    if not theirs:
+        return NONE
+    median = summary.percentiles.get("p50")
+    if median is None:
+        return f"{_value(summary.least / theirs)} × (its fastest)"
+    return f"{_value(median / theirs)} ×"
 
 
 def _value(value: float | None) -> str:

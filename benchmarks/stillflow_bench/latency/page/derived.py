@@ -18,29 +18,38 @@ LEAST_ROUNDS = 5
 
 
 class Ratio(NamedTuple):
-    """How many times as long one block takes as another: of medians.
+    """How many times as long one block takes as another.
 
     Attributes:
-        value: median over median.
+        value: median over median; where there are too few queries for a median, the fastest of them over the other's.
         low: 95 % interval over rounds; None: fewer than ``LEAST_ROUNDS``, or they did not take turns.
         high: likewise.
+        fastest: whether it is of the fastest query.
     """
 
     value: float
-    low: float | None
-    high: float | None
+    low: float | None = None
+    high: float | None = None
+    fastest: bool = False
 
 
 def ratio(one: Shown, other: Shown) -> Ratio | None:
-    """How many times as long ``one`` takes as ``other``; None where either has no samples."""
-    if not len(one.latencies) or not len(other.latencies) or other.median <= 0:
+    """How many times as long ``one`` takes as ``other``; None where the other has no median, or either no samples."""
+    mine, theirs = one.summary, other.summary
+    if mine is None or theirs is None or not theirs.percentiles["p50"]:
         return None
-    mine, theirs = round_medians(one), round_medians(other)
+    if mine.percentiles["p50"] is None:
+        return Ratio(mine.least / theirs.percentiles["p50"], fastest=True)
+    value = mine.percentiles["p50"] / theirs.percentiles["p50"]
+    mine_by_round, theirs_by_round = round_medians(one), round_medians(other)
     turns = in_turn(one.block, other.block)
-    pairs = [mine[k] / theirs[k] for k in sorted(mine) if turns and theirs.get(k, 0) > 0]
-    value = one.median / other.median
+    pairs = [
+        mine_by_round[k] / theirs_by_round[k]
+        for k in sorted(mine_by_round)
+        if turns and theirs_by_round.get(k)
+    ]
     if len(pairs) < LEAST_ROUNDS or min(pairs) <= 0:
-        return Ratio(value, None, None)
+        return Ratio(value)
     return Ratio(value, *ratio_interval(pairs)[1:])
 
 

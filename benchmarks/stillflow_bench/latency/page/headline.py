@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from stillflow_bench.latency.page.derived import ratio
-from stillflow_bench.latency.page.labels import figure, lasting
+from stillflow_bench.latency.page.labels import figure, lacking, lasting
 from stillflow_bench.latency.page.main_tables import in_words, ran_on
 from stillflow_bench.latency.page.material import Material, Shown
 from stillflow_bench.latency.record import Look
@@ -69,7 +69,7 @@ def cards(material: Material) -> list[Card]:
     ):
         one = _ours(material, boundary)
         if one is not None:
-            found.append(Card(title, lasting(one.median), note(one), (one.block.name,)))
+            found.append(Card(title, _middle(one), note(one), (one.block.name,)))
     return [*found, *_overhead(material), *_published(material)]
 
 
@@ -80,9 +80,19 @@ def _ours(material: Material, boundary: str) -> Shown | None:
     return next(iter(single or ours), None)
 
 
+def _middle(one: Shown) -> str:
+    """The median, or from the fastest to the slowest where there are too few queries for one."""
+    summary = one.summary
+    assert summary is not None  # answered
+    median = summary.percentiles["p50"]
+    return lasting(median) if median is not None else f"{lasting(summary.least)} … {lasting(summary.most)}"
+
+
 def _spread(one: Shown) -> str:
     summary = one.summary
     assert summary is not None  # answered
+    if summary.percentiles["p50"] is None:
+        return f"fastest and slowest of {summary.n}: a median {lacking(summary, 'p50').partition(',')[0]}"
     p90 = summary.percentiles["p90"]
     high = f"p90 {lasting(p90)}" if p90 is not None else f"slowest {lasting(summary.most)}"
     return f"median of {summary.n:,}; {high}"
@@ -107,7 +117,7 @@ def _overhead(material: Material) -> list[Card]:
 
 def _percent(ours: Shown, raw: Shown) -> str:
     found = ratio(ours, raw)
-    return "\u2013" if found is None else f"{100 * (found.value - 1):+.1f} %"
+    return "\u2013" if found is None or found.fastest else f"{100 * (found.value - 1):+.1f} %"
 
 
 def _published(material: Material) -> list[Card]:
@@ -116,7 +126,10 @@ def _published(material: Material) -> list[Card]:
     def words(ours: Shown, other: Shown) -> tuple[str, str, str]:
         found = ratio(other, ours)
         told = "\u2013" if found is None else in_words(found).partition(" (")[0]
-        return "published pipeline, of ours", told, f"{lasting(other.median)} against {lasting(ours.median)}"
+        theirs = (
+            _middle(other) if found is None or not found.fastest else f"{_middle(other)}, its fastest first,"
+        )
+        return "published pipeline, of ours", told, f"{theirs} against {_middle(ours)}"
 
     return _against(material, lambda kind: kind.startswith("published-"), words)
 

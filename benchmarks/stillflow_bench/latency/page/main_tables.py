@@ -109,6 +109,8 @@ def _ratio(one: Shown, other: Shown | None) -> str:
 def in_words(found: Ratio) -> str:
     """A ratio with its interval: "1.03 x (1.01 … 1.05)"."""
     value = f"{figure(found.value)} ×"
+    if found.fastest:
+        return f"{value} (its fastest)"
     if found.low is None or found.high is None:
         return value
     return f"{value} ({figure(found.low)} … {figure(found.high)})"

@@ -32,7 +32,7 @@ def roofline(name: str, shown: Sequence[Shown]) -> str:
         name: unique on the page.
         shown: blocks of a single stream, each with samples.
     """
-    single = [one for one in shown if one.block.load.lanes == 1 and one.median > 0]
+    single = [one for one in shown if one.block.load.scenario == "single_stream" and one.median > 0]
     works = network_work(single)
     networks = [one for one in single if one.block.name in works]
     frames = [one for one in single if frame_work(one.block) is not None]

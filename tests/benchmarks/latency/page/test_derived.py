@@ -74,7 +74,11 @@ def shown(read: Read, make: Make, **times: list[float]) -> list[Shown]:
 
 
 def test_a_ratio_is_of_medians_and_its_interval_of_rounds(make: Make, read: Read) -> None:
-    slow, fast, few = shown(read, make, slow=[2.0, 2.2] * 15, fast=[1.0, 1.1] * 15, few=[1.0] * 3)
+    made = make()
+    for name, times in (("slow", [2.0, 2.2] * 15), ("fast", [1.0, 1.1] * 15), ("few", [2.0, 3.0, 4.0])):
+        made.block(name, "fake", "B2.call", times, group="g")
+    made.block("some", "fake", "B2.call", [3.0] * 9, group="g", load=Load(queries=9, rounds=3))
+    slow, fast, few, some = read(made).shown
     found = ratio(slow, fast)
     assert found is not None
     assert found.value == pytest.approx(2)
@@ -82,7 +86,9 @@ def test_a_ratio_is_of_medians_and_its_interval_of_rounds(make: Make, read: Read
     assert found.high is not None
     assert found.low <= 2 * (1 + 1e-6)
     assert found.high >= 2 * (1 - 1e-6)
-    assert ratio(few, fast) == (pytest.approx(1 / 1.0), None, None)  # three rounds give no interval
+    assert ratio(some, fast) == (pytest.approx(3), None, None, False)  # three rounds give no interval
+    assert ratio(few, fast) == (pytest.approx(2), None, None, True)  # and three queries no median
+    assert ratio(fast, few) is None
     assert sorted(round_medians(few)) == [0, 1, 3]
 
 

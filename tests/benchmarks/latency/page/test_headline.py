@@ -72,3 +72,15 @@ def test_conditions_stand_side_by_side_and_gaps_are_dashes() -> None:
         assert words in text
     assert "control group" not in text
     assert "tells nothing" in conditions(Look(at=0), Look(at=1))
+
+
+def test_too_few_queries_give_no_median_but_what_was_seen(make: Any, read: Callable[..., Any]) -> None:
+    made = make()
+    made.block("ours", "frame", "B3.frame", [400.0] * 9)
+    made.block("published", "published-torch", "B3.frame", [50_000.0, 60_000.0], role="peer")
+    made.block("job", "job", "B4.job", [2000.0, 3000.0, 2500.0])
+    found = {card.title: (card.value, card.note) for card in cards(read(made))}
+    assert found["photo file to finished file"] == ("2 s … 3 s", "fastest and slowest of 3: a median needs 7")
+    value, note = found["published pipeline, of ours"]
+    assert value == "125 ×"
+    assert note == "50 s … 60 s, its fastest first, against 400 ms"

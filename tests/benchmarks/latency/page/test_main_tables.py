@@ -87,4 +87,5 @@ def test_costs_are_told_where_they_are_known(make: Any, read: Callable[..., Any]
 
 def test_ratios_are_written_with_their_interval() -> None:
     assert in_words(Ratio(1.034, 1.01, 1.052)) == "1.03 × (1.01 … 1.05)"
-    assert in_words(Ratio(138.2, None, None)) == "138 ×"
+    assert in_words(Ratio(138.2)) == "138 ×"
+    assert in_words(Ratio(138.2, fastest=True)) == "138 × (its fastest)"
