@@ -127,7 +127,7 @@ def scaling(name: str, along: Along, shown: Sequence[Shown]) -> str:
             _axis(one, along, lines)
         if both:
             axes[0, 1].set_ylabel("answers a second")
-            axes[0, 1].set_ylim(bottom=0)
+            axes[0, 1].set_ylim(0, 1.1 * axes[0, 1].get_ylim()[1])
         legend_below(made, panel, columns=1)
 
     caption = f"Medians {along.title}, with their 95 % intervals. Blocks on one line differ in nothing else."
