@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -71,9 +71,10 @@ def throughput(shown: Shown) -> float | None:
 def joules(shown: Shown, telemetry: Sequence[Look]) -> float | None:
     """Energy of the package or board a query, others' share and idling included; None: the machine does not tell.
 
-    The counter is read between looks by a straight line; where there is none, draw is integrated.
+    For what runs on a GPU it is that of the GPU. The counter is read between looks by a straight line; where there is
+    none, draw is integrated.
     """
-    times, counted = _counter(telemetry)
+    times, counted = _counter(telemetry, on_gpu=on_gpu(shown))
     if len(times) < 2 or not shown.good:
         return None
     ends = np.asarray([(turn[0].issued, max(s.done for s in turn)) for turn in shown.turns.values()], float)
@@ -86,11 +87,16 @@ def joules(shown: Shown, telemetry: Sequence[Look]) -> float | None:
     return float(spent.sum()) / len(shown.good)
 
 
-def _counter(telemetry: Sequence[Look]) -> tuple[Values, Values]:
+def on_gpu(shown: Shown) -> bool:
+    """Whether a block says that it ran on a GPU."""
+    return shown.measured.facts.device.startswith("cuda")
+
+
+def _counter(telemetry: Sequence[Look], *, on_gpu: bool) -> tuple[Values, Values]:
     """Nanoseconds and joules since whenever, rising."""
-    sources: tuple[Callable[[Look], float | None], ...] = (lambda look: look.joules, lambda look: look.watts)
-    for number, read in enumerate(sources):
-        told = [(look.at, value) for look in telemetry if (value := read(look)) is not None]
+    for number, name in enumerate(("joules", "watts")):
+        read = [(look.at, look.gpu.get(name) if on_gpu else getattr(look, name)) for look in telemetry]
+        told = [(at, value) for at, value in read if isinstance(value, int | float)]
         if len(told) < 2:
             continue
         times, values = (np.asarray(column, float) for column in zip(*told, strict=True))

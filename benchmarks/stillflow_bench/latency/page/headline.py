@@ -99,7 +99,7 @@ def _spread(one: Shown) -> str:
 
 
 def _frames(one: Shown) -> str:
-    return f"{figure(1000 / one.median)} frames a second; {_spread(one)}"
+    return (f"{figure(1000 / one.median)} frames a second; " if one.median > 0 else "") + _spread(one)
 
 
 def _overhead(material: Material) -> list[Card]:

@@ -123,6 +123,11 @@ class Material:
         return [one for one in self.shown if len(one.latencies)]
 
     @cached_property
+    def drawable(self) -> list[Shown]:
+        """Those of them that fit a logarithmic axis: a query that takes no time is none, and the judge says so."""
+        return [one for one in self.answered if one.latencies.min() > 0]
+
+    @cached_property
     def against(self) -> dict[str, list[str]]:
         """Block's name -> why the judge refuses it; only those that he refuses."""
         found: dict[str, list[str]] = {}
@@ -145,9 +150,9 @@ class Material:
         return next((other for other in self.answered if other.block.name == name), None)
 
     def comparable(self) -> list[tuple[Boundary, list[Shown]]]:
-        """Answered blocks that do comparable work, with their boundary: of one group, or alone; in the plan's order."""
+        """Drawable blocks that do comparable work, with their boundary: of one group, or alone; in the plan's order."""
         found: dict[tuple[Boundary, str], list[Shown]] = {}
-        for one in self.answered:
+        for one in self.drawable:
             block = one.block
             found.setdefault((block.target.boundary, block.group or block.name), []).append(one)
         return [(boundary, members) for (boundary, _), members in found.items()]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from stillflow_bench.latency.page.derived import on_gpu
 from stillflow_bench.latency.page.drawing import INK, legend_below, plain_log, plot
 from stillflow_bench.latency.page.labels import figure, short, told_apart
 from stillflow_bench.latency.page.material import Shown
@@ -30,9 +31,9 @@ def roofline(name: str, shown: Sequence[Shown]) -> str:
 
     Args:
         name: unique on the page.
-        shown: blocks of a single stream, each with samples.
+        shown: blocks with samples. Those of a single stream on the CPU are drawn: the roof is the processor's.
     """
-    single = [one for one in shown if one.block.load.scenario == "single_stream" and one.median > 0]
+    single = [one for one in shown if one.block.load.scenario == "single_stream" and not on_gpu(one)]
     works = network_work(single)
     networks = [one for one in single if one.block.name in works]
     frames = [one for one in single if frame_work(one.block) is not None]

@@ -28,7 +28,7 @@ LONG = ("receipts", "inputs", "photos", "notes")
 
 def cold_tables(material: Material) -> str:
     """Cold starts by part: medians and the slowest."""
-    cold = (one for one in material.answered if one.block.target.boundary == "B5.cold")
+    cold = (one for one in material.drawable if one.block.target.boundary == "B5.cold")
     return "".join(f"<h3>{safe(one.block.title)}</h3>{_cold(one)}" for one in cold)
 
 

@@ -64,7 +64,7 @@ def timeline(name: str, members: Sequence[Shown]) -> str:
 
 def stages_of(sample: Sample) -> list[tuple[str, float]]:
     """Stages of a query in the order in which they ran, milliseconds; what lies between them is the "rest"."""
-    told = {k[len(STAGE) :]: v / 1e6 for k, v in sample.spans.items() if k.startswith(STAGE)}
+    told = {k[len(STAGE) :]: max(0, v) / 1e6 for k, v in sample.spans.items() if k.startswith(STAGE)}
     known = [(name, told.pop(name)) for name in ORDER if name in told]
     found = [*known, *told.items()]
     whole = sample.latency / 1e6

@@ -127,7 +127,7 @@ def _plots(material: Material, points: int) -> Iterator[tuple[str, str]]:
         if members
     ]
     yield "One query by stage", _first_open("More timelines", lines)
-    answered = material.answered
+    answered = material.drawable
     yield "Under the roof", roofline("roof", answered)
     single = [
         one for one in answered if one.block.load.scenario in ("single_stream", "multi_stream", "offline")

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -108,6 +109,16 @@ def test_energy_a_query_is_the_counter_over_its_turns(make: Make, read: Read) ->
     assert joules(one, looks) == pytest.approx(2.1, rel=0.01)  # 21 W for 0.1 s
     drawn = [Look(at=k * 500_000_000, watts=21.0) for k in range(40)]
     assert joules(one, drawn) == pytest.approx(2.1, rel=0.01)
+
+
+def test_on_a_gpu_energy_is_the_gpu_s(make: Make, read: Read, facts: Any) -> None:
+    made = make()
+    there = msgspec.structs.replace(facts, device="cuda:0")
+    made.block("one", "networks", "B2.call", [100.0] * 60, facts=there)
+    (one,) = read(made).shown
+    looks = [Look(at=k * 500_000_000, joules=10.5 * k, gpu={"joules": 150.0 * k}) for k in range(40)]
+    assert joules(one, looks) == pytest.approx(30, rel=0.01)  # 300 W for 0.1 s
+    assert joules(one, [Look(at=look.at, joules=look.joules) for look in looks]) is None
 
 
 def test_energy_that_nobody_can_know_is_not_told(make: Make, read: Read) -> None:

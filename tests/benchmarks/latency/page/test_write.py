@@ -15,7 +15,7 @@ from stillflow.errors import StillflowError
 from stillflow_bench.latency.page import write, write_page
 from stillflow_bench.latency.page.material import read_material
 from stillflow_bench.latency.record import Host, Look, read_record, write_record
-from stillflow_bench.latency.sample import read_samples
+from stillflow_bench.latency.sample import Sample, read_samples, write_samples
 
 VOID = {"meta", "br"}
 
@@ -147,6 +147,27 @@ def test_hostile_words_stay_words(make: Callable[..., Any], facts: Any) -> None:
     assert "script" not in {tag for tag, _ in page.tags}
     assert "\x07" not in text
     assert text.count("&lt;script&gt;alert(1)") > 10
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("issued", "done", "drawn"), [(5, 5, False), (9, 5, False), (0, 2**60, True)])
+def test_times_that_no_clock_shows_are_told_and_not_drawn(
+    issued: int, done: int, drawn: bool, make: Callable[..., Any]
+) -> None:
+    made = make(telemetry=False)
+    spans = {"stage a": 0.5, "B2.call": 0.1, "import": 0.2}
+    for name, kind, boundary in (
+        ("one", "next", "B3.next"),
+        ("two", "cold", "B5.cold"),
+        ("raw", "copy", "B3.next"),
+    ):
+        made.block(name, kind, boundary, [1.0] * 9, spans=spans, group="g")
+        samples = [Sample(k, "measured", 0, issued, done, spans={"stage a": done - issued}) for k in range(9)]
+        write_samples(made.folder / "samples" / f"{name}.jsonl", samples)
+    text = write_page(made.write()).read_text(encoding="utf-8")
+    assert ("<svg" in text) == drawn
+    assert all(f"<code>{name}</code>" in text for name in ("one", "two", "raw"))
+    assert ">INVALID<" in text
 
 
 def test_a_long_run_is_drawn_with_fewer_points_and_summed_up_from_all(make: Callable[..., Any]) -> None:
