@@ -206,7 +206,7 @@ class Families:
             sizes: names from ``SIZES``.
         """
         base = self.varied(moving=SHARE)
-        load = Load(queries=queries, warm_up=8)
+        load = Load(queries=queries, warm_up=8, audit=8)
 
         def made(name: str, title: str, group: str, subject: Subject, load: Load = load) -> Block:
             return self.block(name, title, "next", "B3.next", load, group=group, subject=subject)
@@ -219,7 +219,7 @@ class Families:
             title = f"next frame, {100 * share:.0f} % moves"
             found.append(made(f"next-share-{100 * share:.0f}", title, "shares", replace(base, moving=share)))
         for lanes in (1, 2):
-            several = Load("multi_stream", queries=queries, lanes=lanes, warm_up=8)
+            several = Load("multi_stream", queries=queries, lanes=lanes, warm_up=8, audit=8)
             title = f"next frame, {lanes} {'lanes' if lanes > 1 else 'lane'}"
             found.append(made(f"next-lanes-{lanes}", title, "lanes", base, several))
         return found

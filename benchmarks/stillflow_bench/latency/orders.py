@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TypeAlias
 
 import msgspec
@@ -106,6 +107,11 @@ def line_of(message: Order | Reply) -> bytes:
         TypeError: a target put something else than plain values into its facts.
     """
     return _ENCODER.encode(message) + b"\n"
+
+
+def without_folders(text: str) -> str:
+    """A text in which files are named without the folders of this machine: records are passed on."""
+    return re.sub(r"(?<![\w/])(?:/[^/\s\"']+)+/([^/\s\"']+)", r"\1", text)
 
 
 def _plain(value: object) -> object:

@@ -2,7 +2,8 @@
 """Looks at the machine while it is measured: one before, one after, and two a second in between, from a thread.
 
 The thread lives in the run's process, which measures nothing itself. What it costs is counted (``Telemetry.cost``) and
-is kept in the record.
+is kept in the record: 0.2 % of a core in the quick plan and 0.4 % in the standard one, whose groups have up to nine
+workers to be looked up (two busy cores).
 """
 
 from __future__ import annotations

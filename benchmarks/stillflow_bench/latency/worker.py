@@ -34,6 +34,7 @@ from stillflow_bench.latency.orders import (
     WarmUp,
     line_of,
     read_order,
+    without_folders,
 )
 from stillflow_bench.latency.sample import Sample
 from stillflow_bench.latency.scenarios import Driver, make_driver
@@ -119,7 +120,7 @@ class Worker:
 def failure_of(error: Exception) -> Failure:
     """A bug as a reply tells it: its last line, and the trace without the folders of this machine."""
     said = " ".join(traceback.format_exception_only(error)[-1].split())
-    trace = re.sub(r'File "[^"]*/([^/"]+)"', r'File "\1"', "".join(traceback.format_exception(error)))
+    trace = without_folders("".join(traceback.format_exception(error)))
     return Failure(
         "the target failed", said, "read the trace on stderr; this is a bug", trace[-_TRACE_CHARACTERS:]
     )

@@ -16,7 +16,7 @@ from types import TracebackType
 import msgspec
 
 from stillflow.errors import StillflowError
-from stillflow_bench.latency.orders import Close, Order, Reply, line_of
+from stillflow_bench.latency.orders import Close, Order, Reply, line_of, without_folders
 from stillflow_bench.latency.sample import MOST_BYTES
 
 COMMAND = (sys.executable, "-m", "stillflow_bench.latency.worker")
@@ -183,7 +183,7 @@ class WorkerProcess:
         size = self._said.seek(0, os.SEEK_END)
         self._said.seek(max(0, size - _TAIL_BYTES))
         lines = self._said.read(_TAIL_BYTES).decode(errors="replace").splitlines()
-        return " | ".join(line.strip() for line in lines[-_TAIL_LINES:] if line.strip())
+        return without_folders(" | ".join(line.strip() for line in lines[-_TAIL_LINES:] if line.strip()))
 
 
 class WorkerError(StillflowError):

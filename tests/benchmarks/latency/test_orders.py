@@ -20,6 +20,7 @@ from stillflow_bench.latency.orders import (
     WarmUp,
     line_of,
     read_order,
+    without_folders,
 )
 from stillflow_bench.latency.plan import Block
 from stillflow_bench.latency.sample import Sample
@@ -45,6 +46,19 @@ def test_replies_come_back() -> None:
     line = line_of(reply)
     assert line.count(b"\n") == 1
     assert msgspec.json.decode(line, type=Reply) == reply
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ('File "/opt/some/where/a.py", line 3', 'File "a.py", line 3'),
+        ("cannot open /tmp/b.onnx: no", "cannot open b.onnx: no"),
+        ("1/2 and 3 queries/s, x264 and/or", "1/2 and 3 queries/s, x264 and/or"),
+        ("relative/path/c.py", "relative/path/c.py"),
+    ],
+)
+def test_folders_of_this_machine_are_left_out(text: str, left: str) -> None:
+    assert without_folders(text) == left
 
 
 class Version(str):
