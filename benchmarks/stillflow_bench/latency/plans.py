@@ -9,44 +9,13 @@ from msgspec.structs import replace
 
 from stillflow.errors import StillflowError
 from stillflow.gpu.description import find_gpu
-from stillflow_bench.latency.boundary import Boundary
 from stillflow_bench.latency.families import FEW, MOST, PEERS, SHARE, TAIL, Families
 from stillflow_bench.latency.percentile import CLAIMS, needed
-from stillflow_bench.latency.plan import Load, Plan, Role
+from stillflow_bench.latency.plan import Load, Plan
 from stillflow_bench.latency.subject import Subject
 from stillflow_bench.latency.target import KINDS
 
 QUICK_SIZE = (640, 360)
-
-BOUNDARY_OF: dict[str, Boundary] = {
-    "networks": "B2.call",
-    "device": "B0.device",
-    "frame": "B3.frame",
-    "next": "B3.next",
-    "job": "B4.job",
-    "cold": "B5.cold",
-    "fake": "B3.frame",
-    "raw-onnxruntime": "B2.call",
-    "raw-openvino": "B2.call",
-    "raw-tensorrt": "B2.call",
-    "torch": "B2.call",
-    "published-torch": "B3.next",
-    "published-onnxruntime": "B3.next",
-    "plain-warp": "B3.next",
-    "copy": "B3.next",
-    "encode": "B4.job",
-}
-"""Kind -> what a query of it is, where nobody says."""
-
-OURS = ("networks", "device", "frame", "next", "job", "cold", "fake")
-
-ROLES: dict[str, Role] = {
-    **dict.fromkeys(OURS, "ours"),
-    "plain-warp": "baseline",
-    "copy": "limit",
-    "encode": "limit",
-}
-"""Kind -> its role; others are peers."""
 
 SUSTAINED_SECONDS, SUSTAINED_ROUNDS = 600.0, 10
 """Ten minutes, kept minute by minute: a crash loses no more than one."""
@@ -69,7 +38,7 @@ def quick(subject: Subject, photos: str = "", seed: int = 0) -> Plan:
         *families.networks(networks, MOST, ("raw-onnxruntime",)),
         *families.frame(Load(queries=44, warm_up=2, audit=3), MOST),
         *families.next_frame(frames, TAIL, Load(queries=96, audit=8, rounds=3)),
-        *families.job(Load(queries=8, warm_up=1), FEW, moving=SHARE, loops=2),
+        *families.job(Load(queries=7, warm_up=1), FEW, moving=SHARE, loops=2),
     ]
     return Plan("quick", tuple(blocks), seed)
 
@@ -151,7 +120,7 @@ def own(kind: str, subject: Subject, load: Load, photos: str = "", seed: int = 0
     Raises:
         StillflowError: there is no such target, or the load makes no sense.
     """
-    if kind not in BOUNDARY_OF:
+    if kind not in KINDS:
         raise StillflowError(
             f"cannot measure '{kind}'", "there is no such target", f"use one of {', '.join(KINDS)}"
         )
@@ -165,11 +134,11 @@ def own(kind: str, subject: Subject, load: Load, photos: str = "", seed: int = 0
         load = replace(load, seconds=SUSTAINED_SECONDS, rounds=SUSTAINED_ROUNDS)
     block = Families(subject, photos, seed).block(
         kind,
-        "stillflow" if kind in OURS else kind,
+        "stillflow" if KINDS[kind].role == "ours" else kind,
         kind,
-        BOUNDARY_OF[kind],
+        KINDS[kind].boundary,
         load,
-        role=ROLES.get(kind, "peer"),
+        role=KINDS[kind].role,
         claims=claims_of(load),
     )
     return Plan("own", (block,), seed)
