@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 
-from stillflow_bench.latency.plan import Block, Role
+from stillflow_bench.latency.plan import Block
+from stillflow_bench.latency.target import Role
 
 
 def work_of(block: Block) -> Hashable:

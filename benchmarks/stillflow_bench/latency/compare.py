@@ -46,14 +46,7 @@ thing with itself, one claims it. The interval that is printed is the usual one,
 WARM_UP = 5
 
 Work = Literal["networks", "frame", "next", "job"]
-
-BOUNDARY_OF: dict[Work, Boundary] = {
-    "networks": "B2.call",
-    "frame": "B3.frame",
-    "next": "B3.next",
-    "job": "B4.job",
-}
-"""What is compared -> where its time begins and ends. Names are kinds of targets too."""
+"""What is compared: kinds of targets, whose boundary both sides have."""
 
 NECESSARY = (
     wholeness.check_samples_complete,
@@ -112,7 +105,7 @@ def parse_side(text: str, work: Work, photos: str = "") -> Side:
             "name one, such as python=other/.venv/bin/python",
         )
     subject = parse_subject(",".join(rest), Subject())
-    return Side(text or "the defaults", TargetSpec(kind, BOUNDARY_OF[work], subject, photos), python)
+    return Side(text or "the defaults", TargetSpec(kind, KINDS[work].boundary, subject, photos), python)
 
 
 class Pair(msgspec.Struct, frozen=True):

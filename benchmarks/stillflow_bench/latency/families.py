@@ -10,9 +10,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from stillflow_bench.latency.boundary import Boundary
-from stillflow_bench.latency.plan import Block, Load, Role
+from stillflow_bench.latency.plan import Block, Load
 from stillflow_bench.latency.subject import Subject
-from stillflow_bench.latency.target import TargetSpec
+from stillflow_bench.latency.target import Role, TargetSpec
 from stillflow_bench.photos import SIZES
 
 SHARE = 0.3

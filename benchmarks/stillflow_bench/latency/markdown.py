@@ -13,12 +13,9 @@ from stillflow_bench.latency.comparable import reference
 from stillflow_bench.latency.judge import Verdict, judge
 from stillflow_bench.latency.page.labels import WORK
 from stillflow_bench.latency.percentile import CLAIMS, Summary, named
-from stillflow_bench.latency.plan import Role
 from stillflow_bench.latency.record import Measured, Record, read_record
+from stillflow_bench.latency.target import ROLES
 from stillflow_bench.tables import number
-
-ROLES: tuple[Role, ...] = ("limit", "ours", "peer", "baseline")
-"""In the order of the tables."""
 
 SHORT = ("p50", "p90", "p99")
 """Percentiles of the compact table."""

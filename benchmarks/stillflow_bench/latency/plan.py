@@ -8,14 +8,12 @@ from typing import Literal
 
 import msgspec
 
-from stillflow_bench.latency.target import TargetSpec
+from stillflow_bench.latency.target import Role, TargetSpec
 
 Scenario = Literal["single_stream", "multi_stream", "offline", "server", "sustained", "cold"]
 """single_stream: one query after the other. multi_stream: one on each of N lanes at once, the next when all are done.
 offline: as many as possible in all lanes. server: queries arrive by chance (Poisson), latency counts from when each
 arrived. sustained: single_stream for minutes, told minute by minute. cold: every query a new process."""
-
-Role = Literal["ours", "peer", "baseline", "limit"]
 
 Driver = Literal["own", "loadgen"]
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -110,25 +110,48 @@ class Target(Protocol):
         ...
 
 
-KINDS: Mapping[str, str] = {
-    "networks": "stillflow_bench.latency.targets.networks",
-    "device": "stillflow_bench.latency.targets.device",
-    "frame": "stillflow_bench.latency.targets.frame",
-    "next": "stillflow_bench.latency.targets.next_frame",
-    "job": "stillflow_bench.latency.targets.job",
-    "cold": "stillflow_bench.latency.targets.cold",
-    "fake": "stillflow_bench.latency.targets.fake",
-    "raw-onnxruntime": "stillflow_bench.latency.peers.raw_onnxruntime",
-    "raw-openvino": "stillflow_bench.latency.peers.raw_openvino",
-    "raw-tensorrt": "stillflow_bench.latency.peers.raw_tensorrt",
-    "torch": "stillflow_bench.latency.peers.torch_networks",
-    "published-torch": "stillflow_bench.latency.peers.published_torch",
-    "published-onnxruntime": "stillflow_bench.latency.peers.published_onnxruntime",
-    "plain-warp": "stillflow_bench.latency.peers.plain_warp",
-    "copy": "stillflow_bench.latency.peers.copy_frame",
-    "encode": "stillflow_bench.latency.peers.encode_only",
+Role = Literal["ours", "peer", "baseline", "limit"]
+"""peer: another way to the same; baseline: what anybody would write; limit: nothing beats it."""
+
+ROLES: tuple[Role, ...] = ("limit", "ours", "peer", "baseline")
+"""In the order of tables and legends."""
+
+PACKAGE = "stillflow_bench.latency"
+
+
+class Kind(NamedTuple):
+    """A way to answer queries.
+
+    Attributes:
+        module: of ``PACKAGE``, with ``open_target(spec: TargetSpec) -> Target``; it is loaded when used.
+        boundary: what a query is, where nobody says otherwise.
+        role: of its blocks.
+    """
+
+    module: str
+    boundary: Boundary
+    role: Role = "peer"
+
+
+KINDS: Mapping[str, Kind] = {
+    "networks": Kind("targets.networks", "B2.call", "ours"),
+    "device": Kind("targets.device", "B0.device", "ours"),
+    "frame": Kind("targets.frame", "B3.frame", "ours"),
+    "next": Kind("targets.next_frame", "B3.next", "ours"),
+    "job": Kind("targets.job", "B4.job", "ours"),
+    "cold": Kind("targets.cold", "B5.cold", "ours"),
+    "fake": Kind("targets.fake", "B3.frame", "ours"),
+    "raw-onnxruntime": Kind("peers.raw_onnxruntime", "B2.call"),
+    "raw-openvino": Kind("peers.raw_openvino", "B2.call"),
+    "raw-tensorrt": Kind("peers.raw_tensorrt", "B2.call"),
+    "torch": Kind("peers.torch_networks", "B2.call"),
+    "published-torch": Kind("peers.published_torch", "B3.next"),
+    "published-onnxruntime": Kind("peers.published_onnxruntime", "B3.next"),
+    "plain-warp": Kind("peers.plain_warp", "B3.next", "baseline"),
+    "copy": Kind("peers.copy_frame", "B3.next", "limit"),
+    "encode": Kind("peers.encode_only", "B4.job", "limit"),
 }
-"""Kind -> the module whose ``open_target(spec: TargetSpec) -> Target`` opens it. Modules load when used."""
+"""By the name that ``--target`` takes."""
 
 
 def open_target(spec: TargetSpec) -> Target:
@@ -141,5 +164,6 @@ def open_target(spec: TargetSpec) -> Target:
         raise StillflowError(
             f"cannot measure '{spec.kind}'", "there is no such target", f"use one of {', '.join(KINDS)}"
         )
-    opened: Target = importlib.import_module(KINDS[spec.kind]).open_target(spec)
+    module = importlib.import_module(f"{PACKAGE}.{KINDS[spec.kind].module}")
+    opened: Target = module.open_target(spec)
     return opened

@@ -10,9 +10,9 @@ from stillflow_bench.latency.judge import Verdict
 from stillflow_bench.latency.limits import Limits
 from stillflow_bench.latency.markdown import full_table, markdown, readme_table, told
 from stillflow_bench.latency.percentile import summarise
-from stillflow_bench.latency.plan import Block, Plan, Role
+from stillflow_bench.latency.plan import Block, Plan
 from stillflow_bench.latency.record import SCHEMA, Host, Look, Measured, Record, Tool, write_record
-from stillflow_bench.latency.target import TargetSpec
+from stillflow_bench.latency.target import Role, TargetSpec
 
 
 def measured(

@@ -15,7 +15,7 @@ from stillflow_bench.latency.costs import plan_seconds
 from stillflow_bench.latency.families import Families
 from stillflow_bench.latency.percentile import needed
 from stillflow_bench.latency.plan import Load, Plan
-from stillflow_bench.latency.plans import BOUNDARY_OF, chosen, claims_of, full, own, quick, standard
+from stillflow_bench.latency.plans import chosen, claims_of, full, own, quick, standard
 from stillflow_bench.latency.subject import Subject
 from stillflow_bench.latency.target import KINDS
 
@@ -44,10 +44,6 @@ def test_plans_are_well_formed(make: Callable[[Subject], Plan]) -> None:
         assert load.rounds <= load.queries
         before.add(block.name)
     assert msgspec.json.decode(msgspec.json.encode(plan), type=Plan) == plan
-
-
-def test_every_kind_has_a_boundary() -> None:
-    assert set(BOUNDARY_OF) == set(KINDS)
 
 
 def test_quick_is_quick_and_has_the_tail() -> None:

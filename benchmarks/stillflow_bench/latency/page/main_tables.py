@@ -9,9 +9,9 @@ from stillflow_bench.latency.boundary import BOUNDARIES, Boundary
 from stillflow_bench.latency.page.derived import Ratio, joules, ratio, throughput
 from stillflow_bench.latency.page.labels import RANKS, figure, lacking, meaning, named
 from stillflow_bench.latency.page.material import Material, Shown
-from stillflow_bench.latency.page.palette import COLOURS, ROLES
+from stillflow_bench.latency.page.palette import COLOURS
 from stillflow_bench.latency.percentile import Summary
-from stillflow_bench.latency.plan import Role
+from stillflow_bench.latency.target import ROLES, Role
 from stillflow_export.markup import safe
 from stillflow_export.page_parts import size_words
 

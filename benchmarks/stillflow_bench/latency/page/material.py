@@ -16,9 +16,10 @@ from stillflow_bench.latency.checks.evidence import read_evidence
 from stillflow_bench.latency.comparable import reference
 from stillflow_bench.latency.judge import Verdict, judge
 from stillflow_bench.latency.percentile import Summary, summarise
-from stillflow_bench.latency.plan import Block, Role
+from stillflow_bench.latency.plan import Block
 from stillflow_bench.latency.record import Look, Measured, Record
 from stillflow_bench.latency.sample import Sample
+from stillflow_bench.latency.target import Role
 
 Values = NDArray[np.float64]
 

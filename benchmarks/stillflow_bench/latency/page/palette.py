@@ -6,10 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from stillflow_bench.latency.plan import Block, Role
-
-ROLES: tuple[Role, ...] = ("limit", "ours", "peer", "baseline")
-"""In the order of tables and legends."""
+from stillflow_bench.latency.plan import Block
+from stillflow_bench.latency.target import Role
 
 COLOURS: Mapping[Role, str] = {
     "limit": "#808894",

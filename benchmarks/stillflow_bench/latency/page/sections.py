@@ -13,9 +13,10 @@ from stillflow_bench.latency.boundary import BOUNDARIES
 from stillflow_bench.latency.page.labels import SCENARIOS, figure, meaning, named
 from stillflow_bench.latency.page.main_tables import NONE
 from stillflow_bench.latency.page.material import Material, Shown
-from stillflow_bench.latency.page.palette import ROLES, WORDS
+from stillflow_bench.latency.page.palette import WORDS
 from stillflow_bench.latency.percentile import CLAIMS, CONFIDENCE, needed
 from stillflow_bench.latency.record import RESULT, TELEMETRY, sample_path
+from stillflow_bench.latency.target import ROLES
 from stillflow_export.markup import safe
 from stillflow_export.page_parts import cut, table
 

@@ -17,12 +17,13 @@ from stillflow_bench.latency.page.labels import named
 from stillflow_bench.latency.page.machine_plots import machine_strip
 from stillflow_bench.latency.page.main_tables import main_tables
 from stillflow_bench.latency.page.material import Material, Shown, read_material
-from stillflow_bench.latency.page.palette import COLOURS, ROLES, WORDS
+from stillflow_bench.latency.page.palette import COLOURS, WORDS
 from stillflow_bench.latency.page.roofline import roofline
 from stillflow_bench.latency.page.scaling_plots import LANES, SHARE, SIZE, scaling, server
 from stillflow_bench.latency.page.stage_plots import has_stages, timeline
 from stillflow_bench.latency.page.style import STYLE
 from stillflow_bench.latency.page.time_plots import over_time, sustained
+from stillflow_bench.latency.target import ROLES
 from stillflow_bench.report import replace_file
 from stillflow_export.markup import safe
 

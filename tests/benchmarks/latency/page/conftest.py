@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from stillflow_bench.latency.page.material import Material, read_material
-from stillflow_bench.latency.plan import Block, Load, Plan, Role
+from stillflow_bench.latency.plan import Block, Load, Plan
 from stillflow_bench.latency.record import (
     SCHEMA,
     TELEMETRY,
@@ -28,7 +28,7 @@ from stillflow_bench.latency.record import (
 from stillflow_bench.latency.sample import Sample, samples_hash, write_samples
 from stillflow_bench.latency.subject import Subject
 from stillflow_bench.latency.summaries import summaries
-from stillflow_bench.latency.target import Facts, TargetSpec
+from stillflow_bench.latency.target import Facts, Role, TargetSpec
 
 SECOND = 1_000_000_000
 

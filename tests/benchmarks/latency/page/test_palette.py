@@ -5,9 +5,9 @@ from itertools import combinations
 
 import pytest
 
-from stillflow_bench.latency.page.palette import COLOURS, ROLES, WORDS, looks
+from stillflow_bench.latency.page.palette import COLOURS, WORDS, looks
 from stillflow_bench.latency.plan import Block
-from stillflow_bench.latency.target import TargetSpec
+from stillflow_bench.latency.target import ROLES, TargetSpec
 
 DEUTERANOPIA = ((0.367, 0.861, -0.228), (0.280, 0.673, 0.047), (-0.012, 0.043, 0.969))
 """Linear RGB as those see it who lack green cones. Source: Machado, Oliveira and Fernandes 2009, severity 1."""
