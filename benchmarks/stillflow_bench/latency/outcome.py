@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from stillflow_bench.latency.plan import Plan
 from stillflow_bench.latency.record import Record
 
 MOST_REASONS = 3
+
+MOST_CHARACTERS = 160
+"""Of a reason in the one line; a worker that died may say a lot."""
 
 
 def own_folder(out: Path | None, into: Path | None, plan: Plan) -> Path:
@@ -59,7 +63,7 @@ def summed_up(verdict: Verdict, record: Record) -> dict[str, Any]:
         for check in condemning
         if not verdict.valid
     ]
-    first = "; ".join(against[:MOST_REASONS])
+    first = "; ".join(textwrap.shorten(reason, MOST_CHARACTERS) for reason in against[:MOST_REASONS])
     more = len(against) - MOST_REASONS
     says = verdict.verdict if verdict.valid or not first else f"{verdict.verdict}: {first}"
     if not verdict.valid and more > 0:

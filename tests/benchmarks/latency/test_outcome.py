@@ -71,3 +71,9 @@ def test_a_run_of_peers_alone_stands_and_falls_with_them() -> None:
     assert (
         summed_up(verdict("INVALID", bad(9, "other")), alone)["says"] == "INVALID: check-9 (other): reason 9"
     )
+
+
+def test_long_reasons_are_cut_in_the_line_only() -> None:
+    long = Check(id="check", ok=False, why="word " * 200)
+    found = summed_up(verdict("INVALID", long), RECORD)
+    assert len(found["says"]) < 200 and len(found["reasons"][0]) > 900
