@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 ROOT = Path("/")
@@ -31,14 +31,46 @@ def load(root: Path = ROOT) -> float | None:
     return number(text_of(root / "proc" / "loadavg").split(" ")[0])
 
 
-def processor_seconds(root: Path = ROOT) -> tuple[float | None, float | None]:
-    """(Seconds that all processors were busy, seconds that another guest had them), since the machine began."""
-    found = re.match(r"cpu +((?:\d{1,18} ?)+)", text_of(root / "proc" / "stat"))
-    ticks = [int(part) for part in found[1].split()] if found else []
-    if len(ticks) < 8:
-        return None, None
-    user, nice, system, _idle, _waiting, irq, softirq, steal = ticks[:8]
+def processor_seconds(
+    root: Path = ROOT, usable: Collection[int] | None = None
+) -> tuple[float | None, float | None]:
+    """(Seconds that the processors of this process were busy, seconds that another guest had them), since the start.
+
+    Of a host that others share, those it may not run on are nobody's matter. A container's /proc may number processors
+    anew: where one that may be used is not listed, all that are listed count.
+
+    Args:
+        root: folder that /proc lies in.
+        usable: numbers of the processors that this process may run on; None: asks the system.
+    """
+    text = text_of(root / "proc" / "stat")
+    listed = {
+        name: _two_seconds(ticks)
+        for name, ticks in re.findall(r"^cpu(\d{0,5}) +([\d ]{1,400})$", text, re.MULTILINE)
+    }
+    usable = usable_processors() if usable is None else usable
+    chosen = [listed.get(str(number)) for number in usable]
+    found = [two for two in chosen if two is not None]
+    if not found or len(found) < len(chosen):
+        return listed.get("") or (None, None)
+    return sum(busy for busy, _ in found), sum(steal for _, steal in found)
+
+
+def _two_seconds(line: str) -> tuple[float, float] | None:
+    """(Busy, stolen) of a line of /proc/stat; None where the kernel is too old to tell both."""
+    parts = line.split()[:8]
+    if len(parts) < 8 or max(map(len, parts)) > 18:
+        return None
+    ticks = [int(part) for part in parts]
+    user, nice, system, _idle, _waiting, irq, softirq, steal = ticks
     return (user + nice + system + irq + softirq) / _ticks(), steal / _ticks()
+
+
+def usable_processors() -> list[int]:
+    """Numbers of the processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 def own_processes(pid: int, root: Path = ROOT) -> list[int]:
@@ -90,19 +122,19 @@ def throttled(root: Path = ROOT) -> int | None:
 
 
 def mhz(root: Path = ROOT) -> float | None:
-    """Mean clock of the cores that this process may use, sixteen of them at most."""
-    usable = (
-        sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    )
+    """Clock of the fastest core that this process may use, of sixteen of them at most.
+
+    Not the mean: cores that idle say anything, and only those that work tell whether clocks stayed up.
+    """
     folder = root / "sys" / "devices" / "system" / "cpu"
     kilohertz = _numbers(
-        folder / f"cpu{core}" / "cpufreq" / "scaling_cur_freq" for core in list(usable)[:_MOST_CORES]
+        folder / f"cpu{core}" / "cpufreq" / "scaling_cur_freq" for core in usable_processors()[:_MOST_CORES]
     )
     if kilohertz:
-        return sum(kilohertz) / len(kilohertz) / 1000
+        return max(kilohertz) / 1000
     text = text_of(root / "proc" / "cpuinfo")
     told = [float(clock) for clock in re.findall(r"^cpu MHz\s*: (\d{1,6}\.?\d{0,6})$", text, re.MULTILINE)]
-    return sum(told) / len(told) if told else None
+    return max(told, default=None)
 
 
 class HostReader:

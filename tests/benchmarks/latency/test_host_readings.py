@@ -48,7 +48,32 @@ def test_load_and_processor_time(tmp_path: Path) -> None:
         },
     )
     assert load(tmp_path) == 0.42
-    assert processor_seconds(tmp_path) == (159 / TICKS, 6 / TICKS)
+    assert processor_seconds(tmp_path, [0]) == (159 / TICKS, 6 / TICKS)
+
+
+def test_of_a_shared_host_only_the_processors_at_hand_count(tmp_path: Path) -> None:
+    lines = ["cpu  1000 0 0 9 0 0 0 100 0 0", *(f"cpu{k} {10**k} 0 0 9 0 0 0 {k} 0 0" for k in range(4))]
+    tree(tmp_path, {"proc/stat": "\n".join([*lines, "intr 5 6"])})
+    assert processor_seconds(tmp_path, [1, 3]) == (1010 / TICKS, 4 / TICKS)
+    assert processor_seconds(tmp_path, [2]) == (100 / TICKS, 2 / TICKS)
+    # Numbered otherwise than the system does: nobody knows which of them are ours.
+    assert processor_seconds(tmp_path, [1, 7]) == (1000 / TICKS, 100 / TICKS)
+    tree(tmp_path, {"proc/stat": "cpu 1 2 3\n"})
+    assert processor_seconds(tmp_path, [0]) == (None, None)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system pins no process")
+def test_what_others_do_on_processors_out_of_reach_is_not_told() -> None:
+    at_hand = os.sched_getaffinity(0)
+    if len(at_hand) < 2:
+        pytest.skip("there is one processor")
+    whole = processor_seconds()[0]
+    os.sched_setaffinity(0, {min(at_hand)})
+    try:
+        part = processor_seconds()[0]
+    finally:
+        os.sched_setaffinity(0, at_hand)
+    assert whole is None or (part is not None and part < whole)
 
 
 def test_processor_time_of_all_that_came_of_a_process(tmp_path: Path) -> None:
@@ -88,7 +113,7 @@ def test_throttling_of_both_kinds_of_groups(
 def test_clocks_of_the_cores_at_hand(tmp_path: Path) -> None:
     core = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
     tree(tmp_path, {"proc/cpuinfo": "cpu MHz\t\t: 2000.5\ncpu MHz\t\t: 3000.5\ncpu MHz : much\n"})
-    assert mhz(tmp_path) == 2500.5
+    assert mhz(tmp_path) == 3000.5
     tree(tmp_path, {f"sys/devices/system/cpu/cpu{core}/cpufreq/scaling_cur_freq": "1800000\n"})
     assert mhz(tmp_path) == 1800
 

@@ -198,7 +198,7 @@ def conditions(before: Look, after: Look) -> str:
     """The machine before the first query and after the last, side by side."""
     pairs: list[tuple[str, Any, Any]] = [
         ("load average", before.load, after.load),
-        ("mean clock, MHz", before.mhz, after.mhz),
+        ("fastest core, MHz", before.mhz, after.mhz),
         ("hottest sensor, °C", before.celsius, after.celsius),
         ("held back by its control group, times", before.throttled, after.throttled),
         ("taken by other guests, s", before.steal, after.steal),

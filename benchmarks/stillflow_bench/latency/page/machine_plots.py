@@ -105,7 +105,7 @@ def _strips(telemetry: Sequence[Look], cores: int) -> list[Strip]:
     at = np.asarray([look.at for look in telemetry], float) / 1e9
     busy, own, steal = (_column(telemetry, read) for read in (_busy, _own, _steal))
     return [
-        Strip("mean clock of the cores, GHz", _column(telemetry, lambda look: look.mhz) / 1000),
+        Strip("clock of the fastest core, GHz", _column(telemetry, lambda look: look.mhz) / 1000),
         Strip("processors busy with this run, cores", _rate(at, own)),
         Strip(
             f"processors busy with other programs, cores of {cores}",

@@ -15,7 +15,7 @@ def test_what_the_machine_tells_is_drawn_and_nothing_else(make: Any, read: Calla
     text = machine_strip("m", material.telemetry, material.shown, 2, 400)
     for words in (
         "turns",
-        "mean clock",
+        "clock of the fastest core",
         "with this run",
         "other programs, cores of 2",
         "hottest sensor",
@@ -30,7 +30,7 @@ def test_what_the_machine_tells_is_drawn_and_nothing_else(make: Any, read: Calla
     text = machine_strip("m", looks, material.shown, 2, 400)
     assert "GPU: clock, GHz" in text
     assert "GPU: draw" not in text
-    assert "mean clock" not in text
+    assert "clock of the fastest core" not in text
 
 
 def test_a_machine_that_tells_nothing_has_no_plot() -> None:
