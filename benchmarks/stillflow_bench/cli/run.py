@@ -68,9 +68,10 @@ def run(
     """
     from stillflow_bench.latency.judge import judge
     from stillflow_bench.latency.markdown import full_table
-    from stillflow_bench.latency.outcome import own_folder, summed_up
+    from stillflow_bench.latency.outcome import summed_up
     from stillflow_bench.latency.page.write import write_page
     from stillflow_bench.latency.run import run as measure
+    from stillflow_bench.latency.run_folder import own_folder
     from stillflow_bench.latency.settings import Settings, plan_of
 
     plan = plan_of(Settings(photos=None if photos is None else str(photos), **typed))

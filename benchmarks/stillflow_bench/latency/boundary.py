@@ -14,7 +14,7 @@ NESTED: tuple[Boundary, ...] = ("B0.device", "B1.transfer", "B2.call", "B3.frame
 
 
 @dataclass(frozen=True)
-class Span:
+class Meaning:
     """What a boundary means.
 
     Attributes:
@@ -32,41 +32,43 @@ class Span:
 
 MONOTONIC = "the host's monotonic clock"
 
-BOUNDARIES: Mapping[Boundary, Span] = {
-    "B0.device": Span(
+BOUNDARIES: Mapping[Boundary, Meaning] = {
+    "B0.device": Meaning(
         "the engine begins to compute",
         "it has computed",
         "on a GPU events in its stream; on the CPU the host's monotonic clock around the library's own call",
         "both networks for one photo",
     ),
-    "B1.transfer": Span(
+    "B1.transfer": Meaning(
         "the first input leaves the host's memory",
         "the last output has arrived there",
         "events in the stream; there is no such boundary on the CPU",
         "both networks for one photo",
     ),
-    "B2.call": Span(
+    "B2.call": Meaning(
         "session.run is entered",
         "its outputs can be read on the host",
         MONOTONIC,
         "both networks for one photo",
     ),
-    "B3.frame": Span(
+    "B3.frame": Meaning(
         "a photo lies in memory", "the first frame of its loop does", MONOTONIC, "one photo, one frame"
     ),
-    "B3.next": Span(
+    "B3.next": Meaning(
         "the time t of a frame is given",
         "the frame lies in memory",
         MONOTONIC,
         "one frame of a prepared loop",
     ),
-    "B4.job": Span(
+    "B4.job": Meaning(
         "the name of a photo file is given",
         "the finished file is closed and on the disk (fsync)",
         MONOTONIC,
         "one photo, one file",
     ),
-    "B5.cold": Span("a new process is asked for", "its first frame lies in memory", MONOTONIC, "one process"),
+    "B5.cold": Meaning(
+        "a new process is asked for", "its first frame lies in memory", MONOTONIC, "one process"
+    ),
 }
 """Boundary -> its meaning."""
 

@@ -171,11 +171,6 @@ class Summary(msgspec.Struct, frozen=True):
     bounds: dict[str, float | None]
     median_interval: tuple[float, float] | None = None
 
-    @property
-    def cv(self) -> float:
-        """Standard deviation as a share of the mean."""
-        return self.sd / self.mean if self.mean else 0.0
-
 
 def summarise(values: Sequence[float]) -> Summary:
     """Sum up samples in milliseconds.

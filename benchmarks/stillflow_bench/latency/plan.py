@@ -15,7 +15,9 @@ Scenario = Literal["single_stream", "multi_stream", "offline", "server", "sustai
 offline: as many as possible in all lanes. server: queries arrive by chance (Poisson), latency counts from when each
 arrived. sustained: single_stream for minutes, told minute by minute. cold: every query a new process."""
 
-Driver = Literal["own", "loadgen"]
+Issue = Literal["unique", "same"]
+
+DriverName = Literal["own", "loadgen"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}\Z")
 
@@ -50,9 +52,9 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     share: float = 0.0
     of: str = ""
     rounds: int = 1
-    issue: Literal["unique", "same"] = "unique"
+    issue: Issue = "unique"
     seed: int = 0
-    driver: Driver = "own"
+    driver: DriverName = "own"
 
 
 class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder that a run writes into: empty of other runs, and packed at the end."""
+"""The folder that a run writes into: its name, empty of other runs, and packed at the end."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import gzip
 import json
 import re
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from stillflow.errors import StillflowError
+from stillflow_bench import machine
+from stillflow_bench.latency.plan import Plan
 from stillflow_bench.latency.record import RESULT, SAMPLES, TELEMETRY
 from stillflow_bench.report import replace_file
 
@@ -26,6 +29,30 @@ _OF_A_RUN = (
     f"{RECEIPTS}/*.json",
 )
 """What runs, the judge and the report write, and what is removed for another run; nothing else is touched."""
+
+
+def own_folder(out: Path | None, into: Path | None, plan: Plan) -> Path:
+    """The folder that a run is written into.
+
+    Args:
+        out: itself.
+        into: folder of runs, in which it is named after the machine, the day and the plan.
+        plan: that is measured.
+
+    Raises:
+        StillflowError: neither is given, or both.
+    """
+    if (out is None) == (into is None):
+        raise StillflowError(
+            "cannot tell where to write the run",
+            "neither -o nor --into is given" if out is None else "-o and --into are both given",
+            "name a folder: stillflow-bench run -o DIR",
+        )
+    if out is not None:
+        return out
+    assert into is not None
+    name = f"{machine.slug(machine.cpu_name())}-{machine.usable_cores()}core"
+    return into / f"{name}-{datetime.now(timezone.utc):%Y-%m-%d}-{plan.name}"
 
 
 def prepare(folder: Path, *, overwrite: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from stillflow.errors import StillflowError
-from stillflow_bench.latency.plan import Driver, Load, Plan, Scenario
+from stillflow_bench.latency.plan import DriverName, Issue, Load, Plan, Scenario
 from stillflow_bench.latency.plans import QUICK_SIZE, chosen, full, own, quick, standard
 from stillflow_bench.latency.subject import Subject, parse_subject
 
@@ -63,8 +63,8 @@ class Settings:
     rate: float | None = None
     lanes: int | None = None
     rounds: int | None = None
-    issue: Literal["unique", "same"] | None = None
-    driver: Driver | None = None
+    issue: Issue | None = None
+    driver: DriverName | None = None
 
 
 OF_LOAD = (

@@ -6,7 +6,9 @@ import time
 
 import pytest
 
-from stillflow_bench.latency.clock import HostClock, VirtualClock, nanoseconds
+from stillflow_bench.latency.clock import HostClock, nanoseconds
+
+from .virtual_clock import VirtualClock
 
 
 def test_the_host_is_never_early_and_seldom_late() -> None:

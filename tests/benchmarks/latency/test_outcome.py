@@ -1,19 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a run goes, and the one line that is said of it."""
+"""The one line that is said of a run."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
-import pytest
 from msgspec.structs import replace
 
-from stillflow.errors import StillflowError
 from stillflow_bench.latency.checks.check import Check
 from stillflow_bench.latency.judge import Verdict
 from stillflow_bench.latency.limits import Limits
-from stillflow_bench.latency.outcome import own_folder, summed_up
+from stillflow_bench.latency.outcome import summed_up
 from stillflow_bench.latency.plan import Block, Plan
 from stillflow_bench.latency.record import Host, Look, Measured, Record, Tool
 from stillflow_bench.latency.target import TargetSpec
@@ -37,15 +32,6 @@ def verdict(word: str, *checks: Check) -> Verdict:
 
 def bad(number: int, block: str = "frame") -> Check:
     return Check(id=f"check-{number}", ok=False, why=f"reason {number}", block=block)
-
-
-def test_a_folder_is_named_or_made_up(tmp_path: Path) -> None:
-    assert own_folder(tmp_path, None, PLAN) == tmp_path
-    made = own_folder(None, tmp_path, PLAN)
-    assert made.parent == tmp_path and re.fullmatch(r"[a-z0-9-]+-\d+core-\d{4}-\d\d-\d\d-own", made.name)
-    for out, into in ((None, None), (tmp_path, tmp_path)):
-        with pytest.raises(StillflowError, match="where to write"):
-            own_folder(out, into, PLAN)
 
 
 def test_a_valid_run_is_one_word() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from stillflow_bench.latency.clock import VirtualClock
 from stillflow_bench.latency.plan import Block, Load, Scenario
 from stillflow_bench.latency.record import Measured
 from stillflow_bench.latency.scenarios import make_driver
@@ -15,6 +14,7 @@ from stillflow_bench.latency.target import TargetSpec
 from stillflow_bench.latency.targets.fake import Fake
 
 from .valid_run import SECOND, SUBJECT, Run, broken, looks
+from .virtual_clock import VirtualClock
 
 pytestmark = pytest.mark.usefixtures("unswept")
 

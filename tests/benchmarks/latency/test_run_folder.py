@@ -5,15 +5,26 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from stillflow.errors import StillflowError
-from stillflow_bench.latency.run_folder import pack, prepare, write_receipts
+from stillflow_bench.latency.plan import Plan
+from stillflow_bench.latency.run_folder import own_folder, pack, prepare, write_receipts
 from stillflow_bench.latency.sample import Sample, read_samples, samples_hash, write_samples
 
 SAMPLES = [Sample(index, "measured", 0, index, index + 1) for index in range(100)]
+
+
+def test_a_folder_is_named_or_made_up(tmp_path: Path) -> None:
+    assert own_folder(tmp_path, None, Plan("own", ())) == tmp_path
+    made = own_folder(None, tmp_path, Plan("own", ()))
+    assert made.parent == tmp_path and re.fullmatch(r"[a-z0-9-]+-\d+core-\d{4}-\d\d-\d\d-own", made.name)
+    for out, into in ((None, None), (tmp_path, tmp_path)):
+        with pytest.raises(StillflowError, match="where to write"):
+            own_folder(out, into, Plan("own", ()))
 
 
 @pytest.mark.parametrize("name", ["result.json", "telemetry.jsonl", "samples/a.jsonl", "samples/a.jsonl.gz"])

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from stillflow_bench.latency.clock import HostClock, VirtualClock
+from stillflow_bench.latency.clock import HostClock
 from stillflow_bench.latency.percentile import percentile
 from stillflow_bench.latency.plan import Load, Scenario
 from stillflow_bench.latency.scenarios import make_driver
@@ -24,6 +24,8 @@ from stillflow_bench.latency.selftest import (
 from stillflow_bench.latency.target import TargetSpec
 from stillflow_bench.latency.targets.delays import DISTRIBUTIONS, Distribution
 from stillflow_bench.latency.targets.fake import Fake
+
+from .virtual_clock import VirtualClock
 
 pytestmark = pytest.mark.usefixtures("unswept")
 

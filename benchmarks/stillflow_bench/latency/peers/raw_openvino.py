@@ -17,7 +17,7 @@ from stillflow.errors import StillflowError
 from stillflow.sessions.session import Array
 from stillflow_bench.latency.inputs import Inputs
 from stillflow_bench.latency.peers.both_networks import BothNetworks, Run, chosen_files, network_photos
-from stillflow_bench.latency.peers.needed import needed
+from stillflow_bench.latency.peers.library import library
 from stillflow_bench.latency.target import Facts, TargetSpec
 
 PEER = "raw OpenVINO"
@@ -35,7 +35,7 @@ def open_target(spec: TargetSpec) -> BothNetworks:
     if arithmetic not in ARITHMETIC:
         why = f"there is no arithmetic '{arithmetic}'"
         raise StillflowError(f"cannot measure {PEER}", why, f"use {' or '.join(ARITHMETIC)}")
-    ov = needed("openvino", PEER)
+    ov = library("openvino", PEER)
     from stillflow.sessions.openvino import the_core
 
     core = the_core()

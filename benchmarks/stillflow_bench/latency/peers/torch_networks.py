@@ -34,7 +34,7 @@ from stillflow_bench.latency.peers.both_networks import (
     Run,
     network_photos,
 )
-from stillflow_bench.latency.peers.needed import needed
+from stillflow_bench.latency.peers.library import library
 from stillflow_bench.latency.peers.torch_place import torch_place
 from stillflow_bench.latency.target import Facts, TargetSpec
 
@@ -55,9 +55,9 @@ def open_target(spec: TargetSpec) -> BothNetworks:
         StillflowError: PyTorch or the export's tools are absent, there is no such device, the bundle's graphs are not
             those of the networks at hand, or they do not compile.
     """
-    torch = needed("torch", PEER)
+    torch = library("torch", PEER)
     for package in ("onnx", "safetensors"):
-        needed(package, PEER)
+        library(package, PEER)
     place = torch_place(spec.subject, PEER)
     if spec.subject.threads is not None:
         torch.set_num_threads(spec.subject.threads)

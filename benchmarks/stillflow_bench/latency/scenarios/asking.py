@@ -12,8 +12,8 @@ from stillflow.errors import StillflowError
 from stillflow_bench.latency.clock import Clock
 from stillflow_bench.latency.plan import Load
 from stillflow_bench.latency.sample import Phase, Sample
+from stillflow_bench.latency.scenarios.issue import order_of
 from stillflow_bench.latency.scenarios.lanes import Lanes
-from stillflow_bench.latency.scenarios.order import order_of
 from stillflow_bench.latency.target import Answer, Target
 
 SIGHTS = 2

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-TRACE, DETAIL = "mlperf_log_trace.json", "mlperf_log_detail.txt"
+TRACE = "mlperf_log_trace.json"
 
 _SAMPLE = '{"name":"Sample","cat":"default","ph":"b"'
-_DETAIL = ":::MLLOG "
 
 
 class Logged(NamedTuple):
@@ -54,10 +53,3 @@ def read_trace(folder: Path) -> list[Logged]:
                 began + about["complete_ns"],
             )
     return [found[number] for number in sorted(found)]
-
-
-def read_detail(folder: Path) -> dict[str, Any]:
-    """The detail log: key -> its last value."""
-    lines = (folder / DETAIL).read_text(encoding="utf-8", errors="replace").splitlines()
-    entries = (json.loads(line.removeprefix(_DETAIL)) for line in lines if line.startswith(_DETAIL))
-    return {entry["key"]: entry["value"] for entry in entries}

@@ -80,7 +80,7 @@ class Fake:
 
     Args:
         spec: with ``Options``.
-        clock: that it waits by; tests give a ``VirtualClock``.
+        clock: that it waits by; tests give one that jumps.
 
     Raises:
         StillflowError: an option that it does not know.

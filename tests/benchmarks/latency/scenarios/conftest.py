@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from stillflow_bench.latency.clock import VirtualClock
 from stillflow_bench.latency.plan import Load
 from stillflow_bench.latency.scenarios import Driver, make_driver
 from stillflow_bench.latency.target import TargetSpec
 from stillflow_bench.latency.targets.fake import Fake
+
+from ..virtual_clock import VirtualClock
 
 Loaded = Callable[..., tuple[Driver, Fake]]
 

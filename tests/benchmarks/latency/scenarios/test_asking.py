@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from stillflow_bench.latency.clock import VirtualClock
 from stillflow_bench.latency.plan import Load
 from stillflow_bench.latency.scenarios.asking import Asker
 from stillflow_bench.latency.target import Answer, Facts
+
+from ..virtual_clock import VirtualClock
 
 
 class Slow:

@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stillflow.errors import StillflowError
-from stillflow_bench.latency.clock import VirtualClock
 from stillflow_bench.latency.plan import Load, Scenario
 from stillflow_bench.latency.sample import Sample
 from stillflow_bench.latency.scenarios import make_driver
 from stillflow_bench.latency.target import TargetSpec
 from stillflow_bench.latency.targets.delays import DISTRIBUTIONS, Distribution
 from stillflow_bench.latency.targets.fake import Fake
+
+from ..virtual_clock import VirtualClock
 
 SCENARIOS: tuple[Scenario, ...] = ("single_stream", "sustained", "cold", "multi_stream", "offline", "server")
 

@@ -6,8 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from stillflow_bench.latency.clock import HostClock, VirtualClock
+from stillflow_bench.latency.clock import HostClock
 from stillflow_bench.latency.scenarios.lanes import Lanes
+
+from ..virtual_clock import VirtualClock
 
 
 def test_every_lane_works_in_a_thread_of_its_own_that_is_kept() -> None:

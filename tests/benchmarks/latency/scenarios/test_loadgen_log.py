@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stillflow_bench.latency.scenarios.loadgen_log import DETAIL, TRACE, read_detail, read_trace
+from stillflow_bench.latency.scenarios.loadgen_log import TRACE, read_trace
 
 LINES = """{"traceEvents":[
 {"name":"Scheduling","ph":"X","pid":1,"tid":1,"ts":125.838,"dur":0.060,"args":{}},
@@ -21,9 +21,3 @@ def test_samples_are_read_out_of_a_trace_that_is_no_json(tmp_path: Path) -> None
     first, second = read_trace(tmp_path)
     assert first == (18, 0, 125_517, 125_858, 2_266_567)
     assert (second.input, second.latency, second.issued) == (12, 2_640_727, 4_618_318 + 505_316)
-
-
-def test_the_detail_log_is_keys_and_values(tmp_path: Path) -> None:
-    line = ':::MLLOG {"key": "result_99.00_percentile_latency_ns", "value": 7, "metadata": {}}'
-    (tmp_path / DETAIL).write_text(f"a word\n{line}\n", encoding="utf-8")
-    assert read_detail(tmp_path) == {"result_99.00_percentile_latency_ns": 7}

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import pytest
 
-from stillflow_bench.latency.clock import VirtualClock
 from stillflow_bench.latency.plan import Load, Scenario
 from stillflow_bench.latency.scenarios.asking import Asker
 from stillflow_bench.latency.scenarios.multi_stream import MultiStream
@@ -13,6 +12,8 @@ from stillflow_bench.latency.scenarios.server import Server
 from stillflow_bench.latency.scenarios.single_stream import SingleStream
 from stillflow_bench.latency.target import TargetSpec
 from stillflow_bench.latency.targets.fake import Fake
+
+from ..virtual_clock import VirtualClock
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,11 @@ import pytest
 
 from stillflow.errors import StillflowError
 from stillflow_bench.latency.boundary import NESTED, is_shorter
-from stillflow_bench.latency.clock import VirtualClock
 from stillflow_bench.latency.subject import Subject
 from stillflow_bench.latency.target import Answer, TargetSpec, open_target
 from stillflow_bench.latency.targets.fake import Fake
+
+from ..virtual_clock import VirtualClock
 
 SUBJECT = Subject(engine="onnxruntime", precision="fp32", device="cpu")
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from typing import Literal
 
-Issue = Literal["unique", "same"]
+from stillflow_bench.latency.plan import Issue
 
 
 def order_of(inputs: int, issue: Issue, seed: int) -> Iterator[int]:

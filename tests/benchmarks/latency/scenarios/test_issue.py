@@ -6,7 +6,7 @@ from itertools import islice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stillflow_bench.latency.scenarios.order import order_of
+from stillflow_bench.latency.scenarios.issue import order_of
 
 
 @given(st.integers(1, 40), st.integers(0, 200), st.integers(0, 2**32))
