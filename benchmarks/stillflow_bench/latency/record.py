@@ -55,11 +55,11 @@ class Look(msgspec.Struct, frozen=True):
     Attributes:
         at: nanoseconds since the run began.
         load: average over the last minute.
-        busy: processor seconds of the whole machine since it was started.
+        busy: seconds that the processors which this run may use were busy, since the machine was started.
         own: processor seconds of this run's processes, those that ended among them.
         steal: seconds in which another guest had the processors of this one.
         throttled: periods in which the control group of this process was held back.
-        mhz: mean clock of the cores.
+        mhz: clock of the fastest core.
         celsius: hottest sensor.
         joules: energy counter of the package or board, since whenever.
         watts: draw of the board at the moment, where there is no counter.
