@@ -33,8 +33,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             than a millisecond would all stall otherwise.
         same_outputs: % of inputs whose output may be another's. Photos in which nothing moves, frames of a loop
             that stands still; a cache that confuses its inputs confuses more.
-        caching: % by which the same input again and again may be faster than that input was at its fastest. Warm
-            processor caches give a few per cent, a cache of results nearly 100.
+        caching: % by which an input that is known already may be faster than it plausibly is. Warm processor caches
+            give a few per cent, a cache of results nearly 100.
         late_ms: milliseconds by which the 95th percentile of arrivals may be issued late though a lane was idle.
             A sleeping thread wakes within 0.1 on a quiet machine.
         queue_growth: median services by which the wait of arrivals may grow over a round. Below the knee it comes and

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 
 from stillflow_bench.latency.limits import Limits
+from stillflow_bench.latency.sample import Sample
 
 from ..valid_run import FACTS, Run, block, broken, found, run_of
 
@@ -119,16 +121,44 @@ def test_the_same_input_again_and_again_is_not_faster() -> None:
     assert ("ours", "no-caching") not in broken(one.judged(Limits(caching=70)))
 
 
-def test_inputs_that_come_in_turn_again_are_not_faster() -> None:
-    one = run_of(block(audit=0))
+def slower(one: Run, times: float, which: Callable[[Sample], bool]) -> None:
+    """Let some queries take so many times as long as they did."""
     one.change(
         lambda s: (
-            msgspec.structs.replace(s, done=s.issued + s.service // 10, spans={})
-            if s.phase == "measured" and s.round
-            else s
+            msgspec.structs.replace(s, done=s.issued + round(s.service * times), spans={}) if which(s) else s
         )
     )
-    assert ("ours", "no-caching") in broken(one.judged())
+
+
+def test_an_input_that_stalled_when_it_was_measured_is_no_cache() -> None:
+    one = run_of(block(queries=40))
+    slower(one, 3.0, lambda s: s.phase == "measured" and s.input == 0)
+    assert not found(one.judged(), "no-caching").condemns
+    # A cache is faster than any input: found although the input was measured at its worst.
+    slower(one, 0.1, lambda s: s.phase == "audit")
+    assert found(one.judged(), "no-caching").condemns
+
+
+def test_a_first_pass_that_was_disturbed_for_a_while_is_no_cache() -> None:
+    one = run_of(block(audit=0))
+    slower(one, 4.0, lambda s: s.phase == "measured" and s.index < 20)
+    assert not found(one.judged(), "no-caching").condemns
+
+
+@pytest.mark.parametrize("hit", [0.02, 0.5])
+def test_inputs_that_come_in_turn_again_are_not_faster(hit: float) -> None:
+    one = run_of(block(audit=0))
+    seen: set[int] = set()
+
+    def known(s: Sample) -> bool:
+        """Out of a cache that has held everything since the warm-up."""
+        try:
+            return s.input in seen
+        finally:
+            seen.add(s.input)
+
+    slower(one, hit, known)
+    assert found(one.judged(), "no-caching").condemns
     alone = run_of(block(audit=0, queries=30))
     assert found(alone.judged(), "no-caching").warns  # nothing came twice
 
