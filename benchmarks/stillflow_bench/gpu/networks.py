@@ -18,7 +18,7 @@ from stillflow.sessions import DeviceSession, Session
 from stillflow_bench.gpu.engines import ON_GPUS, engines_here
 from stillflow_bench.gpu.plan import Plan
 from stillflow_bench.gpu.samples import device_times, host_times, missing
-from stillflow_bench.latency.inputs import Inputs, network_inputs
+from stillflow_bench.latency.inputs import Inputs, network_inputs, shapes_of
 from stillflow_bench.photos import of_size, sample_photos
 from stillflow_bench.report import Row
 
@@ -112,7 +112,7 @@ def session_rows(
         "size": plan.shown("720p"),
         "engine": [session.provider for session in sessions.values()],
         "fallback": [session.fallback for session in sessions.values() if session.fallback],
-        "inputs": {graph: {n: list(a.shape) for n, a in given.items()} for graph, given in inputs.items()},
+        "inputs": shapes_of(inputs),
     }
     together = " and ".join(sessions)
 

@@ -89,6 +89,19 @@ def network_inputs(bundle: Bundle, photo: Photo, seed: int = 0) -> dict[str, Inp
     return seen
 
 
+def flat(by_graph: Mapping[str, Mapping[str, Array]]) -> dict[str, Array]:
+    """Arrays of all graphs, each named with its graph, as everybody names them who hashes both networks."""
+    return {f"{graph}.{name}": array for graph, arrays in by_graph.items() for name, array in arrays.items()}
+
+
+def shapes_of(by_graph: Mapping[str, Mapping[str, Array]]) -> dict[str, dict[str, list[int]]]:
+    """Graph -> name of an array -> its shape, as a record keeps them."""
+    return {
+        graph: {name: list(array.shape) for name, array in arrays.items()}
+        for graph, arrays in by_graph.items()
+    }
+
+
 def fingerprint(arrays: Mapping[str, Array]) -> str:
     """SHA-256 of arrays with their names, types and shapes: the same for the same values only."""
     told = hashlib.sha256()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
-import re
 import signal
 import sys
 import traceback
@@ -39,6 +38,7 @@ from stillflow_bench.latency.orders import (
 from stillflow_bench.latency.sample import Sample
 from stillflow_bench.latency.scenarios import Driver, make_driver
 from stillflow_bench.latency.target import Target, open_target
+from stillflow_bench.probe import peak_bytes
 
 _PR_SET_PDEATHSIG = 1  # sys/prctl.h
 _FIRST_FILE = 3  # after stdin, stdout and stderr
@@ -135,16 +135,6 @@ def forget_peak(proc: Path = Path("/proc")) -> None:
     """Let the kernel count the peak of resident memory from now on, where it can."""
     with suppress(OSError):
         (proc / "self" / "clear_refs").write_text("5")  # proc(5): "5" resets VmHWM and nothing else
-
-
-def peak_bytes(proc: Path = Path("/proc")) -> int:
-    """Peak of resident memory; 0 where the system does not tell."""
-    try:
-        status = (proc / "self" / "status").read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError):
-        return 0
-    found = re.search(r"^VmHWM:\s+(\d{1,15}) kB$", status, re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
 
 
 def private_streams() -> tuple[int, int]:

@@ -11,9 +11,11 @@ from stillflow.errors import StillflowError
 from stillflow_bench.latency.inputs import (
     PHOTOS,
     fingerprint,
+    flat,
     network_inputs,
     photo_files,
     photo_of,
+    shapes_of,
     short_digest,
 )
 from stillflow_bench.latency.subject import Subject
@@ -63,3 +65,9 @@ def test_a_fingerprint_knows_values_shapes_types_and_names() -> None:
     assert len({fingerprint(arrays) for arrays in (one, *others)}) == 6
     assert fingerprint({"a": np.arange(12, dtype=np.float32)[::2] / 2}) == fingerprint(one)
     assert fingerprint(one).startswith(short_digest(one)) and len(short_digest(one)) == 16
+
+
+def test_arrays_are_named_with_their_graph() -> None:
+    by_graph = {"flow": {"a": np.zeros(2)}, "generator": {"a": np.zeros((3, 1))}}
+    assert list(flat(by_graph)) == ["flow.a", "generator.a"]
+    assert shapes_of(by_graph) == {"flow": {"a": [2]}, "generator": {"a": [3, 1]}}

@@ -22,9 +22,11 @@ from stillflow.sessions.session import Array
 from stillflow_bench.latency.inputs import (
     Inputs,
     fingerprint,
+    flat,
     network_inputs,
     photo_files,
     photo_of,
+    shapes_of,
     short_digest,
 )
 from stillflow_bench.latency.subject import Subject
@@ -72,15 +74,10 @@ class NetworkPhotos:
 
     def about(self) -> Facts:
         """What a target says of them."""
-        first = self.inputs[0]
-        shapes = {
-            graph: {name: list(array.shape) for name, array in given.items()}
-            for graph, given in first.items()
-        }
         return Facts(
-            inputs=[fingerprint(_flat(given)) for given in self.inputs],
+            inputs=[fingerprint(flat(given)) for given in self.inputs],
             photos=list(self.names),
-            notes={"shapes": shapes},
+            notes={"shapes": shapes_of(self.inputs[0])},
         )
 
 
@@ -125,11 +122,7 @@ def chosen_files(bundle: Bundle, subject: Subject, engine: str) -> tuple[str, di
 
 def outputs_digest(outputs: Outputs) -> str:
     """The short digest of both networks' outputs."""
-    return short_digest(_flat(outputs))
-
-
-def _flat(arrays: Mapping[str, Mapping[str, Array]]) -> dict[str, Array]:
-    return {f"{graph}.{name}": array for graph, named in arrays.items() for name, array in named.items()}
+    return short_digest(flat(outputs))
 
 
 class BothNetworks:

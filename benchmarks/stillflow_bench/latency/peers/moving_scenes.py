@@ -8,7 +8,6 @@ from pathlib import Path
 
 from stillflow.animator import Animator
 from stillflow.errors import StillflowError
-from stillflow.kernels.arrays import ByteArray
 from stillflow.scene import Scene
 from stillflow_bench.latency.inputs import photo_files, photo_of
 from stillflow_bench.latency.subject import Subject
@@ -64,8 +63,3 @@ def scenes(paths: tuple[Path, ...], subject: Subject) -> Iterator[Scene]:
 def frame_bytes(subject: Subject) -> int:
     """Of one frame, (H, W, 3) uint8."""
     return 3 * subject.width * subject.height
-
-
-def moving_share(matte: ByteArray) -> float:
-    """Share of the picture that really moves, 0..1; 1 of 255 is light alone."""
-    return round(float((matte > 1).mean()), 4)

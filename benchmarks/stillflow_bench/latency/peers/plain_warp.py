@@ -19,8 +19,9 @@ import numpy as np
 from stillflow.kernels.arrays import FIELD_OFFSET, FIELD_SCALE, ByteArray, FloatArray, SceneArrays
 from stillflow.kernels.reference import sway_displacement
 from stillflow_bench.latency.inputs import fingerprint, short_digest
-from stillflow_bench.latency.peers.moving_scenes import frame_bytes, held_photos, moving_share, scenes
+from stillflow_bench.latency.peers.moving_scenes import frame_bytes, held_photos, scenes
 from stillflow_bench.latency.target import Answer, Facts, TargetSpec
+from stillflow_bench.latency.targets.moving import moving_share
 
 BYTES_A_PIXEL = 24
 """That a photo takes at most: photo, plate, matte, two weights in float32, and fields at a sixteenth."""

@@ -13,9 +13,9 @@ from stillflow.gpu.arrays import DeviceArray
 from stillflow.gpu.layer import CudaDevice, Event
 from stillflow.sessions import DeviceSession
 from stillflow.sessions.session import Array
-from stillflow_bench.latency.inputs import Inputs, fingerprint, network_inputs, short_digest
+from stillflow_bench.latency.inputs import Inputs, fingerprint, flat, network_inputs, shapes_of, short_digest
 from stillflow_bench.latency.target import Answer, Facts, TargetSpec
-from stillflow_bench.latency.targets.opened import animator_of, facts_of, flat, photos_of
+from stillflow_bench.latency.targets.opened import animator_of, facts_of, photos_of
 
 TRANSFERS = {
     "upload": "inputs from pinned memory of the host to the device",
@@ -70,9 +70,10 @@ class DeviceTarget:
         self._events = [self._event() for _ in range(len(self._sessions) + 3)]
         self._place()
         hashes = [fingerprint(flat(given)) for given in self._inputs]
-        shapes = {g: {n: list(a.shape) for n, a in given.items()} for g, given in self._inputs[0].items()}
         spans = TRANSFERS if self._transfers else {}
-        self._facts = facts_of(animator, hashes, files, {"shapes": shapes, "spans": spans})
+        self._facts = facts_of(
+            animator, hashes, files, {"shapes": shapes_of(self._inputs[0]), "spans": spans}
+        )
 
     def _event(self) -> Event:
         event = self._cuda.event(timing=True)

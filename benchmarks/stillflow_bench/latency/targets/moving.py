@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a given share of a photo is made to move: a column in its middle falls, as users would ask for it."""
+"""How a share of a photo is made to move, a column in its middle that falls as users would ask for it; and what did."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from stillflow.guidance import Arrow, Guidance
-from stillflow.kernels.arrays import field_shape
+from stillflow.kernels.arrays import ByteArray, field_shape
 
 SPEED = 0.06
 """Picture widths a second: that of ``photos.falling_column``."""
@@ -38,3 +38,8 @@ def guidance_of(width: int, height: int, share: float | None) -> Guidance | None
     span = min(FARTHEST, 2 * SPEED * width / height)
     arrow = Arrow(0.5, 0.2, 0.5, 0.2 + span, seconds=span * height / width / SPEED)
     return Guidance(mask=moves, still=~moves, arrows=(arrow,))
+
+
+def moving_share(matte: ByteArray) -> float:
+    """Share of the picture that really moves, 0..1; 1 of 255 is light alone."""
+    return round(float((matte > 1).mean()), 4)

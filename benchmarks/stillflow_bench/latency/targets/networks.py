@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from stillflow_bench.latency.inputs import fingerprint, network_inputs, short_digest
+from stillflow_bench.latency.inputs import fingerprint, flat, network_inputs, shapes_of, short_digest
 from stillflow_bench.latency.target import Answer, Facts, TargetSpec
-from stillflow_bench.latency.targets.opened import animator_of, facts_of, flat, photos_of
+from stillflow_bench.latency.targets.opened import animator_of, facts_of, photos_of
 
 
 def open_target(spec: TargetSpec) -> NetworksTarget:
@@ -26,10 +26,8 @@ class NetworksTarget:
         bundle = self._animator.bundle
         self._inputs = [network_inputs(bundle, photo, seed) for seed, photo in enumerate(photos)]
         self._sessions = {graph: self._animator.session(graph) for graph in self._inputs[0]}
-        first = self._inputs[0]
-        shapes = {graph: {n: list(a.shape) for n, a in given.items()} for graph, given in first.items()}
         hashes = [fingerprint(flat(given)) for given in self._inputs]
-        self._facts = facts_of(self._animator, hashes, files, {"shapes": shapes})
+        self._facts = facts_of(self._animator, hashes, files, {"shapes": shapes_of(self._inputs[0])})
 
     @property
     def facts(self) -> Facts:

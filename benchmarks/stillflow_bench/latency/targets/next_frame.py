@@ -19,7 +19,7 @@ from stillflow.player import BufferedScene
 from stillflow_bench.latency.inputs import fingerprint, short_digest
 from stillflow_bench.latency.subject import Subject
 from stillflow_bench.latency.target import Answer, Facts, TargetSpec
-from stillflow_bench.latency.targets.moving import guidance_of
+from stillflow_bench.latency.targets.moving import guidance_of, moving_share
 from stillflow_bench.latency.targets.opened import animator_of, facts_of, photos_of, pixels_of
 from stillflow_bench.latency.targets.timed_animator import TimedAnimator
 from stillflow_bench.latency.targets.timed_session import Watch
@@ -93,7 +93,7 @@ class NextFrameTarget:
             "inputs": f"{len(photos)} photos x {len(self._times)} times",
             "times": self._times,
             "frames": self._scenes[0].frames,
-            "moving_share": [float((scene.matte > 1).mean()) for scene in self._scenes],
+            "moving_share": [moving_share(scene.matte) for scene in self._scenes],
             "motion": "a falling column" if self._column else "as the networks see it",
         }
         if not isinstance(self._animator, TimedAnimator):

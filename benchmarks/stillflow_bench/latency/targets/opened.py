@@ -76,11 +76,6 @@ def facts_of(
     )
 
 
-def flat(by_graph: Mapping[str, Mapping[str, Array]]) -> dict[str, Array]:
-    """Arrays of all graphs, each named with its graph; as peers name theirs, so that digests can be compared."""
-    return {f"{graph}.{name}": array for graph, arrays in by_graph.items() for name, array in arrays.items()}
-
-
 def pixels_of(photo: Photo) -> dict[str, Array]:
     """A photo as an input that can be hashed."""
     return {"photo": photo.pixels}

@@ -3,13 +3,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from stillflow_bench.latency.inputs import PHOTOS
-from stillflow_bench.latency.peers.moving_scenes import frame_bytes, held_photos, moving_share, scenes
+from stillflow_bench.latency.peers.moving_scenes import frame_bytes, held_photos, scenes
 from stillflow_bench.latency.subject import Subject
 from stillflow_bench.latency.target import TargetSpec
+from stillflow_bench.latency.targets.moving import moving_share
 
 
 @pytest.mark.parametrize(("room", "count"), [(0, 1), (100, 1), (550, 5), (3200, 32), (9999, 32)])
@@ -33,7 +33,3 @@ def test_the_networks_say_what_moves_where_no_share_is_named(two_photos: str) ->
     (scene,) = scenes((Path(two_photos) / "a.png",), subject)
     assert scene.frames == 12
     assert scene.matte.shape == (64, 96)
-
-
-def test_light_alone_does_not_move() -> None:
-    assert moving_share(np.array([[0, 1, 2, 255]], np.uint8)) == 0.5

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stillflow.animator import Animator
-from stillflow_bench.latency.targets.moving import SPEED, guidance_of
+from stillflow_bench.latency.targets.moving import SPEED, guidance_of, moving_share
 from stillflow_bench.photos import scenery
 
 
@@ -34,3 +34,7 @@ def test_what_moves_in_the_loop_is_about_that_share() -> None:
 
 def test_nothing_asked_leaves_it_to_the_networks() -> None:
     assert guidance_of(96, 64, None) is None
+
+
+def test_light_alone_does_not_move() -> None:
+    assert moving_share(np.array([[0, 1, 2, 255]], np.uint8)) == 0.5

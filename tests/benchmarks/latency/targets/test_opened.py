@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import numpy as np
-
-from stillflow_bench.latency.targets.opened import animator_of, facts_of, flat, photos_of
+from stillflow_bench.latency.targets.opened import animator_of, facts_of, photos_of
 
 from .conftest import Spec
 
@@ -23,8 +21,3 @@ def test_facts_are_of_the_networks_that_are_loaded(spec: Spec) -> None:
     assert facts.notes["threads"]["generator"] == 0 and facts.notes["threads"]["cores"] >= 1
     assert facts.notes["more"] == 1 and facts.inputs == ["hash"]
     animator.close()
-
-
-def test_arrays_are_named_with_their_graph() -> None:
-    x = np.zeros(2)
-    assert list(flat({"flow": {"a": x}, "generator": {"a": x}})) == ["flow.a", "generator.a"]
