@@ -22,7 +22,7 @@ NOT_PYCUDA := device_is_opened or graph or record or warn_once or nothing_moves 
 NATIVE := CMakeLists.txt $(wildcard runtime/native/include/*.h runtime/native/src/*.c runtime/native/src/*.h)
 
 .DEFAULT_GOAL := help
-.PHONY: help loop test pycuda-check lint format bench bench-full gpu-check gpu-pack pictures bundle train wheel clean
+.PHONY: help loop test pycuda-check lint format bench bench-full guard gpu-check gpu-pack pictures bundle train wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench: $(VENV)/.test ## Measure latency on this machine beside peers and limits,
 bench-full: $(VENV)/.test ## All that can be measured here, in some hours: latency, kernels, encoding, start-up, quality
 	$(BIN)/stillflow-bench run --full --into benchmarks/results --compress --overwrite
 	$(BIN)/stillflow-bench everything
+
+guard: $(VENV)/.test ## Count instructions, allocations and bytes of a frame: exit code 1 where one changed by more than 2 %
+	$(BIN)/stillflow-bench guard
 
 gpu-check: $(VENV)/.test ## Check this machine's GPU step by step: benchmarks/results/<gpu>-<date>.json
 	$(BIN)/python -m stillflow_bench.gpu.check $(GPUFLAGS)
