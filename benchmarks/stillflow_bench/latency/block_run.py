@@ -8,17 +8,20 @@ blocks go on.
 from __future__ import annotations
 
 import math
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from stillflow.errors import StillflowError
+from stillflow_bench.latency.costs import query_seconds
 from stillflow_bench.latency.orders import Audit, Measure, Open, Order, WarmUp
 from stillflow_bench.latency.plan import Block
-from stillflow_bench.latency.record import Measured, sample_path
-from stillflow_bench.latency.sample import read_samples, samples_hash, write_samples
+from stillflow_bench.latency.record import SAMPLES, Measured, sample_path
+from stillflow_bench.latency.sample import Sample, read_samples, samples_hash, write_samples
 from stillflow_bench.latency.summaries import summaries
 from stillflow_bench.latency.target import Facts
 from stillflow_bench.latency.worker_process import WorkerError, WorkerProcess
@@ -26,10 +29,10 @@ from stillflow_bench.latency.worker_process import WorkerError, WorkerProcess
 Announce = Callable[[str], None]
 
 OPEN_SECONDS = 900.0
-"""For a target to open: engines may be built meanwhile."""
+"""For a target to open: engines may be built meanwhile, and torch.compile compiles (18 to 120 s on two cores)."""
 
 FIRST_QUERY_SECONDS = 300.0
-"""For a query of which nothing is known: torch.compile compiles in the first ones."""
+"""Besides what the queries of an order are expected to take: libraries do more in the first ones."""
 
 _PATIENCE = 4.0
 """Times as long as expected is too long."""
@@ -71,6 +74,7 @@ class BlockRun:
         self._rss_peak = 0
         self._gpu_peak = 0
         self._cpu_seconds = 0.0
+        self._told: tuple[object, Measured] | None = None
 
     def open(self) -> None:
         """Start the worker and let it open the target; nothing for a block that is missing already."""
@@ -87,7 +91,8 @@ class BlockRun:
     def warm_up(self) -> None:
         """Do the warm-up; nothing where none is planned."""
         if self.block.load.warm_up:
-            self._order(WarmUp(), self._patience(self.block.load.warm_up, 0.0))
+            # At most so many: several lanes each do all of them, one at a time if it must be.
+            self._order(WarmUp(), self._patience(self.block.load.warm_up * self.block.load.lanes, 0.0))
 
     def measure(self, turn: int) -> None:
         """Measure one turn: the turns share queries and seconds."""
@@ -117,17 +122,29 @@ class BlockRun:
 
     def measured(self) -> Measured:
         """What the record keeps."""
+        state = (self._ended, self.missing, self.block)
+        if self._told is None or self._told[0] != state:
+            self._told = state, self._measured()
+        return self._told[1]
+
+    def _measured(self) -> Measured:
         path = sample_path(self._folder, self.block.name)
         known = Measured(self.block, self._facts, began=self._began, ended=self._ended, missing=self.missing)
         if self.missing:
             return known
         if not path.is_file():
             return msgspec.structs.replace(known, missing="the run ended before its turn came")
+        try:
+            sha256, samples = samples_hash(path), read_samples(path)
+        except (
+            StillflowError
+        ) as error:  # more than can be read again, or a disk that fails: the other blocks stay
+            return msgspec.structs.replace(known, missing=f"{error.what}: {error.why}")
         return msgspec.structs.replace(
             known,
             samples=self._count,
-            sha256=samples_hash(path),
-            summaries=summaries(self.block, read_samples(path)),
+            sha256=sha256,
+            summaries=summaries(self.block, samples),
             rss_peak=self._rss_peak,
             gpu_peak=self._gpu_peak,
             cpu_seconds=self._cpu_seconds,
@@ -139,23 +156,42 @@ class BlockRun:
             return
         try:
             reply = self._worker.ask(order, seconds)
+            self._keep(reply.samples)
         except StillflowError as error:
             self._give_up(error)
             return
         finally:
             self._ended = time.monotonic_ns() - self._origin
         self._facts = reply.facts or self._facts
-        if reply.samples:
-            write_samples(
-                self._folder / "samples" / f"{self.block.name}.jsonl", reply.samples, append=self._count > 0
-            )
-        self._count += len(reply.samples)
         self._slowest = max([self._slowest, *(sample.service / 1e9 for sample in reply.samples)])
         if isinstance(order, Measure):
             self.latencies += [sample.service for sample in reply.samples if not sample.error]
             self._cpu_seconds += reply.cpu_seconds
             self._rss_peak = max(self._rss_peak, reply.rss_peak)
             self._gpu_peak = max(self._gpu_peak, reply.gpu_peak)
+
+    def _keep(self, samples: Sequence[Sample]) -> None:
+        """Write samples behind those that are there; all of them, or none.
+
+        Raises:
+            StillflowError: the disk refuses.
+        """
+        path = self._folder / SAMPLES / f"{self.block.name}.jsonl"
+        size = path.stat().st_size if self._count else 0
+        try:
+            if samples:
+                write_samples(path, samples, append=self._count > 0)
+            self._count += len(samples)
+        except BaseException as error:
+            with suppress(OSError):
+                os.truncate(path, size)  # half a line would spoil the whole ones
+            if not isinstance(error, OSError):
+                raise
+            raise StillflowError(
+                "its samples could not be kept",
+                error.strerror or str(error),
+                "free disk space, then measure again",
+            ) from error
 
     def _give_up(self, error: StillflowError) -> None:
         self.missing = " ".join(f"{error.what}: {error.why}".split())
@@ -166,7 +202,7 @@ class BlockRun:
 
     def _patience(self, queries: int, seconds: float) -> float:
         """Seconds after which an order is given up."""
-        expected = queries * self._slowest if self._slowest else 0.0
+        expected = queries * (self._slowest or query_seconds(self.block))
         return FIRST_QUERY_SECONDS + _PATIENCE * (expected + seconds)
 
 

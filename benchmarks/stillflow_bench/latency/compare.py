@@ -182,8 +182,6 @@ def compare(
     """
     sides = {"a": a, "b": b}
     plan = plan_of(a, b, pairs=pairs, queries=queries, seed=seed)
-    if overwrite:
-        (folder / FILE).unlink(missing_ok=True)
     run(
         plan,
         folder,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from stillflow.errors import StillflowError
 from stillflow.gpu.description import find_gpu
 from stillflow_bench import machine
 from stillflow_bench.gpu.versions import gpu_versions
@@ -23,7 +24,16 @@ from stillflow_bench.latency.block_run import Announce, BlockRun
 from stillflow_bench.latency.costs import Progress, measuring_seconds
 from stillflow_bench.latency.gpu_readings import index_of
 from stillflow_bench.latency.plan import Block, Plan
-from stillflow_bench.latency.record import SCHEMA, TELEMETRY, Host, Measured, Record, Tool, write_record
+from stillflow_bench.latency.record import (
+    RESULT,
+    SCHEMA,
+    TELEMETRY,
+    Host,
+    Measured,
+    Record,
+    Tool,
+    write_record,
+)
 from stillflow_bench.latency.run_folder import pack, prepare, write_receipts
 from stillflow_bench.latency.telemetry import Observer, Telemetry
 from stillflow_bench.latency.worker_process import WorkerProcess
@@ -47,7 +57,8 @@ def run(
 ) -> Record:
     """Measure what is planned.
 
-    Ctrl-C ends it early: what was measured so far is written, and the record says that it was interrupted.
+    Ctrl-C ends it early: what was measured so far is written, and the record says that it was interrupted. The same
+    stands there after each group of blocks, for the case that this process is killed.
 
     Args:
         plan: what.
@@ -58,7 +69,7 @@ def run(
         start: starts the worker of a block; None: this installation's.
 
     Raises:
-        StillflowError: the folder holds a run, or cannot be written.
+        StillflowError: the folder holds a run, or cannot be written, or the disk is full at the end.
     """
     prepare(folder, overwrite=overwrite)
     about = machine.provenance()
@@ -68,27 +79,46 @@ def run(
     before = observer.look(thorough=True)
     telemetry = Telemetry(folder / TELEMETRY, observer)
     runner = _Runner(plan, folder, origin, announce, start)
+    host = _host(about, gpu)
+
+    def record(*, interrupted: bool, thorough: bool) -> Record:
+        measured = runner.measured()
+        return Record(
+            schema=SCHEMA,
+            tool=Tool(about.versions["stillflow"], about.commit, about.command, about.date),
+            host=host,
+            plan=msgspec.structs.replace(plan, blocks=tuple(one.block for one in measured)),
+            measured=measured,
+            before=before,
+            after=observer.look(thorough=thorough),
+            clock=origin,
+            looking=telemetry.cost,
+            interrupted=interrupted,
+        )
+
+    def keep() -> None:
+        """What there is so far can be judged, whatever becomes of this process."""
+        try:
+            write_record(folder, record(interrupted=True, thorough=False))
+        except OSError as error:
+            announce(f"{RESULT} could not be written so far: {error.strerror}")
+
     with telemetry:
-        interrupted = runner.carry_out()
+        interrupted = runner.carry_out(keep)
     if telemetry.error:
         announce(f"no more looks at the machine were kept: {telemetry.error}")
-    measured = runner.measured()
-    if compress:
-        pack(folder)
-    record = Record(
-        schema=SCHEMA,
-        tool=Tool(about.versions["stillflow"], about.commit, about.command, about.date),
-        host=_host(about, gpu),
-        plan=msgspec.structs.replace(plan, blocks=tuple(one.block for one in measured)),
-        measured=measured,
-        before=before,
-        after=observer.look(thorough=True),
-        clock=origin,
-        looking=telemetry.cost,
-        interrupted=interrupted,
-    )
-    write_record(folder, record)
-    return record
+    try:
+        found = record(interrupted=interrupted, thorough=True)
+        write_record(folder, found)
+        if compress:
+            pack(folder)
+    except OSError as error:
+        raise StillflowError(
+            f"cannot finish the run in {folder}",
+            error.strerror or str(error),
+            "free disk space, then measure again",
+        ) from error
+    return found
 
 
 class _Runner:
@@ -116,12 +146,17 @@ class _Runner:
         self._blocks = {block.name: BlockRun(block, folder, origin, announce, start) for block in plan.blocks}
         self._progress = Progress(plan.blocks)
 
-    def carry_out(self) -> bool:
-        """Measure group after group; returns whether it was interrupted."""
+    def carry_out(self, keep: Callable[[], None]) -> bool:
+        """Measure group after group; returns whether it was interrupted.
+
+        Args:
+            keep: is called after each group, when no worker works.
+        """
         dice = random.Random(self._plan.seed)
         try:
             for group in groups_of(self._plan.blocks):
                 self._group([self._blocks[block.name] for block in group], dice)
+                keep()
         except KeyboardInterrupt:
             self._announce("interrupted: what was measured so far is kept")
             return True

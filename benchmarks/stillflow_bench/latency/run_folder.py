@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import tempfile
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,12 +24,13 @@ _OF_A_RUN = (
     RESULT,
     TELEMETRY,
     "verdict.json",
+    "comparison.json",
     "report.html",
     f"{SAMPLES}/*.jsonl",
     f"{SAMPLES}/*.jsonl.gz",
     f"{RECEIPTS}/*.json",
 )
-"""What runs, the judge and the report write, and what is removed for another run; nothing else is touched."""
+"""What runs, comparisons, the judge and the report write. It is removed for another run; nothing else is touched."""
 
 
 def own_folder(out: Path | None, into: Path | None, plan: Plan) -> Path:
@@ -68,6 +70,9 @@ def prepare(folder: Path, *, overwrite: bool) -> None:
     what = f"cannot write a run into {folder}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for part in (SAMPLES, RECEIPTS):
+            if (folder / part).is_symlink():  # files would be removed and written elsewhere
+                raise StillflowError(what, f"{part} leads out of it", "name another folder with -o")
         old = [path for pattern in _OF_A_RUN for path in sorted(folder.glob(pattern)) if not path.is_dir()]
         if old and not overwrite:
             raise StillflowError(
@@ -76,9 +81,8 @@ def prepare(folder: Path, *, overwrite: bool) -> None:
         for path in old:
             path.unlink()
         (folder / SAMPLES).mkdir(exist_ok=True)
-        probe = folder / f".{RESULT}.probe"
-        probe.write_bytes(b"")
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder):
+            pass  # it can be written
     except OSError as error:
         raise StillflowError(what, error.strerror or str(error), "name another folder with -o") from error
 
@@ -104,6 +108,10 @@ def write_receipts(folder: Path, block: str, receipts: Mapping[str, Any]) -> lis
 def pack(folder: Path) -> None:
     """Pack the files of samples: the same bytes for the same samples, whenever they are packed."""
     for path in sorted((folder / SAMPLES).glob("*.jsonl")):
-        packed = path.with_name(f"{path.name}.gz")
-        packed.write_bytes(gzip.compress(path.read_bytes(), 9, mtime=0))
+        part = path.with_name(f".{path.name}.part")
+        try:
+            part.write_bytes(gzip.compress(path.read_bytes(), 9, mtime=0))
+            part.replace(path.with_name(f"{path.name}.gz"))
+        finally:
+            part.unlink(missing_ok=True)
         path.unlink()

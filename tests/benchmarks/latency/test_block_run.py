@@ -3,17 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import errno
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from stillflow.errors import StillflowError
+from stillflow_bench.latency import block_run
 from stillflow_bench.latency.block_run import BlockRun
 from stillflow_bench.latency.orders import Audit, Measure, Open, Order, Reply, WarmUp
 from stillflow_bench.latency.plan import Block, Load
-from stillflow_bench.latency.sample import Phase, Sample, read_samples
+from stillflow_bench.latency.sample import Phase, Sample, read_samples, write_samples
+from stillflow_bench.latency.subject import Subject
 from stillflow_bench.latency.target import Facts, TargetSpec
 from stillflow_bench.latency.worker_process import WorkerError, WorkerProcess
 
@@ -80,6 +85,62 @@ def test_a_block_is_measured_in_turns_and_kept(tmp_path: Path) -> None:
     assert not said and worker.killed and run.latencies == [2 * 10**9] * 6
     # Once it is known that a query takes 2 s, more of them are given more time.
     assert worker.limits[2] == worker.limits[1] + 4 * 3 * 2.0
+
+
+def test_what_is_known_to_be_slow_is_given_time_to_warm_up(tmp_path: Path) -> None:
+    """A published pipeline takes minutes a query at full size, and torch.compile two until it is open."""
+    slow = TargetSpec("published-torch", "B3.next", Subject(width=3840, height=2160))
+    worker = Obedient()
+    run, _ = run_of(tmp_path, worker, replace(BLOCK, target=slow, load=Load(warm_up=5, lanes=2)))
+    run.open()
+    run.warm_up()
+    assert worker.limits[0] >= 600
+    assert worker.limits[1] > 2 * 5 * 2 * 25.0 * 8.3
+
+
+def test_a_full_disk_ends_the_block_and_leaves_whole_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(path: Path, samples: Sequence[Sample], *, append: bool = False) -> None:
+        write_samples(path, samples, append=append)
+        if samples[0].phase == "measured":
+            os.truncate(path, path.stat().st_size - 9)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(block_run, "write_samples", half)
+    run, said = run_of(tmp_path, Obedient())
+    through(run)
+    assert run.measured().missing == f"its samples could not be kept: {os.strerror(errno.ENOSPC)}"
+    assert [sample.phase for sample in read_samples(tmp_path / "samples" / "a.jsonl")] == ["warm-up"]
+    assert len(said) == 1
+
+
+def test_an_interruption_while_samples_are_written_loses_no_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = run_of(tmp_path, Obedient())
+    run.open()
+    run.measure(0)
+
+    def interrupted(path: Path, samples: Sequence[Sample], *, append: bool = False) -> None:
+        with path.open("ab") as file:
+            file.write(b'{"index":3,"pha')
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(block_run, "write_samples", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run.measure(1)
+    found = run.measured()
+    assert (found.samples, found.missing) == (3, "") and found.summaries["B3.frame"].n == 3
+
+
+def test_samples_that_cannot_be_read_again_make_one_block_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = run_of(tmp_path, Obedient())
+    through(run)
+    monkeypatch.setattr("stillflow_bench.latency.sample.MOST_BYTES", 100)
+    assert "it holds more than" in run.measured().missing
 
 
 @pytest.mark.parametrize("kind", [Open, WarmUp, Measure, Audit])

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,11 +15,13 @@ from msgspec.structs import replace
 
 from stillflow.errors import StillflowError
 from stillflow_bench.latency.block_run import BlockRun
+from stillflow_bench.latency.judge import judge
 from stillflow_bench.latency.plan import Block, Load, Plan
 from stillflow_bench.latency.record import Record, block_samples, read_record, read_telemetry
 from stillflow_bench.latency.run import groups_of, run
 from stillflow_bench.latency.sample import samples_hash
 from stillflow_bench.latency.target import TargetSpec
+from stillflow_bench.latency.worker_process import WorkerProcess
 
 FAST = TargetSpec("fake", "B3.frame", options={"milliseconds": 0.5})
 TURNS = Load(queries=32, warm_up=4, audit=4, rounds=4)
@@ -143,6 +147,47 @@ def test_interrupted_it_keeps_what_it_has(tmp_path: Path, monkeypatch: pytest.Mo
     assert record.measured[0].samples == 12 and not record.measured[0].missing
     assert record.measured[1].missing == "the run ended before its turn came"
     assert "interrupted" in lines[-1]
+
+
+def test_killed_it_leaves_the_groups_that_were_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        """Stands for the end of the process: nothing of the run's goes on."""
+
+    opened = BlockRun.open
+
+    def second_is_killed(block: BlockRun) -> None:
+        if block.block.name == "later":
+            raise Killed
+        opened(block)
+
+    monkeypatch.setattr(BlockRun, "open", second_is_killed)
+    blocks = (
+        replace(planned().blocks[0], load=Load(queries=4)),
+        replace(planned().blocks[1], name="later", group=""),
+    )
+    with pytest.raises(Killed):
+        run(Plan("own", blocks), tmp_path, announce=lambda line: None)
+    record = read_record(tmp_path)
+    assert record.interrupted and not judge(tmp_path).valid
+    assert len(block_samples(tmp_path, record.measured[0])) == record.measured[0].samples == 9
+    assert record.measured[1].missing == "the run ended before its turn came"
+
+
+def test_a_disk_that_is_full_at_the_end_is_told_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("stillflow_bench.latency.run.write_record", full)
+    said: list[str] = []
+
+    def none(block: Block) -> WorkerProcess:
+        raise StillflowError("cannot start", "no processes left", "wait")
+
+    with pytest.raises(StillflowError, match="cannot finish the run"):
+        run(Plan("own", planned().blocks[:1]), tmp_path, announce=said.append, start=none)
+    assert said[-1] == f"result.json could not be written so far: {os.strerror(errno.ENOSPC)}"
 
 
 def test_groups_keep_the_order_of_the_plan() -> None:

@@ -27,7 +27,9 @@ def test_a_folder_is_named_or_made_up(tmp_path: Path) -> None:
             own_folder(out, into, Plan("own", ()))
 
 
-@pytest.mark.parametrize("name", ["result.json", "telemetry.jsonl", "samples/a.jsonl", "samples/a.jsonl.gz"])
+@pytest.mark.parametrize(
+    "name", ["result.json", "telemetry.jsonl", "comparison.json", "samples/a.jsonl", "samples/a.jsonl.gz"]
+)
 def test_a_run_is_not_overwritten_unless_told(tmp_path: Path, name: str) -> None:
     prepare(tmp_path / "run", overwrite=False)
     old, photo = tmp_path / "run" / name, tmp_path / "run" / "samples" / "photo.jpg"
@@ -44,6 +46,28 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(StillflowError, match="cannot write a run"):
         prepare(tmp_path / "file" / "run", overwrite=True)
+
+
+@pytest.mark.parametrize("part", ["samples", "receipts"])
+def test_a_folder_that_leads_elsewhere_is_refused(tmp_path: Path, part: str) -> None:
+    """Whoever made it could have files removed that are not of a run."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "list.jsonl").touch()
+    (tmp_path / "run" / part).symlink_to(tmp_path / "mine")
+    with pytest.raises(StillflowError, match=f"{part} leads out of it"):
+        prepare(tmp_path / "run", overwrite=True)
+    assert (tmp_path / "mine" / "list.jsonl").exists()
+
+
+def test_nothing_is_written_through_links(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "mine").write_text("x")
+    for name in ("result.json", ".result.json.probe", "telemetry.jsonl"):
+        (tmp_path / "run" / name).symlink_to(tmp_path / "mine")
+    prepare(tmp_path / "run", overwrite=True)
+    assert (tmp_path / "mine").read_text() == "x"
+    assert not (tmp_path / "run" / "telemetry.jsonl").exists()
 
 
 def test_receipts_are_files_inside_the_folder(tmp_path: Path) -> None:
@@ -71,4 +95,5 @@ def test_packed_samples_are_the_same_samples(tmp_path: Path) -> None:
         assert read_samples(gz) == SAMPLES and samples_hash(gz) == before
         packed.append(gz.read_bytes())
     assert packed[0] == packed[1]
+    assert [path.name for path in (tmp_path / "a" / "samples").iterdir()] == ["block.jsonl.gz"]
     assert gzip.decompress(packed[0]).count(b"\n") == 100
