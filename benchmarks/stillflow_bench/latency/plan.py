@@ -22,7 +22,7 @@ DriverName = Literal["own", "loadgen"]
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}\Z")
 
 
-class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Load(msgspec.Struct, frozen=True):
     """How a target is loaded.
 
     Attributes:
@@ -57,7 +57,7 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     driver: DriverName = "own"
 
 
-class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Block(msgspec.Struct, frozen=True):
     """What is measured in one go, in a process of its own.
 
     Attributes:
@@ -83,7 +83,7 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"'{self.name}' is no name of a block")
 
 
-class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Plan(msgspec.Struct, frozen=True):
     """A whole run.
 
     Attributes:

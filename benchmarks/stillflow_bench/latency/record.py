@@ -20,7 +20,8 @@ from stillflow_bench.latency.target import Facts
 from stillflow_bench.report import replace_file
 
 SCHEMA = "1.0"
-"""A reader of 1.x may meet new fields, never a changed meaning of an old one."""
+"""A reader of 1.x may meet new fields anywhere, also in plans and samples, never a changed meaning of an old one. Who
+adds a field gives it a default, so that older files stay readable."""
 
 RESULT, TELEMETRY, SAMPLES = "result.json", "telemetry.jsonl", "samples"
 
@@ -203,5 +204,7 @@ def read_telemetry(folder: Path) -> list[Look]:
         return [msgspec.json.decode(line, type=Look) for line in path.read_bytes().splitlines()]
     except (OSError, ValueError, msgspec.DecodeError) as error:
         raise StillflowError(
-            f"cannot read {TELEMETRY} of the run in {folder}", str(error), "measure again"
+            f"cannot read {TELEMETRY} of the run in {folder}",
+            str(error),
+            "measure again: stillflow-bench run -o DIR",
         ) from error

@@ -20,7 +20,7 @@ MOST_BYTES = 256 * 2**20
 """Of a file of samples, unpacked: a million queries take half of that."""
 
 
-class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+class Sample(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One query. Times are nanoseconds of the host's monotonic clock since the run began.
 
     Attributes:

@@ -11,7 +11,7 @@ from stillflow.errors import StillflowError
 from stillflow_bench.photos import SIZES
 
 
-class Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Subject(msgspec.Struct, frozen=True):
     """What runs, in words that a person may type: ``engine=openvino,precision=fp32,size=720p``.
 
     Attributes:

@@ -17,7 +17,7 @@ from stillflow_bench.latency.subject import Subject
 Digest = Callable[[], str]
 
 
-class TargetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TargetSpec(msgspec.Struct, frozen=True):
     """How a target is opened, in any process.
 
     Attributes:

@@ -53,6 +53,12 @@ def test_latency_counts_from_when_it_should_have_begun() -> None:
 GOOD = b'{"index":0,"phase":"measured","input":0,"issued":1,"done":2}\n'
 
 
+def test_a_field_of_a_newer_minor_schema_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "block.jsonl"
+    path.write_bytes(GOOD + GOOD.replace(b'"done":2', b'"done":2,"weather":"fair"'))
+    assert read_samples(path)[1:] == read_samples(path)[:1]
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -61,7 +67,6 @@ GOOD = b'{"index":0,"phase":"measured","input":0,"issued":1,"done":2}\n'
         GOOD.replace(b"measured", b"dropped"),
         GOOD.replace(b'"done":2', b'"done":"2"'),
         GOOD.replace(b'"done":2', b'"done":2.5'),
-        GOOD.replace(b'"done":2', b'"done":2,"more":1'),
         GOOD.replace(b',"done":2', b""),
         GOOD[:-8],
         b"\xff\xfe",
