@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""stillflow-bench guard: counts that repeat, held against the accepted ones."""
+"""``stillflow-bench guard``."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`stillflow-bench report`: a run as a page, as a table, or as a line of JSON."""
+"""``stillflow-bench report``."""
 
 from __future__ import annotations
 

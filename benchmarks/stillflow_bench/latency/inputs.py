@@ -49,7 +49,7 @@ def photo_files(folder: str = "") -> tuple[Path, ...]:
         raise StillflowError(
             f"there are no photos in {place}",
             f"files that end in {', '.join(ENDINGS)} are looked for",
-            "name a folder of photos: stillflow-bench run --photos FOLDER",
+            "name a folder of photos: stillflow-bench run --photos FOLDER -o DIR",
         )
     return tuple(found)
 

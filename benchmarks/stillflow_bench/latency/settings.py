@@ -89,7 +89,7 @@ def plan_of(settings: Settings, environment: Mapping[str, str] | None = None) ->
         raise StillflowError(
             f"cannot use --{name} with a whole plan",
             "its blocks have loads of their own",
-            "name one target: stillflow-bench run --target frame",
+            "name one target: stillflow-bench run --target frame -o DIR",
         )
     if settings.target is not None and settings.plan is not None:
         raise StillflowError(

@@ -99,7 +99,7 @@ class WorkerProcess:
         what = f"{self.name}: {type(order).__name__} was not done"
         until = time.monotonic() + seconds
         if self._ended:
-            raise StillflowError(what, "its worker has ended", "measure again")
+            raise StillflowError(what, "its worker has ended", "measure again: stillflow-bench run -o DIR")
         try:
             assert self._process.stdin is not None
             self._process.stdin.write(line_of(order))  # far less than a pipe holds: does not block
@@ -218,5 +218,5 @@ def ending(code: int | None) -> str:
 
 def _fix(code: int | None) -> str:
     if code == -signal.SIGKILL:
-        return "was memory short? measure a smaller size, or fewer blocks: stillflow-bench run --only NAME"
-    return "run this block alone to see what it says: stillflow-bench run --only NAME"
+        return "was memory short? measure a smaller size, or fewer blocks: stillflow-bench run --only NAME -o DIR"
+    return "measure this block alone to see what it says: stillflow-bench run --only NAME -o DIR"

@@ -1,13 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import ast
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from stillflow_bench.cli.program import COMMANDS, program
+
+ROOT = Path(__file__).parents[3]
+NAMED = re.compile(rf"stillflow-bench ((?:{'|'.join(COMMANDS)})\b[^\"'`;\n]*)")
+
+
+def named_commands() -> list[str]:
+    """Command lines in messages, help pages, docstrings, the guide and the Makefile."""
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("docs/benchmarks.md", "Makefile")]
+    texts = [re.sub(r" +#.*| \|\| true", "", text) for text in texts]
+    for path in sorted((ROOT / "benchmarks" / "stillflow_bench").rglob("*.py")):
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        texts += [
+            node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+    lines = {found.strip().rstrip(".,:)") for text in texts for found in NAMED.findall(text)}
+    return sorted(line for line in lines if "-" in line or len(line.split()) > 1)
+
+
+@pytest.mark.parametrize("line", named_commands())
+def test_commands_that_are_named_can_be_typed(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FOLDER").mkdir()
+    name, *words = shlex.split(line)
+    command = program.get_command(click.Context(program), name)
+    assert command is not None
+    command.make_context(name, list(words))
+    assert name != "run" or {"-o", "--into"} & set(words), "it does not say where to"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -117,6 +117,18 @@ def test_the_interval_of_few_pairs_holds_the_true_ratio_95_times_in_a_hundred(pa
     assert 0.938 < held / 3000 < 0.995  # 0.95 less three standard errors
 
 
+@pytest.mark.parametrize(("pairs", "least", "most"), [(5, 0.80, 0.86), (10, 0.87, 0.92)])
+def test_a_bootstrap_of_few_pairs_would_hold_it_less_often(pairs: int, least: float, most: float) -> None:
+    """Why `ratio_interval` is none: of the same differences, 2000 times, with 400 samples drawn again each time."""
+    rng = np.random.default_rng(pairs)
+    logs = rng.normal(0, 0.02, (2000, pairs))
+    means = np.take_along_axis(logs[:, None], rng.integers(0, pairs, (2000, 400, pairs)), 2).mean(2)
+    low, high = np.quantile(means, [0.025, 0.975], axis=1)
+    assert least < ((low <= 0) & (high >= 0)).mean() < most
+    students = [ratio_interval(list(np.exp(drawn))) for drawn in logs]
+    assert statistics.fmean(low <= 1 <= high for _, low, high in students) > 0.935
+
+
 def test_one_pair_tells_nothing_of_the_next() -> None:
     assert ratio_interval([1.2]) == (pytest.approx(1.2), 0.0, math.inf)
 

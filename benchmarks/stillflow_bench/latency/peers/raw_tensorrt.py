@@ -251,7 +251,9 @@ class _Engine:
         if made is None or made is False:
             why = self._library.log.why(None)
             raise StillflowError(
-                f"cannot measure {PEER} with the engine of {self._name}", why, "build it again"
+                f"cannot measure {PEER} with the engine of {self._name}",
+                why,
+                "build it again: stillflow build --for auto",
             )
 
     def _allocate(self, size: int) -> int:

@@ -153,7 +153,9 @@ class Fake:
         self._clock.sleep_until(begins + delay)
         if self._options.errors and asked % self._options.errors == 0:
             raise StillflowError(
-                "the fake failed", f"it was told to in every {self._options.errors}th query", "-"
+                "the fake failed",
+                f"it was told to in every {self._options.errors}th query",
+                "leave the option errors out",
             )
         took = self._clock.now() - begins
         self.took.append(took)
