@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from msgspec.structs import replace
@@ -123,6 +124,12 @@ def own(kind: str, subject: Subject, load: Load, photos: str = "", seed: int = 0
     if kind not in KINDS:
         raise StillflowError(
             f"cannot measure '{kind}'", "there is no such target", f"use one of {', '.join(KINDS)}"
+        )
+    if not (math.isfinite(load.rate) and math.isfinite(load.seconds)):
+        raise StillflowError(
+            f"cannot measure '{kind}'",
+            f"{load.rate:g} queries a second and {load.seconds:g} seconds are no load",
+            "give --rate and --seconds as finite numbers",
         )
     if load.scenario == "server" and not load.rate:
         raise StillflowError(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -43,6 +44,10 @@ class Subject(msgspec.Struct, frozen=True):
             raise ValueError(f"no picture is {self.width}x{self.height} pixels; sides are 16 to 16384")
         if self.moving is not None and not 0 <= self.moving <= 1:
             raise ValueError(f"a share is between 0 and 1, not {self.moving}")
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"{self.threads} threads compute nothing")
+        if not (0 < self.seconds < math.inf and 0 < self.fps < math.inf):
+            raise ValueError(f"no loop lasts {self.seconds} seconds of {self.fps} frames")
 
     @property
     def size(self) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import msgspec
@@ -84,6 +85,9 @@ def test_a_block_of_ones_own() -> None:
         own("nonsense", SMALL, Load())
     with pytest.raises(StillflowError, match="how many queries arrive"):
         own("frame", SMALL, Load(scenario="server"))
+    for endless in (Load("server", rate=math.inf), Load(seconds=math.nan)):  # no file could hold it
+        with pytest.raises(StillflowError, match="are no load"):
+            own("frame", SMALL, endless)
 
 
 def test_own_blocks_have_the_scenario_that_they_need() -> None:

@@ -36,6 +36,10 @@ def test_a_subject_is_read_as_a_person_types_it() -> None:
         ("threads=many", "threads"),
         ("moving=1.5", "1.5"),
         ("moving=nan", "nan"),
+        ("threads=0", "0 threads"),
+        ("seconds=inf", "inf seconds"),
+        ("fps=nan", "nan frames"),
+        ("fps=0", "0.0 frames"),
     ],
 )
 def test_what_it_cannot_be_is_said(text: str, named: str) -> None:
