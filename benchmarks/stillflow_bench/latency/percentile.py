@@ -100,10 +100,10 @@ def _exactly(k: int, count: int, share: float) -> float:
 def ratio_interval(ratios: Sequence[float], *, confidence: float = 0.95) -> tuple[float, float, float]:
     """The geometric mean of paired ratios, with Student's interval of their logarithms.
 
-    Not a bootstrap: of 5 to 10 pairs it only covers 83 % to 89 % where 95 % are meant (percentile method and BCa
-    alike), since 5 values cannot tell how far others may lie. Student's covers 95 % of normal differences, 95 % to
-    98 % of those with outliers, 91 % to 93 % of very skewed ones; ``tests/benchmarks/latency/test_percentile.py``
-    holds it to that.
+    Not a bootstrap: of 5 to 10 pairs it holds the true ratio 84 % to 90 % of the times where 95 % are meant, since 5
+    values cannot tell how far others may lie. Student's holds it 95 % of the times where differences are normal, 98 %
+    where some are outliers, and 87 % to 90 % where they are as skewed as an exponential distribution.
+    ``tests/benchmarks/latency/test_percentile.py`` shows all of these.
 
     Args:
         ratios: one a pair, above 0.
