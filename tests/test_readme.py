@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the README tells people to type is typed here, and its figures and links are checked.
+"""What the README and the guides tell people to type is typed here, and their figures and links are checked.
 
-A fenced ``console`` or ``python`` block that follows the line ``<!-- run -->`` is executed, in the README's order,
+A fenced ``console`` or ``python`` block that follows the line ``<!-- run -->`` is executed, in the page's order,
 in one folder that holds waterfall.jpg. Blocks without that line install things or take minutes.
 """
 
@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 BLOCK = re.compile(r"<!-- run -->\n```(console|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-BLOCKS = [(match[1], match[2]) for match in BLOCK.finditer(README)]
+PAGES = [README, *(page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md")))]
+BLOCKS = [(match[1], match[2]) for page in PAGES for match in BLOCK.finditer(page)]
 
 
 @pytest.fixture(scope="module")
