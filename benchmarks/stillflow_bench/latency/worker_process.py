@@ -30,6 +30,10 @@ _BURIAL_SECONDS = 5.0
 _CLOSE_SECONDS = 20.0
 """For a target to give back what it holds; then its worker is killed."""
 
+SAFE = {"PYTHONSAFEPATH": "1"}
+"""Otherwise modules that lie in the current folder would be measured instead of the installation's (from Python 3.11
+on; older ones do not know it)."""
+
 THREADS = "OMP_NUM_THREADS"
 """Read by torch, OpenBLAS and MKL when they are loaded; the subject's own sessions are told by their options."""
 
@@ -50,7 +54,7 @@ class WorkerProcess:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._pending = bytearray()
         self._ended = False
-        surroundings = dict(os.environ) if threads is None else {**os.environ, THREADS: str(threads)}
+        surroundings = {**os.environ, **SAFE} | ({} if threads is None else {THREADS: str(threads)})
         try:
             self._process = subprocess.Popen(
                 command,
@@ -166,7 +170,11 @@ class WorkerProcess:
                     return line
                 if len(self._pending) > MOST_BYTES:
                     self.kill()
-                    raise StillflowError(what, f"its reply is longer than {MOST_BYTES // 2**20} MiB", _BUG)
+                    raise StillflowError(
+                        what,
+                        f"its reply is longer than {MOST_BYTES // 2**20} MiB",
+                        "ask for fewer queries, or for more --rounds",
+                    )
 
     def _died(self, what: str) -> StillflowError:
         """Why there is no more to read from the worker."""

@@ -46,6 +46,16 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="older ones always look into the current folder")
+def test_what_lies_in_the_current_folder_is_not_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "msgspec.py").write_text("raise SystemExit('from the current folder')")
+    monkeypatch.chdir(tmp_path)
+    with WorkerProcess("block") as process, pytest.raises(StillflowError, match="no target is open"):
+        process.ask(WarmUp(), 60)
+
+
 def test_an_order_is_answered_and_the_child_ends() -> None:
     with child(ECHO) as process:
         assert process.ask(WarmUp(), 20).rss_peak > 0
