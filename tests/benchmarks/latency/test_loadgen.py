@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import pytest
 
+from stillflow_bench.latency import loadgen
+from stillflow_bench.latency.clock import HostClock
 from stillflow_bench.latency.loadgen import (
     SCENARIOS,
     Agreement,
@@ -10,30 +12,56 @@ from stillflow_bench.latency.loadgen import (
     logged_latencies,
     own_latencies,
 )
-from stillflow_bench.latency.plan import Scenario
+from stillflow_bench.latency.plan import Load, Scenario
 from stillflow_bench.latency.sample import Sample
 from stillflow_bench.latency.scenarios.loadgen_log import Logged
-from stillflow_bench.latency.selftest import ATTEMPTS
-from stillflow_bench.latency.target import TargetSpec, open_target
+from stillflow_bench.latency.target import TargetSpec
+from stillflow_bench.latency.targets.fake import Fake
+
+MS = 1_000_000
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_both_find_the_same_median(scenario: Scenario) -> None:
+def test_both_time_the_fake_from_without(scenario: Scenario) -> None:
+    """No latency is shorter than the fake's own, none longer than all of it: neither unit nor shift is wrong."""
     pytest.importorskip("mlperf_loadgen", reason="mlcommons-loadgen has wheels for x86-64 only")
-    spec = TargetSpec("fake", "B2.call", options={"milliseconds": 20.0})
-    # Other programs only ever add to a time, and not to both alike: one undisturbed attempt of four is enough. 30 %
-    # instead of 5 shows a wrong unit, shift or kind of latency; other tests, which run beside this one, disturb a
-    # median of 10 queries more than the hundreds of `selftest --loadgen`, where 5 % is asked for.
-    tries = (agreement(scenario, lambda: open_target(spec), queries=5, pairs=2) for _ in range(ATTEMPTS))
-    assert any(abs(found[0].error) <= 30 for found in tries)
+    spec = TargetSpec("fake", "B2.call", options={"milliseconds": 2.0})
+    fakes: list[Fake] = []
+
+    def opened() -> Fake:
+        fakes.append(Fake(spec, HostClock()))
+        return fakes[-1]
+
+    begin = HostClock().now()
+    (median,) = agreement(scenario, opened, queries=7, pairs=1)
+    whole = HostClock().now() - begin
+    least = [min(fake.took) for fake in fakes[-2:]]  # the last two: a server's rate is found out before
+    assert (median.scenario, median.figure, median.queries) == (scenario, "p50", 7)
+    assert least[0] / 1e6 <= median.loadgen <= whole / 1e6
+    assert least[1] / 1e6 <= median.ours <= whole / 1e6
 
 
-def test_percentiles_that_too_few_queries_would_be_behind_are_left_out() -> None:
-    pytest.importorskip("mlperf_loadgen", reason="mlcommons-loadgen has wheels for x86-64 only")
-    spec = TargetSpec("fake", "B2.call", options={"milliseconds": 0.1})
-    found = agreement("single_stream", lambda: open_target(spec), queries=25, pairs=2, warm_up=1)
-    assert [one.figure for one in found] == ["p50", "p90"]
-    assert {one.queries for one in found} == {50}
+def test_percentiles_are_of_all_turns_of_each_as_far_as_queries_suffice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Made-up turns, of 1 to 25 ms and 26 to 50 by LoadGen, and of twice that by us."""
+
+    def theirs(target: object, load: Load, queries: int) -> list[Logged]:
+        return [Logged(0, k, 7, 9, 7 + (25 * load.seed + k) * MS) for k in range(1, queries + 1)]
+
+    def ours(target: object, load: Load, queries: int) -> list[Sample]:
+        return [Sample(k, "measured", 0, 5, 5 + 2 * (25 * load.seed + k) * MS) for k in range(1, queries + 1)]
+
+    monkeypatch.setattr(loadgen, "_by_loadgen", theirs)
+    monkeypatch.setattr(loadgen, "_by_us", ours)
+    found = agreement(
+        "single_stream", lambda: Fake(TargetSpec("fake", "B2.call"), HostClock()), queries=25, pairs=2
+    )
+    assert found == [
+        Agreement("single_stream", "p50", 50, 50.0, 25.0),
+        Agreement("single_stream", "p90", 50, 90.0, 45.0),
+    ]
+    assert [one.error for one in found] == [100, 100]
 
 
 def test_agreement_is_within_5_percent() -> None:

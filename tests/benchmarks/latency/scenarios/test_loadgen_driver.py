@@ -12,10 +12,12 @@ from stillflow.errors import StillflowError
 from stillflow_bench.latency.clock import HostClock
 from stillflow_bench.latency.plan import Load, Scenario
 from stillflow_bench.latency.sample import Sample
-from stillflow_bench.latency.scenarios import make_driver
+from stillflow_bench.latency.scenarios import loadgen_driver, make_driver
 from stillflow_bench.latency.scenarios.loadgen_driver import LoadGenDriver
 from stillflow_bench.latency.target import Answer, TargetSpec
 from stillflow_bench.latency.targets.fake import Fake
+
+from ..virtual_clock import VirtualClock
 
 QUERIES, LANES, MS = 30, 2, 1_000_000
 
@@ -58,16 +60,27 @@ def test_samples_are_what_loadgen_logged(
     assert list(tmp_path.iterdir()) == []  # LoadGen writes where it is told to and nowhere else
 
 
-def test_it_goes_on_until_the_seconds_are_over() -> None:
-    driver, _, _ = make(Load(driver="loadgen"))
-    clock = HostClock()
-    begin = clock.now()
-    samples = driver.measure(8, 0.3, 3)
+def test_it_goes_on_until_the_seconds_are_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By whole tests of LoadGen; each takes 0.1 s here, of a clock that only fakes obey."""
+    monkeypatch.setattr(loadgen_driver, "load_generator", lambda: None)
+    clock = VirtualClock()
+    driver = make_driver(
+        Fake(TargetSpec("fake", "B2.call"), clock), Load(driver="loadgen"), clock, origin=clock.now()
+    )
+    tests: list[tuple[int, int]] = []
+
+    def test(queries: int, round: int) -> list[Sample]:
+        tests.append((queries, round))
+        begin = clock.now()
+        clock.sleep_until(begin + 100 * MS)
+        return [Sample(len(tests), "measured", 0, begin, clock.now(), round=round)]
+
+    monkeypatch.setattr(driver, "_test", test)
+    for seconds, count in ((0.0, 1), (0.05, 1), (0.1, 1), (0.3, 3), (0.301, 4)):
+        tests.clear()
+        samples = driver.measure(8, seconds, 3)
+        assert tests == [(8, 3)] * count and [sample.index for sample in samples] == list(range(1, count + 1))
     driver.close()
-    # A whole number of LoadGen's tests: about five of them on an idle machine, one on a very busy one.
-    assert clock.now() - begin >= 300 * MS
-    assert len(samples) % 8 == 0
-    assert {sample.round for sample in samples} == {3}
 
 
 def test_queries_arrive_as_they_do_by_our_own_driver() -> None:
