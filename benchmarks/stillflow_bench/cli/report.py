@@ -22,7 +22,7 @@ import click
 def report(folder: Path, out: Path | None, as_table: bool, as_json: bool) -> None:
     """Judge the run in DIR and show it: one page of HTML that needs no network."""
     from stillflow_bench.latency.judge import judge
-    from stillflow_bench.latency.markdown import markdown, readme_table, told
+    from stillflow_bench.latency.markdown import for_programs, markdown, readme_table
     from stillflow_bench.latency.page import write_page
     from stillflow_bench.latency.record import read_record
     from stillflow_bench.report import replace_file
@@ -30,7 +30,8 @@ def report(folder: Path, out: Path | None, as_table: bool, as_json: bool) -> Non
     if as_table or as_json:
         record, verdict = read_record(folder), judge(folder)
         click.echo(
-            readme_table(record, verdict) if as_table else json.dumps(told(record, verdict)), nl=as_json
+            readme_table(record, verdict) if as_table else json.dumps(for_programs(record, verdict)),
+            nl=as_json,
         )
         if out is None:
             return

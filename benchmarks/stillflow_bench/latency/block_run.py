@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from stillflow.errors import StillflowError
-from stillflow_bench.latency.costs import query_seconds
+from stillflow_bench.latency.forecast import query_seconds
 from stillflow_bench.latency.orders import Audit, Measure, Open, Order, WarmUp
 from stillflow_bench.latency.plan import Block
 from stillflow_bench.latency.record import SAMPLES, Measured, sample_path

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from stillflow_bench.latency.clock import HostClock
-from stillflow_bench.latency.percentile import named, needed, percentile
+from stillflow_bench.latency.percentile import needed, percentile, percentile_name
 from stillflow_bench.latency.plan import Load, Scenario
 from stillflow_bench.latency.sample import Sample
 from stillflow_bench.latency.scenarios.asking import Asker
@@ -101,7 +101,11 @@ def agreement(
         ours += own_latencies(scenario, _by_us(opened(), load, queries))
     return [
         Agreement(
-            scenario, named(rank), len(theirs), percentile(ours, rank) / 1e6, percentile(theirs, rank) / 1e6
+            scenario,
+            percentile_name(rank),
+            len(theirs),
+            percentile(ours, rank) / 1e6,
+            percentile(theirs, rank) / 1e6,
         )
         for rank in RANKS
         if len(theirs) >= needed(rank)

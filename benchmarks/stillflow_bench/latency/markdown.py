@@ -12,7 +12,7 @@ from stillflow_bench.latency.boundary import BOUNDARIES
 from stillflow_bench.latency.comparable import reference
 from stillflow_bench.latency.judge import Verdict, judge
 from stillflow_bench.latency.page.labels import WORK
-from stillflow_bench.latency.percentile import CLAIMS, Summary, named
+from stillflow_bench.latency.percentile import CLAIMS, Summary, percentile_name
 from stillflow_bench.latency.record import Measured, Record, read_record
 from stillflow_bench.latency.target import ROLES
 from stillflow_bench.tables import number
@@ -66,7 +66,7 @@ def full_table(record: Record, verdict: Verdict) -> str:
         record: of the run.
         verdict: of the judge, on the same run.
     """
-    names = [named(rank) for rank in CLAIMS]
+    names = [percentile_name(rank) for rank in CLAIMS]
     head = ["from where to where", "what", "", *(f"{name}, ms" for name in names), "slowest", "to ours", "n"]
     lines = [
         _line([place, *cells])
@@ -82,7 +82,7 @@ def full_table(record: Record, verdict: Verdict) -> str:
     return "\n".join([*table, *([""] if missing else []), *missing]) + "\n"
 
 
-def told(record: Record, verdict: Verdict) -> dict[str, object]:
+def for_programs(record: Record, verdict: Verdict) -> dict[str, object]:
     """The same for programs: the verdict, and every block's summaries.
 
     Args:

@@ -187,13 +187,14 @@ def summarise(values: Sequence[float]) -> Summary:
         least=ordered[0],
         most=ordered[-1],
         percentiles={
-            named(rank): ordered[rank_index(len(ordered), rank)] if enough[rank] else None for rank in CLAIMS
+            percentile_name(rank): ordered[rank_index(len(ordered), rank)] if enough[rank] else None
+            for rank in CLAIMS
         },
-        bounds={named(rank): upper_bound(ordered, rank) for rank in CLAIMS},
+        bounds={percentile_name(rank): upper_bound(ordered, rank) for rank in CLAIMS},
         median_interval=median_interval(ordered),
     )
 
 
-def named(rank: float) -> str:
+def percentile_name(rank: float) -> str:
     """How a percentile is called: "p50", "p99.9"."""
     return f"p{rank:g}"

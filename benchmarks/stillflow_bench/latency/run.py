@@ -21,7 +21,7 @@ from stillflow.gpu.description import find_gpu
 from stillflow_bench import machine
 from stillflow_bench.gpu.versions import gpu_versions
 from stillflow_bench.latency.block_run import Announce, BlockRun
-from stillflow_bench.latency.costs import Progress, measuring_seconds
+from stillflow_bench.latency.forecast import Progress, measuring_seconds
 from stillflow_bench.latency.gpu_readings import index_of
 from stillflow_bench.latency.plan import Block, Plan
 from stillflow_bench.latency.record import (

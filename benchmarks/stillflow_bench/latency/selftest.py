@@ -20,7 +20,7 @@ import msgspec
 
 from stillflow_bench.latency.clock import Clock, HostClock
 from stillflow_bench.latency.loadgen import LOAD_SHARE, SCENARIOS, Agreement, agreement
-from stillflow_bench.latency.percentile import named, needed, percentile
+from stillflow_bench.latency.percentile import needed, percentile, percentile_name
 from stillflow_bench.latency.plan import Load, Scenario
 from stillflow_bench.latency.sample import Sample
 from stillflow_bench.latency.scenarios import make_driver
@@ -257,7 +257,7 @@ def _recovered(scenario: Scenario, samples: Sequence[Sample]) -> dict[str, float
 def _percentiles(prefix: str, nanoseconds: Sequence[int]) -> dict[str, float]:
     """Milliseconds by name, as far as there are enough for them."""
     ranks = (rank for rank in RANKS if len(nanoseconds) >= needed(rank))
-    return {prefix + named(rank): percentile(nanoseconds, rank) / 1e6 for rank in ranks}
+    return {prefix + percentile_name(rank): percentile(nanoseconds, rank) / 1e6 for rank in ranks}
 
 
 def served(moments: Sequence[int], delays: Sequence[int], lanes: int) -> list[int]:

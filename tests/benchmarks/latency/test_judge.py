@@ -198,7 +198,7 @@ def test_a_pipe_is_no_file_and_nobody_waits_for_it(own: Path, name: str) -> None
     else:
         verdict = judge(own)
         assert not verdict.valid
-        assert {id for _, id in broken(verdict)} <= {"samples-complete", "telemetry-there"}
+        assert {id for _, id in broken(verdict)} <= {"samples-complete", "telemetry-there", "unedited"}
 
 
 @pytest.mark.parametrize(
@@ -313,6 +313,28 @@ def test_damaged_telemetry_is_never_silently_fine(own: Path, data: bytes) -> Non
     (check,) = [check for check in verdict.checks if check.id == "telemetry-there"]
     assert check.ok is False
     assert not verdict.valid
+
+
+def test_what_is_edited_after_the_run_is_noticed(own: Path) -> None:
+    """Short of somebody who seals it anew."""
+    assert ("", "unedited") not in broken(judge(own))
+    whole, looks = (own / RESULT).read_text(encoding="utf-8"), (own / TELEMETRY).read_bytes()
+    without_seal = {key: value for key, value in json.loads(whole).items() if key != "seal"}
+    for edited in (
+        whole.replace('"cores": 2', '"cores": 64'),
+        whole.replace('"interrupted": false', '"interrupted": true'),
+        json.dumps(without_seal),
+    ):
+        assert edited != whole
+        (own / RESULT).write_text(edited, encoding="utf-8")
+        assert ("", "unedited") in broken(judge(own))
+    (own / RESULT).write_text(json.dumps(json.loads(whole)), encoding="utf-8")  # says the same
+    assert ("", "unedited") not in broken(judge(own))
+    for edited_looks in (looks.replace(b'"steal":3.0', b'"steal":0.0'), looks[: len(looks) // 2], b""):
+        (own / TELEMETRY).write_bytes(edited_looks)
+        assert ("", "unedited") in broken(judge(own))
+    (own / TELEMETRY).unlink()
+    assert ("", "unedited") in broken(judge(own))
 
 
 def test_a_run_of_real_processes_is_judged(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from stillflow_bench.latency.judge import Verdict
 from stillflow_bench.latency.limits import Limits
-from stillflow_bench.latency.markdown import full_table, markdown, readme_table, told
+from stillflow_bench.latency.markdown import for_programs, full_table, markdown, readme_table
 from stillflow_bench.latency.percentile import summarise
 from stillflow_bench.latency.plan import Block, Plan
 from stillflow_bench.latency.record import SCHEMA, Host, Look, Measured, Record, Tool, write_record
@@ -90,7 +90,7 @@ def test_the_full_table_has_every_block_and_every_gap(record: Record, verdict: V
 
 
 def test_programs_are_told_the_same(record: Record, verdict: Verdict) -> None:
-    found = json.loads(json.dumps(told(record, verdict)))
+    found = json.loads(json.dumps(for_programs(record, verdict)))
     assert found["verdict"] == "VALID"
     by_name = {block["name"]: block for block in found["blocks"]}
     assert by_name["ours"]["summaries"]["B2.call"]["percentiles"]["p90"] == 7.49

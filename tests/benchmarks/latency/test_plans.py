@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from stillflow.errors import StillflowError
 from stillflow_bench.latency import plans
-from stillflow_bench.latency.costs import plan_seconds
 from stillflow_bench.latency.families import Families
+from stillflow_bench.latency.forecast import Progress
 from stillflow_bench.latency.percentile import needed
 from stillflow_bench.latency.plan import Load, Plan
 from stillflow_bench.latency.plans import chosen, claims_of, full, own, quick, standard
@@ -49,7 +49,7 @@ def test_plans_are_well_formed(make: Callable[[Subject], Plan]) -> None:
 
 def test_quick_is_quick_and_has_the_tail() -> None:
     plan = quick(SMALL)
-    assert plan_seconds(plan.blocks) < 40  # the judge and the report take the rest of 45
+    assert Progress(plan.blocks).left < 40  # the judge and the report take the rest of 45
     claims = {block.name: block.claims for block in plan.blocks}
     assert 99.0 in claims["next"] and 90.0 in claims["networks"] and 90.0 in claims["frame"]
     assert {block.role for block in plan.blocks} == {"ours", "peer", "baseline", "limit"}
@@ -57,7 +57,7 @@ def test_quick_is_quick_and_has_the_tail() -> None:
 
 def test_standard_takes_minutes_and_has_every_scenario() -> None:
     plan = standard(Subject())
-    assert 120 < plan_seconds(plan.blocks) < 330
+    assert 120 < Progress(plan.blocks).left < 330
     scenarios = {block.load.scenario for block in plan.blocks}
     assert scenarios == {"single_stream", "multi_stream", "offline", "server", "cold"}
     boundaries = {block.target.boundary for block in plan.blocks}

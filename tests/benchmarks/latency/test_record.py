@@ -20,6 +20,7 @@ from stillflow_bench.latency.record import (
     block_samples,
     read_record,
     read_telemetry,
+    seal_of,
     write_record,
 )
 from stillflow_bench.latency.sample import Sample, write_samples
@@ -38,7 +39,8 @@ def record() -> Record:
 
 def test_a_record_survives_its_file(record: Record, tmp_path: Path) -> None:
     write_record(tmp_path / "run", record)
-    assert read_record(tmp_path / "run") == record
+    read = read_record(tmp_path / "run")
+    assert len(read.seal) == 64 and msgspec.structs.replace(read, seal="") == record
 
 
 NAMES_ARE_FREE = ("options", "sources", "versions", "gpu", "hashes", "receipts", "notes", "summaries", "percentiles",
@@ -61,7 +63,7 @@ def test_fields_of_a_newer_minor_schema_are_passed_over_and_a_major_one_is_refus
     path = write_record(tmp_path, record)
     told = msgspec.json.decode(path.read_bytes())
     path.write_bytes(msgspec.json.encode({**newer(told), "schema": "1.7"}))
-    assert msgspec.structs.replace(read_record(tmp_path), schema=record.schema) == record
+    assert msgspec.structs.replace(read_record(tmp_path), schema=record.schema, seal="") == record
     path.write_bytes(msgspec.json.encode({**told, "schema": "2.0"}))
     with pytest.raises(StillflowError, match=r"schema '2\.0'"):
         read_record(tmp_path)
@@ -121,3 +123,11 @@ def test_telemetry_is_read_line_by_line(tmp_path: Path) -> None:
     path.write_bytes(b'{"at": "noon"}\n')
     with pytest.raises(StillflowError, match=r"telemetry\.jsonl"):
         read_telemetry(tmp_path)
+
+
+def test_the_seal_is_of_what_is_said_not_of_how_it_is_spaced(record: Record, tmp_path: Path) -> None:
+    data = write_record(tmp_path, record).read_bytes()
+    told = msgspec.json.decode(data)
+    assert seal_of(data) == seal_of(msgspec.json.encode(told)) == told["seal"]
+    assert seal_of(msgspec.json.encode({**told, "interrupted": True})) != told["seal"]
+    assert seal_of(msgspec.json.encode({**told, "new in 1.7": 0})) != told["seal"]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from stillflow_bench.latency.checks.check import Check
 from stillflow_bench.latency.checks.evidence import BlockEvidence, Evidence
 from stillflow_bench.latency.limits import Limits
-from stillflow_bench.latency.percentile import CLAIMS, named, needed
+from stillflow_bench.latency.percentile import CLAIMS, needed, percentile_name
 
 TIMER = 0.01
 """Share of the seconds asked for that may be missing: they are counted from the order, not from the first query."""
@@ -37,11 +37,11 @@ def check_min_samples(evidence: Evidence, limits: Limits) -> Iterator[Check]:
 
 
 def _claim(block: BlockEvidence, rank: float, have: int) -> Check:
-    name = f"min-samples:{named(rank)}"
+    name = f"min-samples:{percentile_name(rank)}"
     if rank not in CLAIMS:
-        return Check(id=name, block=block.name, ok=False, why=f"nobody can claim a {named(rank)}")
+        return Check(id=name, block=block.name, ok=False, why=f"nobody can claim a {percentile_name(rank)}")
     need = needed(rank)
-    why = f"{have} samples for a {named(rank)}, which needs {need}"
+    why = f"{have} samples for a {percentile_name(rank)}, which needs {need}"
     return Check(id=name, block=block.name, ok=have >= need, why=why, need=need, have=have)
 
 

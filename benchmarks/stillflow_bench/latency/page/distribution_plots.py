@@ -12,7 +12,7 @@ from stillflow_bench.latency.page.derived import tail
 from stillflow_bench.latency.page.drawing import legend_below, plain_log, plot
 from stillflow_bench.latency.page.labels import decimated, short, told_apart
 from stillflow_bench.latency.page.material import Shown
-from stillflow_bench.latency.page.palette import looks
+from stillflow_bench.latency.page.palette import pens
 
 
 def distribution(name: str, members: Sequence[Shown], points: int) -> str:
@@ -23,7 +23,7 @@ def distribution(name: str, members: Sequence[Shown], points: int) -> str:
         members: at least one, each with samples.
         points: drawn of each at most.
     """
-    styles = looks(one.block for one in members)
+    styles = pens(one.block for one in members)
     titles = told_apart(one.block for one in members)
 
     def draw(made: Any, axes: Any) -> None:

@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from stillflow_bench.latency.boundary import BOUNDARIES, Boundary
-from stillflow_bench.latency.percentile import CLAIMS, Summary, needed
-from stillflow_bench.latency.percentile import named as percentile_name
+from stillflow_bench.latency.percentile import CLAIMS, Summary, needed, percentile_name
 from stillflow_bench.latency.plan import Block, Scenario
 from stillflow_bench.tables import number
 from stillflow_export.markup import safe
@@ -38,7 +37,7 @@ RANKS: Mapping[str, float] = {percentile_name(rank): rank for rank in CLAIMS}
 """How a percentile is called -> its rank."""
 
 
-def named(boundary: str) -> str:
+def boundary_name(boundary: str) -> str:
     """A boundary with what it is."""
     return f"{safe(boundary)}: {WORK[boundary]}" if boundary in WORK else safe(boundary)
 

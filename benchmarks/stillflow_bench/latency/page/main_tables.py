@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from stillflow_bench.latency.boundary import BOUNDARIES, Boundary
 from stillflow_bench.latency.page.derived import Ratio, joules, ratio, throughput
-from stillflow_bench.latency.page.labels import RANKS, figure, lacking, meaning, named
+from stillflow_bench.latency.page.labels import RANKS, boundary_name, figure, lacking, meaning
 from stillflow_bench.latency.page.material import Material, Shown
 from stillflow_bench.latency.page.palette import COLOURS
 from stillflow_bench.latency.percentile import Summary
@@ -31,7 +31,7 @@ def main_tables(material: Material) -> str:
         inside = [one for one in material.answered if boundary in one.inner]
         if not groups and not inside:
             continue
-        parts.append(f"<h3>{named(boundary)}</h3><p class=mute>{safe(meaning(boundary))}</p>")
+        parts.append(f"<h3>{boundary_name(boundary)}</h3><p class=mute>{safe(meaning(boundary))}</p>")
         bodies = ["".join(_times(material, one) for one in members) for members in groups.values()]
         bodies.append("".join(_inner(material, one, boundary) for one in inside))
         parts.append(_table(TIMES, bodies))

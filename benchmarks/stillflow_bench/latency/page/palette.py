@@ -33,7 +33,7 @@ MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 VALID, INVALID = "#1d8a4a", "#cf3030"
 
 
-class Look(NamedTuple):
+class Pen(NamedTuple):
     """How a block is drawn."""
 
     colour: str
@@ -41,12 +41,12 @@ class Look(NamedTuple):
     marker: str
 
 
-def looks(blocks: Iterable[Block]) -> dict[str, Look]:
+def pens(blocks: Iterable[Block]) -> dict[str, Pen]:
     """Block's name -> how it is drawn beside the others of one plot."""
     seen: dict[Role, int] = {}
     found = {}
     for block in blocks:
         k = seen.get(block.role, 0)
         seen[block.role] = k + 1
-        found[block.name] = Look(COLOURS[block.role], DASHES[k % len(DASHES)], MARKERS[k % len(MARKERS)])
+        found[block.name] = Pen(COLOURS[block.role], DASHES[k % len(DASHES)], MARKERS[k % len(MARKERS)])
     return found

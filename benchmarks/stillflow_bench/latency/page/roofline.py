@@ -12,7 +12,7 @@ from stillflow_bench.latency.page.derived import on_gpu
 from stillflow_bench.latency.page.drawing import INK, legend_below, plain_log, plot
 from stillflow_bench.latency.page.labels import figure, short, told_apart
 from stillflow_bench.latency.page.material import Shown
-from stillflow_bench.latency.page.palette import COLOURS, looks
+from stillflow_bench.latency.page.palette import COLOURS, pens
 from stillflow_bench.latency.page.work import Work, frame_work, network_work
 
 
@@ -70,7 +70,7 @@ def roofline(name: str, shown: Sequence[Shown]) -> str:
 def _roof(
     panel: Any, networks: Sequence[Shown], titles: Mapping[str, str], works: Mapping[str, Work], roof: float
 ) -> None:
-    styles = looks(one.block for one in networks)
+    styles = pens(one.block for one in networks)
     points = []
     for one in networks:
         work = works[one.block.name]

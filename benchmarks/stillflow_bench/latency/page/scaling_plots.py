@@ -13,7 +13,7 @@ from stillflow_bench.latency.page.derived import throughput
 from stillflow_bench.latency.page.drawing import INK, legend_below, plain_log, plot
 from stillflow_bench.latency.page.labels import short
 from stillflow_bench.latency.page.material import Shown
-from stillflow_bench.latency.page.palette import looks
+from stillflow_bench.latency.page.palette import pens
 from stillflow_bench.latency.percentile import percentile
 from stillflow_bench.latency.plan import Block
 
@@ -98,7 +98,7 @@ def scaling(name: str, along: Along, shown: Sequence[Shown]) -> str:
     lines = families(shown, along)
     if not lines:
         return ""
-    styles = looks(members[0].block for members in lines)
+    styles = pens(members[0].block for members in lines)
     both = along is LANES
 
     def draw(made: Any, axes: Any) -> None:
@@ -169,7 +169,7 @@ def server(name: str, shown: Sequence[Shown]) -> str:
     lines = families(shown, RATE)
     if not lines:
         return ""
-    styles = looks(members[0].block for members in lines)
+    styles = pens(members[0].block for members in lines)
 
     def draw(made: Any, axes: Any) -> None:
         panel, answered = axes[0]

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from stillflow_bench.latency.boundary import BOUNDARIES
-from stillflow_bench.latency.page.labels import SCENARIOS, figure, meaning, named
+from stillflow_bench.latency.page.labels import SCENARIOS, boundary_name, figure, meaning
 from stillflow_bench.latency.page.main_tables import NONE
 from stillflow_bench.latency.page.material import Material, Shown
 from stillflow_bench.latency.page.palette import WORDS
@@ -217,7 +217,7 @@ def definitions(material: Material) -> str:
     """What words mean: boundaries, scenarios, roles, percentiles."""
     used = {one.block.load.scenario for one in material.shown}
     lists = [
-        _list("Boundaries: from where to where", {named(name): meaning(name) for name in BOUNDARIES}),
+        _list("Boundaries: from where to where", {boundary_name(name): meaning(name) for name in BOUNDARIES}),
         _list(
             "Scenarios: how queries come", {name: words for name, words in SCENARIOS.items() if name in used}
         ),

@@ -10,7 +10,7 @@ import numpy as np
 
 from stillflow_bench.latency.page.derived import thinned, windows
 from stillflow_bench.latency.page.drawing import EARLY, INK, marks, plain_log, plot
-from stillflow_bench.latency.page.labels import decimated, named, short, told_apart
+from stillflow_bench.latency.page.labels import boundary_name, decimated, short, told_apart
 from stillflow_bench.latency.page.material import Shown, Values
 from stillflow_bench.latency.page.palette import COLOURS, INVALID
 from stillflow_bench.latency.record import Look
@@ -109,8 +109,8 @@ def sustained(name: str, one: Shown, telemetry: Sequence[Look]) -> str:
         axes[-1, 0].set_xlabel("minutes since its first query")
 
     caption = (
-        f"{named(one.block.target.boundary)}, for {len(numbers)} minutes. Each point is one minute's samples: a rising "
-        "line with a falling clock is heat."
+        f"{boundary_name(one.block.target.boundary)}, for {len(numbers)} minutes. Each point is one minute's samples: "
+        "a rising line with a falling clock is heat."
     )
     height = 2.3 + 1.2 * len(clocks)
     return plot(

@@ -13,7 +13,7 @@ from stillflow_bench.latency.page import sections
 from stillflow_bench.latency.page.distribution_plots import distribution
 from stillflow_bench.latency.page.drawing import require
 from stillflow_bench.latency.page.headline import card_words, conditions, subject_words, verdict_words
-from stillflow_bench.latency.page.labels import named
+from stillflow_bench.latency.page.labels import boundary_name
 from stillflow_bench.latency.page.machine_plots import machine_strip
 from stillflow_bench.latency.page.main_tables import main_tables
 from stillflow_bench.latency.page.material import Material, Shown, read_material
@@ -123,7 +123,7 @@ def _plots(material: Material, points: int) -> Iterator[tuple[str, str]]:
     yield "As the run went on", _each("time", shared, points) + _more("time-alone", alone, points)
     staged = [[one for one in members if has_stages(one)] for _, members in groups]
     lines = [
-        f"<h3>{named(members[0].block.target.boundary)}</h3>{timeline(f'stages-{k}', members)}"
+        f"<h3>{boundary_name(members[0].block.target.boundary)}</h3>{timeline(f'stages-{k}', members)}"
         for k, members in enumerate(staged)
         if members
     ]
@@ -150,7 +150,7 @@ def _plots(material: Material, points: int) -> Iterator[tuple[str, str]]:
 def _each(name: str, groups: list[tuple[Boundary, list[Shown]]], points: int) -> str:
     draw = distribution if name.startswith("share") else over_time
     return "".join(
-        f"<h3>{named(boundary)}</h3>{draw(f'{name}-{k}', members, points)}"
+        f"<h3>{boundary_name(boundary)}</h3>{draw(f'{name}-{k}', members, points)}"
         for k, (boundary, members) in enumerate(groups)
     )
 

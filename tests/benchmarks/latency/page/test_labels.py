@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from stillflow_bench.latency.boundary import BOUNDARIES
 from stillflow_bench.latency.page.labels import (
     WORK,
+    boundary_name,
     clean,
     decimated,
     figure,
     lacking,
     lasting,
     meaning,
-    named,
     short,
 )
 from stillflow_bench.latency.percentile import summarise
@@ -23,7 +23,7 @@ from stillflow_bench.latency.percentile import summarise
 def test_every_boundary_has_words() -> None:
     assert set(WORK) == set(BOUNDARIES)
     for boundary in BOUNDARIES:
-        assert WORK[boundary] in named(boundary)
+        assert WORK[boundary] in boundary_name(boundary)
         assert meaning(boundary).startswith("From when ")
 
 

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pytest
 
-from stillflow_bench.latency.page.palette import COLOURS, WORDS, looks
+from stillflow_bench.latency.page.palette import COLOURS, WORDS, pens
 from stillflow_bench.latency.plan import Block
 from stillflow_bench.latency.target import ROLES, TargetSpec
 
@@ -46,6 +46,6 @@ def test_every_role_is_explained() -> None:
 def test_blocks_of_one_role_share_its_colour_and_differ_in_their_lines() -> None:
     spec = TargetSpec("fake", "B2.call")
     blocks = [Block(f"b{k}", "b", "ours" if k < 4 else "peer", spec) for k in range(5)]
-    found = looks(blocks)
+    found = pens(blocks)
     assert {found[f"b{k}"].colour for k in range(4)} == {COLOURS["ours"]}
     assert len({found[f"b{k}"] for k in range(5)}) == 5

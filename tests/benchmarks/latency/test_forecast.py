@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from stillflow_bench.latency.costs import (
+from stillflow_bench.latency.forecast import (
     OPEN_SECONDS,
     QUERY_SECONDS,
     Progress,
     block_seconds,
     measuring_seconds,
-    plan_seconds,
     query_seconds,
 )
 from stillflow_bench.latency.plan import Block, Load
@@ -46,13 +45,13 @@ def test_a_plan_is_its_blocks() -> None:
     one = block(queries=10)
     more = block(queries=10, warm_up=50)
     assert block_seconds(more) > block_seconds(one)
-    assert plan_seconds([one, more]) == block_seconds(one) + block_seconds(more)
+    assert Progress([one, replace(more, name="b")]).left == block_seconds(one) + block_seconds(more)
 
 
 def test_progress_replaces_guesses() -> None:
     blocks = [block(), replace(block(), name="b")]
     progress = Progress(blocks)
-    assert progress.left == plan_seconds(blocks)
+    assert progress.left == 2 * block_seconds(block())
     progress.expect("a", 3.0)
     progress.expect("b", 0.0)
     assert progress.left == 3

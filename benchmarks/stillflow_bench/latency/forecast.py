@@ -81,11 +81,6 @@ def block_seconds(block: Block) -> float:
     return opening + besides + measuring_seconds(block)
 
 
-def plan_seconds(blocks: Sequence[Block]) -> float:
-    """About how long all of them take, one after the other."""
-    return sum(block_seconds(block) for block in blocks)
-
-
 class Progress:
     """How far a run is.
 
