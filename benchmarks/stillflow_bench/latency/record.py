@@ -7,6 +7,8 @@ have written: strictly, names confined to the folder, lengths limited.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +126,9 @@ class Record(msgspec.Struct, frozen=True):
         clock: nanoseconds of the host's monotonic clock when the run began.
         looking: processor seconds that the telemetry took; they are among ``Look.own``.
         interrupted: whether somebody ended the run before it was done.
+        looks_sha256: of telemetry.jsonl as it was when this was written.
+        seal: of all else in this file, see ``seal_of``. It tells that somebody edited a file, by hand or by mistake. It
+            is no signature: who makes it anew can write what he likes.
     """
 
     schema: str
@@ -136,6 +141,8 @@ class Record(msgspec.Struct, frozen=True):
     clock: int = 0
     looking: float = 0.0
     interrupted: bool = False
+    looks_sha256: str = ""
+    seal: str = ""
 
 
 def sample_path(folder: Path, name: str) -> Path:
@@ -154,11 +161,34 @@ def block_samples(folder: Path, measured: Measured) -> list[Sample]:
 
 
 def write_record(folder: Path, record: Record) -> Path:
-    """Write result.json; the folder is made when missing."""
+    """Write result.json, sealed; the folder is made when missing."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / RESULT
+    record = msgspec.structs.replace(record, looks_sha256=looks_hash(folder), seal="")
+    record = msgspec.structs.replace(record, seal=seal_of(msgspec.json.encode(record)))
     replace_file(path, msgspec.json.format(msgspec.json.encode(record), indent=1).decode() + "\n")
     return path
+
+
+def seal_of(data: bytes) -> str:
+    """SHA-256 of what a result.json says, its seal left out and however it is spaced.
+
+    Raises:
+        msgspec.DecodeError: it is no JSON object.
+    """
+    told = msgspec.json.decode(data, type=dict[str, Any])
+    told.pop("seal", None)
+    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def looks_hash(folder: Path) -> str:
+    """SHA-256 of telemetry.jsonl; "" where there is none that can be read."""
+    path = folder / TELEMETRY
+    try:
+        small = path.is_file() and path.stat().st_size <= MOST_RESULT_BYTES
+        return hashlib.sha256(path.read_bytes()).hexdigest() if small else ""
+    except OSError:
+        return ""
 
 
 def read_record(folder: Path) -> Record:

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -17,7 +18,7 @@ from stillflow.errors import StillflowError
 from stillflow_bench.latency.block_run import BlockRun
 from stillflow_bench.latency.judge import judge
 from stillflow_bench.latency.plan import Block, Load, Plan
-from stillflow_bench.latency.record import Record, block_samples, read_record, read_telemetry
+from stillflow_bench.latency.record import Record, block_samples, looks_hash, read_record, read_telemetry
 from stillflow_bench.latency.run import groups_of, run
 from stillflow_bench.latency.sample import samples_hash
 from stillflow_bench.latency.target import TargetSpec
@@ -62,7 +63,9 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
 
 
 def test_the_record_is_read_back(told: Told) -> None:
-    assert read_record(told.folder) == told.record
+    read = read_record(told.folder)
+    assert msgspec.structs.replace(read, looks_sha256="", seal="") == told.record
+    assert read.looks_sha256 == looks_hash(told.folder) != ""
     assert not told.record.interrupted
     assert told.record.plan.sources == {"seed": "command line"}
     assert [one.block for one in told.record.measured] == list(told.record.plan.blocks)

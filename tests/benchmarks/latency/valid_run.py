@@ -235,9 +235,9 @@ class Run:
         for one in record.measured:
             if not one.missing:
                 write_samples(sample_path(folder, one.block.name), self.samples[one.block.name])
-        write_record(folder, record)
         lines = [msgspec.json.encode(look) for look in self.looks[1:-1]]
         (folder / TELEMETRY).write_bytes(b"\n".join(lines) + b"\n")
+        write_record(folder, record)
         return folder
 
 

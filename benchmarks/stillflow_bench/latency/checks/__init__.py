@@ -21,6 +21,7 @@ from stillflow_bench.latency.limits import Limits
 
 CHECKS: tuple[Callable[[Evidence, Limits], Iterable[Check]], ...] = (
     wholeness.check_plan_kept,
+    wholeness.check_unedited,
     wholeness.check_samples_complete,
     wholeness.check_no_errors,
     amounts.check_min_samples,

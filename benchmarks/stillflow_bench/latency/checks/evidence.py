@@ -17,9 +17,11 @@ from stillflow_bench.latency.record import (
     Measured,
     Record,
     block_samples,
+    looks_hash,
     read_record,
     read_telemetry,
     sample_path,
+    seal_of,
 )
 from stillflow_bench.latency.sample import Sample, samples_hash
 
@@ -102,12 +104,14 @@ class Evidence:
         blocks: those that were measured, in the plan's order.
         looks: at the machine meanwhile, in the order of time.
         looks_damage: why telemetry.jsonl could not be read.
+        edited: which file is not what the run wrote; "" where all are.
     """
 
     record: Record
     blocks: tuple[BlockEvidence, ...]
     looks: tuple[Look, ...] = ()
     looks_damage: str = ""
+    edited: str = ""
 
 
 def read_evidence(folder: Path) -> Evidence:
@@ -132,7 +136,21 @@ def read_evidence(folder: Path) -> Evidence:
     except (StillflowError, RecursionError) as error:
         damage = error.why if isinstance(error, StillflowError) else f"{TELEMETRY} is nested too deeply"
     blocks = tuple(_block(folder, measured) for measured in record.measured if not measured.missing)
-    return Evidence(record, blocks, looks, damage)
+    return Evidence(record, blocks, looks, damage, _edited(folder, record))
+
+
+def _edited(folder: Path, record: Record) -> str:
+    """What was changed since the run wrote it. Samples have hashes of their own, which the seal covers."""
+    try:
+        seal = seal_of((folder / RESULT).read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        return f"{RESULT}: {error}"
+    if seal != record.seal:
+        return f"{RESULT} was edited: its seal is another" if record.seal else f"{RESULT} has no seal"
+    # A run that was killed wrote more looks than it lived to record.
+    if not record.interrupted and looks_hash(folder) != record.looks_sha256:
+        return f"{TELEMETRY} is not what the run recorded: its SHA-256 differs"
+    return ""
 
 
 def _record(folder: Path) -> Record:

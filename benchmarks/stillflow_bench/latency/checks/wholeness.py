@@ -43,6 +43,12 @@ def check_plan_kept(evidence: Evidence, limits: Limits) -> Iterator[Check]:
             yield Check(id="plan-kept", block=name, ok=True, why="measured as planned")
 
 
+def check_unedited(evidence: Evidence, limits: Limits) -> Iterator[Check]:
+    """The record and the looks at the machine are what the run wrote."""
+    why = evidence.edited or "result.json and telemetry.jsonl are what the run wrote"
+    yield Check(id="unedited", ok=not evidence.edited, why=why)
+
+
 def check_samples_complete(evidence: Evidence, limits: Limits) -> Iterator[Check]:
     """Every line is there and is what was written; nobody trimmed, and the summaries are those of the samples."""
     for block in evidence.blocks:
