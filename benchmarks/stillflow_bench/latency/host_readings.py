@@ -74,26 +74,44 @@ def usable_processors() -> list[int]:
 
 
 def own_processes(pid: int, root: Path = ROOT) -> list[int]:
-    """A process and all that came of it and still are; itself alone where the kernel lists no children."""
+    """A process and all that came of it and still are."""
     found: list[int] = []
     ahead = [pid]
     seen = {pid}
+    # Some kernels are built without lists of children: then every process is asked for its parent.
+    listed = (root / "proc" / str(pid) / "task" / str(pid) / "children").is_file()
+    of_parent = {} if listed else _children(root)
     while ahead and len(found) < _MOST_PROCESSES:
         found.append(ahead.pop())
-        for task in _entries(root / "proc" / str(found[-1]) / "task"):
-            children = {int(word) for word in re.findall(r"\b\d{1,9}\b", text_of(task / "children"))} - seen
-            seen |= children
-            ahead += sorted(children)
+        children = set(of_parent.get(found[-1], ()))
+        for task in _entries(root / "proc" / str(found[-1]) / "task") if listed else ():
+            children |= {int(word) for word in re.findall(r"\b\d{1,9}\b", text_of(task / "children"))}
+        ahead += sorted(children - seen)
+        seen |= children
     return found
+
+
+def _children(root: Path) -> dict[int, list[int]]:
+    """Process -> those whose parent it is, of all."""
+    found: dict[int, list[int]] = {}
+    for place in _entries(root / "proc"):
+        parent = _fields(int(place.name), root)[1:2] if re.fullmatch(r"[1-9]\d{0,8}", place.name) else []
+        if parent and re.fullmatch(r"\d{1,9}", parent[0]):
+            found.setdefault(int(parent[0]), []).append(int(place.name))
+    return found
+
+
+def _fields(pid: int, root: Path) -> list[str]:
+    """What /proc/PID/stat tells behind the name, from the state on: proc(5)."""
+    # The name in brackets may hold anything, brackets too.
+    return text_of(root / "proc" / str(pid) / "stat").rpartition(")")[2].split()
 
 
 def own_seconds(pid: int, root: Path = ROOT) -> float | None:
     """Processor seconds of a process and of all that came of it, those that have ended among them."""
     total, known = 0, False
     for one in own_processes(pid, root):
-        # The name in brackets may hold anything, brackets too.
-        fields = text_of(root / "proc" / str(one) / "stat").rpartition(")")[2].split()
-        ticks = fields[11:15]  # utime, stime, cutime, cstime: proc(5)
+        ticks = _fields(one, root)[11:15]  # utime, stime, cutime, cstime
         if len(ticks) == 4 and all(re.fullmatch(r"\d{1,15}", tick) for tick in ticks):
             total += sum(int(tick) for tick in ticks)
             known = True

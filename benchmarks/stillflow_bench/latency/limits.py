@@ -41,8 +41,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             goes; above it grows for as long as one measures.
         arrival_rate: % by which the arrivals may be off their rate, beside what chance makes of their number.
         moving: percentage points by which the share that moves may be off. Fields are a quarter of the size.
-        quiet: % of all processor time that others may take meanwhile. A system's own chores take 1 to 2.
-        steal: % of all processor time that other guests of the host may take.
+        quiet: % of all processor time, of ten processors at most, that others may take meanwhile. A system's own chores
+            take 1 to 2.
+        steal: % of the processor time that was wanted that other guests of the host may take.
         throttled: % of the control group's periods (of 100 ms) in which it may be held back.
         clock_drop: % by which the clock may fall while a block is measured.
         looks: seconds between two looks at the machine, at most, for them to count. A run takes two a second.

@@ -63,7 +63,7 @@ class Telemetry:
         self.cost = 0.0
         """Processor seconds that looking took."""
         self.error = ""
-        """Why there is no more in the file, where the disk refused."""
+        """Why there is no more in the file."""
         self._path = path
         self._observer = observer
         self._interval = interval
@@ -91,3 +91,5 @@ class Telemetry:
                         return
         except OSError as error:
             self.error = f"{self._path.name}: {error.strerror}"
+        except Exception as error:  # a bug: the run goes on, and the judge sees that nobody looked
+            self.error = f"{self._path.name}: {type(error).__name__}: {error}"

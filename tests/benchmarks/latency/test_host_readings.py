@@ -92,6 +92,23 @@ def test_processor_time_of_all_that_came_of_a_process(tmp_path: Path) -> None:
     assert own_seconds(12, tmp_path) is None
 
 
+def test_a_kernel_without_lists_of_children_is_asked_for_parents(tmp_path: Path) -> None:
+    tree(
+        tmp_path,
+        {
+            "proc/7/task/7/comm": "a",
+            "proc/7/stat": stat(7, "a", 1, 0, 0, 0),
+            "proc/8/stat": stat(8, "b", 10, 0, 0, 0).replace(" S 1 ", " S 7 "),
+            "proc/9/stat": stat(9, "(c) S 7 ", 100, 0, 0, 0).replace(" S 1 ", " S 8 "),
+            "proc/10/stat": stat(10, "another", 1000, 0, 0, 0),
+            "proc/11/stat": "nothing",
+            "proc/self/stat": stat(12, "itself", 1, 0, 0, 0).replace(" S 1 ", " S 7 "),
+        },
+    )
+    assert sorted(own_processes(7, tmp_path)) == [7, 8, 9]
+    assert own_seconds(7, tmp_path) == 111 / TICKS
+
+
 @pytest.mark.parametrize(
     ("cgroup", "files", "found"),
     [

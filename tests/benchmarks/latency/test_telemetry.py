@@ -42,6 +42,14 @@ def test_a_machine_that_tells_nothing(tmp_path: Path) -> None:
     assert known == (None,) * 8
 
 
+def test_a_look_that_breaks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    observer = Observer(0, root=tmp_path)
+    monkeypatch.setattr(observer, "look", lambda: 1 // 0)
+    with Telemetry(tmp_path / "telemetry.jsonl", observer, 0.01) as telemetry:
+        pass
+    assert "ZeroDivisionError" in telemetry.error
+
+
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with Telemetry(tmp_path / "nowhere" / "telemetry.jsonl", Observer(0, root=tmp_path), 0.01) as telemetry:
         time.sleep(0.05)

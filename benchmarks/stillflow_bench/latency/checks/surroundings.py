@@ -20,6 +20,10 @@ PERIOD = 0.1
 RESOLUTION = 0.05
 """Seconds of processor time below which nothing is told: counters go in ticks of 0.01, twice for either end."""
 
+MANY = 10
+"""Processors of which at most a share may be used by others: a tenth of 64 are six at work, which take memory and
+clocks from ours."""
+
 HARMLESS = ("idle", "clocks set by an application", "clocks set for the display", "power cap")
 """What holds a GPU's clocks back and breaks nothing. Boards under full load live at their power cap: that counts where
 the clock falls."""
@@ -58,24 +62,27 @@ def check_quiet_machine(evidence: Evidence, limits: Limits) -> Iterator[Check]:
             why = "the machine does not tell who used its processors"
             yield Check(id="quiet-machine", block=block.name, ok=None, why=why, limit=limits.quiet)
         else:
-            others = max(0.0, busy - own)
-            have = 100 * max(0.0, others - RESOLUTION) / (seconds * cores)
+            others = max(0.0, busy - own - RESOLUTION)
+            have = 100 * others / (seconds * min(cores, MANY))
             yield Check(
                 id="quiet-machine",
                 block=block.name,
                 ok=have <= limits.quiet,
-                why=f"others used {have:.1f} % of {cores} processors",
+                why=f"others used {100 * others / (seconds * cores):.1f} % of {cores} processors"
+                + (f", as much as {have:.1f} % of {MANY}" if cores > MANY else ""),
                 have=round(have, 2),
                 limit=limits.quiet,
             )
         steal = increase(block, evidence, lambda look: look.steal)
         if steal is not None:
-            have = 100 * max(0.0, steal - RESOLUTION) / (seconds * cores)
+            # Of what was wanted: processors that idle cannot be stolen.
+            wanted = seconds * cores if busy is None else min(seconds * cores, max(0.0, busy) + steal)
+            have = 100 * max(0.0, steal - RESOLUTION) / max(wanted, RESOLUTION)
             yield Check(
                 id="no-steal",
                 block=block.name,
                 ok=have <= limits.steal,
-                why=f"other guests of the host took {have:.1f} % of {cores} processors",
+                why=f"other guests of the host took {have:.1f} % of the processor time that was wanted",
                 have=round(have, 2),
                 limit=limits.steal,
             )

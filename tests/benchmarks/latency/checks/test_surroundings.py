@@ -43,6 +43,31 @@ def test_a_disturbed_machine_is_found_by_what_disturbs_it(
     assert broken(run.judged(Limits(**limits))) == set()
 
 
+def on_64(run: Run) -> None:
+    """The same on a machine of 64 processors."""
+    run.record["host"] = msgspec.structs.replace(run.whole().host, cores=64)
+
+
+def test_of_many_processors_others_may_not_use_several() -> None:
+    run = changed(lambda look: {"busy": look.busy + 1.5 * look.at / SECOND})
+    assert broken(run.judged()) == {("ours", "quiet-machine")}
+    on_64(run)
+    check = found(run.judged(), "quiet-machine")
+    assert check.condemns and "2.4 % of 64 processors, as much as 15.0 % of 10" in check.why
+    chores = changed(lambda look: {"busy": look.busy + 0.9 * look.at / SECOND})
+    on_64(chores)
+    assert broken(chores.judged()) == set()
+
+
+def test_what_is_stolen_from_one_of_many_processors_is_much_of_what_it_wanted() -> None:
+    run = changed(lambda look: {"steal": 0.1 * look.at / SECOND})
+    on_64(run)
+    check = found(run.judged(), "no-steal")
+    assert check.condemns and check.have == pytest.approx(100 * 0.1 / 1.31, rel=0.1)
+    silent = changed(lambda look: {"steal": 0.1 * look.at / SECOND, "busy": None})
+    assert found(silent.judged(), "no-steal").condemns
+
+
 @pytest.mark.parametrize(
     ("gpu", "ids"),
     [
