@@ -200,6 +200,17 @@ def test_modules_have_tests(path: Path) -> None:
     assert found, f"no {name_of(places[0])}; write one, or give the reason in WITHOUT_TEST"
 
 
+@pytest.mark.parametrize("package", ["", "page", "peers", "targets"])
+def test_the_latency_suite_tells_what_each_module_is_for(package: str) -> None:
+    folder = ROOT / "benchmarks" / "stillflow_bench" / "latency" / package
+    told = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+    modules = {path.stem for path in folder.glob("*.py")} | {
+        path.parent.name for path in folder.glob("*/__init__.py")
+    }
+    plots = {name for name in modules if name.endswith("_plots")}  # told together
+    assert [name for name in sorted(modules - plots - {"__init__"}) if f"``{name}``" not in told] == []
+
+
 def test_reasons_are_about_modules_that_exist() -> None:
     assert [name for name in WITHOUT_TEST if not (ROOT / name).is_file()] == []
 

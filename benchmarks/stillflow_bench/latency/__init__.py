@@ -18,5 +18,6 @@ In the order in which a figure comes about:
   ``limits``; ``outcome`` says so in a line.
 - What it says: ``page`` (HTML) and ``markdown`` show it, each block beside those that are ``comparable``; ``compare``
   tells which of two is faster.
-- Whether the suite itself measures right: ``selftest`` on delays that are known, ``loadgen`` against LoadGen's clock.
+- Whether the suite itself measures right: ``selftest`` on delays that are known, ``loadgen`` against LoadGen's clock;
+  ``selftest_report`` writes what they found.
 """
