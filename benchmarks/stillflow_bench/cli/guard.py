@@ -30,7 +30,7 @@ def guard(out: Path | None, accept: bool, machine_readable: bool) -> None:
     if accept:
         baseline.accept(suite.BASELINE, counted)
     accepted = baseline.read_baseline(suite.BASELINE)
-    lines = baseline.judge(counted, accepted)
+    lines = baseline.compared(counted, accepted)
     told = suite.as_json(counted, lines)
     click.echo(told if machine_readable else suite.table(lines))
     if out is not None:

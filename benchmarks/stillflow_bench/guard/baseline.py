@@ -28,9 +28,9 @@ LARGEST = 1 << 20
 Environments = dict[str, dict[str, int]]
 """Environment -> what was counted -> how often a frame."""
 
-Verdict = Literal["same", "rose", "fell", "new", "gone", "differs", "unknown", "left out"]
+Standing = Literal["same", "rose", "fell", "new", "gone", "differs", "unknown", "left out"]
 
-SAYS: Mapping[Verdict, str] = {
+SAYS: Mapping[Standing, str] = {
     "same": "as accepted",
     "rose": "ROSE",
     "fell": "FELL",
@@ -41,7 +41,7 @@ SAYS: Mapping[Verdict, str] = {
     "left out": "not counted",
 }
 
-FAILING: frozenset[Verdict] = frozenset(("rose", "fell", "new", "gone", "differs"))
+FAILING: frozenset[Standing] = frozenset(("rose", "fell", "new", "gone", "differs"))
 """A fall too: a baseline that is not lowered lets the next rise through."""
 
 
@@ -57,7 +57,7 @@ class Line:
     Attributes:
         by: the counter.
         what: was counted.
-        verdict: what comes of it.
+        standing: what comes of it.
         counted: now; None where it was not.
         accepted: in the file; None where it is not.
         why: what else is to be said.
@@ -65,7 +65,7 @@ class Line:
 
     by: str
     what: str
-    verdict: Verdict
+    standing: Standing
     counted: int | None = None
     accepted: int | None = None
     why: str = ""
@@ -82,16 +82,16 @@ class Line:
         """What happened, and what to do about it."""
         name = f"{self.by}: {self.what}"
         accept = f"if that is meant, accept it: {ACCEPT}"
-        if self.verdict in ("rose", "fell"):
+        if self.standing in ("rose", "fell"):
             change = "" if self.change is None else f" by {abs(self.change):.1%}"
             values = f"from {self.accepted:,} to {self.counted:,}".replace(",", " ")
-            return f"{name} {self.verdict}{change}, {values} a frame; {accept}"
-        if self.verdict == "differs":
+            return f"{name} {self.standing}{change}, {values} a frame; {accept}"
+        if self.standing == "differs":
             return f"{name} was counted twice and differs: {self.counted} and {self.why}; find what it depends on"
-        if self.verdict in ("new", "gone"):
-            told = "has no accepted count" if self.verdict == "new" else "is not counted any more"
+        if self.standing in ("new", "gone"):
+            told = "has no accepted count" if self.standing == "new" else "is not counted any more"
             return f"{name} {told}; {accept}"
-        return f"{name}: {SAYS[self.verdict]}{': ' + self.why if self.why else ''}"
+        return f"{name}: {SAYS[self.standing]}{': ' + self.why if self.why else ''}"
 
 
 def read_baseline(path: Path) -> Environments:
@@ -125,7 +125,7 @@ def accept(path: Path, counted: Iterable[Counted]) -> None:
     replace_file(path, text + "\n")
 
 
-def judge(counted: Iterable[Counted], accepted: Environments) -> list[Line]:
+def compared(counted: Iterable[Counted], accepted: Environments) -> list[Line]:
     """Hold counts against the accepted ones of the same environment, in the order they were counted."""
     lines = []
     for one in counted:
@@ -137,7 +137,7 @@ def judge(counted: Iterable[Counted], accepted: Environments) -> list[Line]:
             elif known is None:
                 lines.append(Line(one.by, what, "unknown", value))
             else:
-                lines.append(Line(one.by, what, _verdict(value, before), value, before))
+                lines.append(Line(one.by, what, _standing(value, before), value, before))
         lines += [Line(one.by, what, "differs", None, None, str(value))
                   for what, value in one.differing.items() if what not in one.counts]  # fmt: skip
         lines += [Line(one.by, what, "gone", None, value)
@@ -146,7 +146,7 @@ def judge(counted: Iterable[Counted], accepted: Environments) -> list[Line]:
     return lines
 
 
-def _verdict(value: int, accepted: int | None) -> Verdict:
+def _standing(value: int, accepted: int | None) -> Standing:
     if accepted is None:
         return "new"
     if abs(value - accepted) <= TOLERANCE * accepted:
@@ -166,4 +166,4 @@ def unknown(counted: Iterable[Counted], accepted: Environments) -> list[str]:
 
 def failures(lines: Iterable[Line]) -> list[Line]:
     """Those that end the command with exit code 1."""
-    return [line for line in lines if line.verdict in FAILING]
+    return [line for line in lines if line.standing in FAILING]

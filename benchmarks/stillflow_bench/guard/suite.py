@@ -56,12 +56,12 @@ def count(announce: Callable[[str], None] = lambda _: None) -> list[Counted]:
 def table(lines: Sequence[Line]) -> str:
     """Write lines as a Markdown table."""
     rows = [
-        ("by", "what", "counted", "accepted", "change", "verdict"),
+        ("by", "what", "counted", "accepted", "change", "standing"),
         ("---", "---", "---:", "---:", "---:", "---"),
     ]
     for line in lines:
         change = "" if line.change is None else f"{line.change:+.1%}"
-        said = SAYS[line.verdict] + (f": {line.why}" if line.why else "")
+        said = SAYS[line.standing] + (f": {line.why}" if line.why else "")
         rows.append((line.by, line.what, _number(line.counted), _number(line.accepted), change, said))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 

@@ -12,8 +12,8 @@ from stillflow_bench.guard.baseline import (
     FAILING,
     TOLERANCE,
     accept,
+    compared,
     failures,
-    judge,
     read_baseline,
     unknown,
 )
@@ -28,21 +28,21 @@ def counted(differing=None, **counts: int) -> Counted:
 
 @given(st.integers(0, 10**12), st.integers(0, 10**12))
 def test_a_change_beyond_the_tolerance_fails_whichever_way_it_goes(before: int, now: int) -> None:
-    (line,) = judge([counted(frame=now)], {HERE: {"frame": before}})
+    (line,) = compared([counted(frame=now)], {HERE: {"frame": before}})
     beyond = abs(now - before) > TOLERANCE * before
-    assert line.verdict == ("same" if not beyond else "rose" if now > before else "fell")
+    assert line.standing == ("same" if not beyond else "rose" if now > before else "fell")
     assert (line in failures([line])) == beyond
 
 
 def test_the_first_allocation_is_a_rise() -> None:
-    (line,) = failures(judge([counted(allocations=1)], {HERE: {"allocations": 0}}))
+    (line,) = failures(compared([counted(allocations=1)], {HERE: {"allocations": 0}}))
     assert line.sentence == (
         "native: allocations rose, from 0 to 1 a frame; if that is meant, accept it: stillflow-bench guard --accept"
     )
 
 
 def test_a_rise_says_by_how_much_and_how_to_accept_it() -> None:
-    (line,) = failures(judge([counted(frame=10_520)], {HERE: {"frame": 10_000}}))
+    (line,) = failures(compared([counted(frame=10_520)], {HERE: {"frame": 10_000}}))
     assert line.sentence == (
         "native: frame rose by 5.2%, from 10 000 to 10 520 a frame; "
         "if that is meant, accept it: stillflow-bench guard --accept"
@@ -51,8 +51,8 @@ def test_a_rise_says_by_how_much_and_how_to_accept_it() -> None:
 
 def test_another_compiler_is_no_failure_and_is_said() -> None:
     accepted = {"clang 1, x86_64": {"frame": 1}}
-    lines = judge([counted(frame=10)], accepted)
-    assert [line.verdict for line in lines] == ["unknown"]
+    lines = compared([counted(frame=10)], accepted)
+    assert [line.standing for line in lines] == ["unknown"]
     assert failures(lines) == []
     (sentence,) = unknown([counted(frame=10)], accepted)
     assert HERE in sentence and "stillflow-bench guard --accept" in sentence
@@ -62,20 +62,20 @@ def test_another_compiler_is_no_failure_and_is_said() -> None:
 def test_two_runs_that_differ_fail_also_where_nothing_is_accepted() -> None:
     one = counted({"frame": 11, "other": 3}, frame=10)
     for accepted in ({}, {HERE: {"frame": 10}}):
-        verdicts = {line.what: line.verdict for line in failures(judge([one], accepted))}
-        assert verdicts == {"frame": "differs", "other": "differs"}
-        assert "10 and 11" in failures(judge([one], accepted))[0].sentence
+        standings = {line.what: line.standing for line in failures(compared([one], accepted))}
+        assert standings == {"frame": "differs", "other": "differs"}
+        assert "10 and 11" in failures(compared([one], accepted))[0].sentence
 
 
 def test_new_and_gone_counts_are_asked_about() -> None:
-    lines = failures(judge([counted(new=1)], {HERE: {"gone": 1}}))
-    assert {line.what: line.verdict for line in lines} == {"new": "new", "gone": "gone"}
+    lines = failures(compared([counted(new=1)], {HERE: {"gone": 1}}))
+    assert {line.what: line.standing for line in lines} == {"new": "new", "gone": "gone"}
     assert all("--accept" in line.sentence for line in lines)
 
 
 def test_what_could_not_be_counted_is_a_line_that_does_not_fail() -> None:
-    (line,) = judge([Counted("native", "none", {}, left_out={"kernels": "valgrind is not installed"})], {})
-    assert line.verdict not in FAILING
+    (line,) = compared([Counted("native", "none", {}, left_out={"kernels": "valgrind is not installed"})], {})
+    assert line.standing not in FAILING
     assert line.sentence == "native: kernels: not counted: valgrind is not installed"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from stillflow.errors import StillflowError
 from stillflow_bench.guard import callgrind
-from stillflow_bench.guard.baseline import failures, judge, read_baseline
+from stillflow_bench.guard.baseline import compared, failures, read_baseline
 from stillflow_bench.guard.counts import Counted
 from stillflow_bench.guard.suite import BASELINE
 
@@ -55,7 +55,7 @@ def test_this_tree_costs_what_was_accepted(native: Counted) -> None:
     accepted = read_baseline(BASELINE)
     if native.environment not in accepted:
         pytest.skip(f"no counts are accepted for {native.environment}")
-    assert [line.sentence for line in failures(judge([native], accepted))] == []
+    assert [line.sentence for line in failures(compared([native], accepted))] == []
 
 
 def test_it_counts_what_a_frame_must_cost(native: Counted) -> None:
@@ -85,8 +85,10 @@ def test_a_slower_kernel_and_an_allocation_are_caught(native: Counted, copied_tr
     text = text.replace(fields, "    void *volatile taken = malloc(64);\n    free(taken);\n" + fields)
     scene.write_text("#include <stdlib.h>\n" + text, encoding="utf-8")
     worse = callgrind.count(callgrind.build(copied_tree, copied_tree / "build"), runs=1)
-    lines = {line.what: line for line in failures(judge([worse], {native.environment: dict(native.counts)}))}
-    assert {line.verdict for line in lines.values()} == {"rose"}
+    lines = {
+        line.what: line for line in failures(compared([worse], {native.environment: dict(native.counts)}))
+    }
+    assert {line.standing for line in lines.values()} == {"rose"}
     for isa in instruction_sets(native):
         slower = lines[f"frame, everything moves, {isa}: instructions"]
         assert 0.04 < (slower.change or 0) < 1 / 12

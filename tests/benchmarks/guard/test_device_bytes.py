@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from stillflow_bench.guard import device_bytes
-from stillflow_bench.guard.baseline import failures, judge, read_baseline
+from stillflow_bench.guard.baseline import compared, failures, read_baseline
 from stillflow_bench.guard.suite import BASELINE
 
 
@@ -11,7 +11,7 @@ def test_this_tree_moves_what_was_accepted() -> None:
     assert counted.differing == {}
     accepted = read_baseline(BASELINE)
     assert counted.environment in accepted
-    assert [line.sentence for line in failures(judge([counted], accepted))] == []
+    assert [line.sentence for line in failures(compared([counted], accepted))] == []
 
 
 def test_what_is_still_is_copied_and_what_moves_is_computed() -> None:

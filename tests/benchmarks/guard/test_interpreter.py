@@ -9,7 +9,7 @@ import pytest
 
 from stillflow.sessions.session import TensorSpec, fitting
 from stillflow_bench.guard import interpreter
-from stillflow_bench.guard.baseline import failures, judge, read_baseline
+from stillflow_bench.guard.baseline import compared, failures, read_baseline
 from stillflow_bench.guard.counts import Counted
 from stillflow_bench.guard.suite import BASELINE
 
@@ -34,7 +34,7 @@ def test_this_tree_costs_what_was_accepted(counted: Counted) -> None:
     accepted = read_baseline(BASELINE)
     if counted.environment not in accepted:
         pytest.skip(f"no counts are accepted for {counted.environment}")
-    assert [line.sentence for line in failures(judge([counted], accepted))] == []
+    assert [line.sentence for line in failures(compared([counted], accepted))] == []
 
 
 def test_a_frame_into_a_given_array_takes_no_frames_memory_and_keeps_none(counted: Counted) -> None:

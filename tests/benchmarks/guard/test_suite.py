@@ -8,11 +8,11 @@ import pytest
 
 from stillflow.errors import StillflowError
 from stillflow_bench.guard import callgrind, device_bytes, interpreter, suite
-from stillflow_bench.guard.baseline import Line, judge
+from stillflow_bench.guard.baseline import Line, compared
 from stillflow_bench.guard.counts import Counted
 
 COUNTED = Counted("native", "gcc", {"frame": 1050, "allocations": 0})
-LINES = judge([COUNTED], {"gcc": {"frame": 1000, "allocations": 0}})
+LINES = compared([COUNTED], {"gcc": {"frame": 1000, "allocations": 0}})
 
 
 def test_a_table_shows_both_counts_the_change_and_the_verdict() -> None:
@@ -32,7 +32,7 @@ def test_files_hold_everything(tmp_path: Path) -> None:
     read = json.loads(made[0].read_text(encoding="utf-8"))
     assert read["counted"][0]["counts"] == {"frame": 1050, "allocations": 0}
     assert read["lines"][0] == {
-        "by": "native", "what": "frame", "verdict": "rose", "counted": 1050, "accepted": 1000, "why": "",
+        "by": "native", "what": "frame", "standing": "rose", "counted": 1050, "accepted": 1000, "why": "",
         "change": pytest.approx(0.05),
     }  # fmt: skip
     assert made[1].read_text(encoding="utf-8").startswith("| by | what |")
