@@ -80,17 +80,16 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"windows are 2 to 1000, not {self.windows}")
 
 
-def parse_limits(text: str, base: Limits | None = None) -> Limits:
+def parse_limits(text: str) -> Limits:
     """Read limits.
 
     Args:
         text: ``name=value`` pairs with commas between them, such as ``windows_stable=15,photos=8``.
-        base: what holds for names that are not there.
 
     Raises:
         StillflowError: an unknown name, or a value that it cannot have.
     """
-    whole: dict[str, Any] = msgspec.structs.asdict(base or Limits())
+    whole: dict[str, Any] = msgspec.structs.asdict(Limits())
     for pair in filter(None, (part.strip() for part in text.split(","))):
         name, sign, value = (part.strip() for part in pair.partition("="))
         if not sign or name not in whole:

@@ -34,52 +34,40 @@ def rank_index(count: int, rank: float) -> int:
     return max(0, math.ceil(round(rank / 100 * count, 9)) - 1)
 
 
-@cache
-def needed(rank: float, exceeding: int = 0, confidence: float = CONFIDENCE) -> int:
-    """Samples without which a percentile is not a percentile.
+def needed(rank: float) -> int:
+    """Samples without which a percentile is not a percentile: 44 for the 90th, 459 for the 99th.
 
-    The smallest n at which it is improbable (1 - confidence) that no more than ``exceeding`` of n samples lie beyond
-    the true percentile: the rule of early stopping in MLPerf's LoadGen. 44 for the 90th, 459 for the 99th.
+    The smallest n at which it is improbable (1 - ``CONFIDENCE``) that none of n samples lies beyond the true one:
+    what early stopping in MLPerf's LoadGen asks for.
 
     Args:
         rank: of the percentile, 0 < rank < 100.
-        exceeding: samples that lie beyond.
-        confidence: 0 < confidence < 1.
     """
-    count = exceeding + 1
-    while _at_most(exceeding, count, 1 - rank / 100) > 1 - confidence:
-        count += 1
-    return count
+    return math.ceil(math.log(1 - CONFIDENCE) / math.log(rank / 100))
 
 
-def upper_bound(ordered: Sequence[float], rank: float, confidence: float = CONFIDENCE) -> float | None:
-    """What the true percentile does not exceed, at that confidence, whatever the distribution; None: too few samples.
+def upper_bound(ordered: Sequence[float], rank: float) -> float | None:
+    """What the true percentile does not exceed, at ``CONFIDENCE``, whatever the distribution; None: too few samples.
 
-    The smallest order statistic x(k) with P(Binomial(n, rank) < k) >= confidence.
+    The smallest order statistic x(k) with P(Binomial(n, rank) < k) >= CONFIDENCE.
 
     Args:
         ordered: samples, sorted.
         rank: of the percentile.
-        confidence: 0 < confidence < 1.
     """
     count = len(ordered)
-    if count < needed(rank, 0, confidence):
+    if count < needed(rank):
         return None
     # x(k) is too small where more than n - k samples lie beyond the true percentile: count how many may.
-    return ordered[count - _likely(count, 1 - rank / 100, 1 - confidence)]
+    return ordered[count - _likely(count, 1 - rank / 100, 1 - CONFIDENCE)]
 
 
-def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:
-    """Order statistics between which the true median lies, whatever the distribution; None: too few samples."""
+def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Order statistics between which the true median lies at 95 %, whatever the distribution; None: too few samples."""
     ordered = sorted(values)
     count = len(ordered)
-    low = min(_likely(count, 0.5, (1 - confidence) / 2), count // 2)
+    low = min(_likely(count, 0.5, 0.025), count // 2)
     return (ordered[low - 1], ordered[count - low]) if low else None
-
-
-def _at_most(most: int, count: int, share: float) -> float:
-    """P(Binomial(count, share) <= most)."""
-    return min(1.0, sum(_exactly(k, count, share) for k in range(min(most, count) + 1)))
 
 
 def _likely(count: int, share: float, tail: float) -> int:

@@ -14,7 +14,6 @@ def test_limits_are_read_by_name() -> None:
     assert parse_limits("") == Limits()
     found = parse_limits(" windows_stable=15 , photos=8,")
     assert (found.windows_stable, found.photos, found.stall) == (15.0, 8, Limits().stall)
-    assert parse_limits("stall=3", found).photos == 8
 
 
 @pytest.mark.parametrize(

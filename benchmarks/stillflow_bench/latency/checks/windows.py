@@ -18,6 +18,9 @@ CHANCE = 0.998
 """Of what the same samples do in any order: a spread beyond it is none of theirs. A run has ten blocks or so, and times
 that have two modes or a heavy tail must not make one in ten runs INVALID."""
 
+FEWEST_OF_INPUT = 3
+"""Samples of an input, for a median of it."""
+
 MOST_SHUFFLES, FEWEST_SHUFFLES = 1000, 250
 MOST_DRAWN, MOST_AT_ONCE = 4_000_000, 200_000
 """Samples that are drawn in all, so that an hour's are judged in a second; and in one go, 1.6 MB."""
@@ -25,22 +28,22 @@ MOST_DRAWN, MOST_AT_ONCE = 4_000_000, 200_000
 Floats = npt.NDArray[np.float64]
 
 
-def without_inputs(values: Sequence[float], inputs: Sequence[int], least: int = 3) -> Floats:
+def without_inputs(values: Sequence[float], inputs: Sequence[int]) -> Floats:
     """Take out what differs from input to input: photos take times of their own.
 
     Args:
         values: in order.
         inputs: of each.
-        least: samples an input must have; where one has fewer, everything stays as it is.
 
     Returns:
-        Values divided by their input's median, times the median of all.
+        Values divided by their input's median, times the median of all; unchanged where an input has fewer than
+        ``FEWEST_OF_INPUT`` samples.
     """
     of_input: dict[int, list[float]] = {}
     for value, index in zip(values, inputs, strict=True):
         of_input.setdefault(index, []).append(value)
     whole = np.asarray(values, float)
-    if len(of_input) < 2 or min(map(len, of_input.values())) < least:
+    if len(of_input) < 2 or min(map(len, of_input.values())) < FEWEST_OF_INPUT:
         return whole
     typical = {index: statistics.median(few) for index, few in of_input.items()}
     if min(typical.values()) <= 0:
