@@ -337,8 +337,10 @@ def test_what_is_edited_after_the_run_is_noticed(own: Path) -> None:
     assert ("", "unedited") in broken(judge(own))
 
 
-def test_a_run_of_real_processes_is_judged(tmp_path: Path) -> None:
+def test_a_run_of_real_processes_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sound fake and one that caches, by the suite's own run. A busy machine breaks other checks at will."""
+
+    monkeypatch.setattr("stillflow_bench.latency.run.SETTLE", 0.0)  # fakes have no threads that turn on
 
     def fake(name: str, **options: str | int | float | bool) -> Block:
         spec = TargetSpec("fake", "B2.call", options={"milliseconds": 4.0, **options})

@@ -18,6 +18,8 @@ from stillflow_bench.latency.scenarios.loadgen_log import Logged
 from stillflow_bench.latency.target import TargetSpec
 from stillflow_bench.latency.targets.fake import Fake
 
+pytestmark = pytest.mark.usefixtures("unswept")
+
 MS = 1_000_000
 
 

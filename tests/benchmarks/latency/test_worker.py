@@ -18,6 +18,8 @@ from stillflow_bench.latency.worker import Worker, forget_peak, written
 from stillflow_bench.latency.worker_process import WorkerProcess
 from stillflow_bench.probe import peak_bytes
 
+pytestmark = pytest.mark.usefixtures("unswept")
+
 BLOCK = Block(
     "a",
     "A",
