@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from stillflow.errors import StillflowError
 from stillflow_bench.machine import Provenance
 from stillflow_bench.tables import markdown
 
@@ -178,6 +179,23 @@ def _lines(entries: Iterable[str]) -> str:
 
 def _line(entry: Any) -> str:
     return json.dumps(entry, ensure_ascii=False)
+
+
+def write_for(path: Path, text: str) -> None:
+    """Write a file where a user wants it; its folder is made when missing.
+
+    Raises:
+        StillflowError: it cannot be written there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, text)
+    except OSError as error:
+        raise StillflowError(
+            f"cannot write {path}",
+            error.strerror or str(error),
+            "name another place with -o, or free disk space",
+        ) from error
 
 
 def replace_file(path: Path, text: str) -> None:

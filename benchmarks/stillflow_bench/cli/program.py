@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from stillflow.cli.lazy import LazyGroup
-from stillflow.errors import StillflowError
 
 COMMANDS = {
     "run": ("stillflow_bench.cli.run", "Measure latency on this machine, beside peers and limits."),
@@ -51,13 +48,14 @@ def program() -> None:
 
     Every sample is kept, nothing is trimmed, and every figure names the machine, the commit, the versions and the
     command. Run it on a machine that does nothing else: a run that was disturbed is INVALID.
+
+    Exit codes: 0 done, 1 INVALID or a limit that does not hold, 2 something you can fix (the message says how), 70 a
+    bug in stillflow, 130 interrupted. Set STILLFLOW_DEBUG=1 to see the traceback of an error.
     """
 
 
-def main() -> None:
-    """Run the program: exit code 2 for what the user can fix."""
-    try:
-        program()
-    except StillflowError as error:
-        click.echo(f"stillflow-bench: {error}", err=True)
-        sys.exit(2)
+def main() -> int:
+    """Run the program and return its exit code (see ``stillflow.cli.outcome``)."""
+    from stillflow.cli.outcome import run
+
+    return run(program, name="stillflow-bench", interrupted="interrupted")

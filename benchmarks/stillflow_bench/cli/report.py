@@ -25,7 +25,7 @@ def report(folder: Path, out: Path | None, as_table: bool, as_json: bool) -> Non
     from stillflow_bench.latency.markdown import for_programs, markdown, readme_table
     from stillflow_bench.latency.page import write_page
     from stillflow_bench.latency.record import read_record
-    from stillflow_bench.report import replace_file
+    from stillflow_bench.report import write_for
 
     if as_table or as_json:
         record, verdict = read_record(folder), judge(folder)
@@ -36,7 +36,7 @@ def report(folder: Path, out: Path | None, as_table: bool, as_json: bool) -> Non
         if out is None:
             return
     if out is not None and out.suffix == ".md":
-        replace_file(out, markdown(folder))
+        write_for(out, markdown(folder))
         click.echo(f"wrote {out}", err=True)
     else:
         click.echo(f"wrote {write_page(folder, out)}", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def run(
     """Measure latency on this machine, beside peers and limits, judge it, and write report.html.
 
     Every sample is kept. Run it on a machine that does nothing else. The exit code says whether it was measured, not
-    whether it is VALID: ask `stillflow-bench judge DIR` for that.
+    whether it is VALID: ask `stillflow-bench judge DIR` for that. 2: no block could be measured.
     """
     from stillflow_bench.latency.judge import judge
     from stillflow_bench.latency.markdown import full_table
@@ -88,9 +89,11 @@ def run(
     else:
         click.echo(full_table(record, verdict))
         click.echo(found["says"])
-    sys.exit(130 if record.interrupted else 0)
+    nothing = all(one.missing for one in record.measured)
+    sys.exit(130 if record.interrupted else 2 if nothing else 0)
 
 
 def say(line: str) -> None:
-    """Tell the person at the terminal what is going on, on stderr."""
-    click.echo(line, err=True)
+    """Tell the person at the terminal what is going on, on stderr; a terminal that was closed ends no run."""
+    with suppress(OSError):
+        click.echo(line, err=True)

@@ -11,7 +11,7 @@ In the order in which a figure comes about:
 - How it is loaded: ``scenarios`` make the queries and read the ``clock`` around each, or let MLPerf's LoadGen do both.
 - How it is carried out: ``run`` opens a process for every block (``block_run``, ``worker_process``; ``worker`` on the
   other side; ``orders`` between them) and takes them in turn, while ``telemetry`` looks at the machine
-  (``host_readings``, ``gpu_readings``). ``forecast`` says how long it takes.
+  (``host_readings``, ``gpu_readings``). ``forecast`` says how long it takes; ``temporary`` where files lie meanwhile.
 - What is kept: every query is a ``sample``; ``record`` is result.json, with ``summaries`` by ``percentile``;
   ``run_folder`` is where it lies.
 - Whether it may be believed: ``judge`` reads the folder again and says VALID or INVALID, by the ``checks`` and their

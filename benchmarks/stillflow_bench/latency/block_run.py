@@ -195,7 +195,7 @@ class BlockRun:
 
     def _give_up(self, error: StillflowError) -> None:
         self.missing = " ".join(f"{error.what}: {error.why}".split())
-        self._announce(f"{self.block.name}: not measured: {self.missing}")
+        self._announce(f"{self.block.name}: not measured: {self.missing}\n  fix: {error.fix}")
         if isinstance(error, WorkerError):
             self._announce(error.trace)
         self.kill()

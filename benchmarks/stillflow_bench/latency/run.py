@@ -157,7 +157,7 @@ class _Runner:
             for group in groups_of(self._plan.blocks):
                 self._group([self._blocks[block.name] for block in group], dice)
                 keep()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # the latter: SIGTERM, or the terminal was closed
             self._announce("interrupted: what was measured so far is kept")
             return True
         return False

@@ -18,6 +18,7 @@ import msgspec
 from stillflow.errors import StillflowError
 from stillflow_bench.latency.orders import Close, Order, Reply, line_of, without_folders
 from stillflow_bench.latency.sample import MOST_BYTES
+from stillflow_bench.latency.temporary import PLACE
 
 COMMAND = (sys.executable, "-m", "stillflow_bench.latency.worker")
 
@@ -52,9 +53,11 @@ class WorkerProcess:
     def __init__(self, name: str, *, threads: int | None = None, command: tuple[str, ...] = COMMAND) -> None:
         self.name = name
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        self._folder = tempfile.TemporaryDirectory(prefix="stillflow-bench-", ignore_cleanup_errors=True)
         self._pending = bytearray()
         self._ended = False
-        surroundings = {**os.environ, **SAFE} | ({} if threads is None else {THREADS: str(threads)})
+        surroundings = {**os.environ, **SAFE, PLACE: self._folder.name}
+        surroundings |= {} if threads is None else {THREADS: str(threads)}
         try:
             self._process = subprocess.Popen(
                 command,
@@ -67,6 +70,7 @@ class WorkerProcess:
             )
         except OSError as error:
             self._said.close()
+            self._folder.cleanup()
             raise StillflowError(
                 f"cannot start a process for {name}",
                 str(error),
@@ -145,6 +149,7 @@ class WorkerProcess:
                 with suppress(OSError):
                     stream.close()
         self._said.close()
+        self._folder.cleanup()
 
     def _line(self, what: str, until: float, seconds: float) -> bytes:
         """Read up to the end of a line, and no longer than until then."""

@@ -5,7 +5,8 @@
 2    StillflowError or a wrong option: the user can fix it, and the message says how; assess also ends so,
      with its findings on stdout, when a photo is unsuitable
 70   any other exception: our bug (the number is EX_SOFTWARE of sysexits.h)
-130  Ctrl-C; 143 SIGTERM; 141 the reader of our output went away (128 + signal number, as shells do)
+130  Ctrl-C; 143 SIGTERM; 129 SIGHUP: the terminal was closed; 141 the reader of our output went away (128 + signal
+     number, as shells do)
 """
 
 from __future__ import annotations
@@ -26,18 +27,24 @@ USER_ERROR = 2
 INTERNAL_ERROR = 70
 INTERRUPTED = 130
 BROKEN_PIPE = 141
-TERMINATED = 143
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
-def run(program: click.Command, arguments: Sequence[str] | None = None, *, name: str = "stillflow") -> int:
+def run(
+    program: click.Command,
+    arguments: Sequence[str] | None = None,
+    *,
+    name: str = "stillflow",
+    interrupted: str = "interrupted, nothing was written",
+) -> int:
     """Run a click program and turn whatever happens into an exit code and at most one message.
 
     Args:
         program: the command.
         arguments: what follows its name; None reads sys.argv.
         name: what the user calls it, for help and messages.
+        interrupted: what is said after Ctrl-C.
 
     Returns:
         The exit code.
@@ -45,13 +52,13 @@ def run(program: click.Command, arguments: Sequence[str] | None = None, *, name:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if "_STILLFLOW_COMPLETE" in os.environ:  # the shell asks for completions; click answers and exits
         program.main(args=words, prog_name=name)
-    _unwind_on_sigterm()
+    _unwind_on_signals()
     try:
         code = _invoke(program, words, name)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        _say(f"{name}: interrupted, nothing was written")
+        _say(f"{name}: {interrupted}")
         return INTERRUPTED
     except BrokenPipeError:
         return _leave_pipe()
@@ -127,14 +134,16 @@ def _leave_pipe() -> int:
     return BROKEN_PIPE
 
 
-def _unwind_on_sigterm() -> None:
-    """Make SIGTERM unwind the stack as Ctrl-C does, so that half-made files are removed."""
+def _unwind_on_signals() -> None:
+    """Make SIGTERM and SIGHUP unwind the stack as Ctrl-C does, so that half-made files are removed."""
 
     def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(TERMINATED)
+        raise SystemExit(128 + number)
 
     try:
         signal.signal(signal.SIGTERM, leave)
+        if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # nohup ignores it, and means to
+            signal.signal(signal.SIGHUP, leave)
     except ValueError:  # not the main thread: whoever runs us there handles signals
         return
 

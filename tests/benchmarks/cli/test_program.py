@@ -12,7 +12,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from stillflow_bench.cli.program import COMMANDS, program
+from stillflow.cli import outcome
+from stillflow_bench.cli.program import COMMANDS, main, program
 
 ROOT = Path(__file__).parents[3]
 NAMED = re.compile(rf"stillflow-bench ((?:{'|'.join(COMMANDS)})\b[^\"'`;\n]*)")
@@ -57,7 +58,7 @@ import sys
 sys.argv = ["stillflow-bench", *sys.argv[1:]]
 from stillflow_bench.cli import main
 try:
-    main()
+    sys.exit(main())
 finally:
     heavy = {"numpy", "cv2", "av", "onnxruntime", "torch", "matplotlib"} & set(sys.modules)
     print("heavy:", sorted(heavy))
@@ -69,3 +70,19 @@ finally:
     )
     assert wrong.returncode == 2
     assert "stillflow-bench: " in wrong.stderr
+
+
+def test_ctrl_c_is_130_and_a_bug_is_70_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("STILLFLOW_DEBUG", raising=False)
+    monkeypatch.setattr(outcome, "_unwind_on_signals", lambda: None)
+    monkeypatch.setattr("sys.argv", ["stillflow-bench", "judge", "run"])
+    for error, code in ((KeyboardInterrupt(), 130), (ZeroDivisionError("oh"), 70)):
+
+        def fail(*_: object, told: BaseException = error) -> None:
+            raise told
+
+        monkeypatch.setattr("stillflow_bench.latency.judge.judge", fail)
+        assert main() == code
+        assert "Traceback" not in capsys.readouterr().err

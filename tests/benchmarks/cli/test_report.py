@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from stillflow.errors import StillflowError
 from stillflow_bench.cli.report import report
 from stillflow_bench.latency.plan import Block, Plan
 from stillflow_bench.latency.record import SCHEMA, Host, Look, Measured, Record, Tool, write_record
@@ -53,3 +54,9 @@ def test_a_name_that_ends_in_md_is_the_full_table(folder: Path, tmp_path: Path) 
     run(folder, "-o", tmp_path / "table.md")
     assert "- a block that is not there: not measured" in (tmp_path / "table.md").read_text(encoding="utf-8")
     assert not (folder / "report.html").exists()
+
+
+def test_a_place_that_cannot_be_written_is_told(folder: Path) -> None:
+    for name in ("page.html", "table.md"):
+        with pytest.raises(StillflowError, match="name another place"):
+            run(folder, "-o", folder / "result.json" / name)

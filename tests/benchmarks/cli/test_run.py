@@ -63,3 +63,22 @@ def test_what_a_user_can_fix_is_refused_before_anything_is_written(
         asked("run", *arguments)
     assert said in str(told.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_nothing_could_be_measured_the_exit_code_says_so_and_how_to_put_it_right(
+    tmp_path: Path,
+) -> None:
+    arguments = [
+        "run",
+        "--target",
+        "fake",
+        "--queries",
+        "1",
+        "-o",
+        str(tmp_path / "run"),
+        "--device",
+        "nowhere",
+    ]
+    done = asked(*arguments, "--driver", "loadgen", "--scenario", "cold")
+    assert done.exit_code == 2, done.stderr
+    assert "not measured: " in done.stderr and "\n  fix: " in done.stderr

@@ -155,7 +155,7 @@ def test_trouble_makes_it_missing_with_the_reason(tmp_path: Path, kind: type) ->
     found = run.measured()
     assert found.missing == "cannot do it: the sky is falling" and found.samples == 0
     assert isinstance(worker.orders[-1], kind) and worker.killed
-    assert said == ["a: not measured: cannot do it: the sky is falling"]
+    assert said == ["a: not measured: cannot do it: the sky is falling\n  fix: wait"]
 
 
 def test_a_bug_shows_its_trace_and_a_missing_start_its_reason(tmp_path: Path) -> None:

@@ -167,3 +167,19 @@ def test_endings_in_words() -> None:
     assert ending(-15) == "was ended by SIGTERM"
     assert ending(-200) == "was ended by signal 200"
     assert "did not end" in ending(None)
+
+
+def test_temporary_files_go_with_the_worker_also_when_it_is_killed() -> None:
+    program = """
+import os, sys, tempfile, time
+place = tempfile.mkdtemp(dir=os.environ["STILLFLOW_BENCH_TEMPORARY"])
+open(place + "/photo", "w").close()
+sys.stdin.readline()
+print('{"facts": {"engine": "%s"}}' % place, flush=True)
+time.sleep(60)
+"""
+    process = child(program)
+    facts = process.ask(WarmUp(), 20).facts
+    assert facts is not None and (Path(facts.engine) / "photo").exists()
+    process.kill()
+    assert not Path(facts.engine).parent.exists()

@@ -19,9 +19,10 @@ from stillflow.errors import StillflowError
 
 @pytest.fixture(autouse=True)
 def _same_signals() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def command(body: Callable[[], object]) -> click.Command:
@@ -153,7 +154,9 @@ def test_closed_pipe_ends_quietly() -> None:
     assert said == b"started\ncleaned up\n"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_signals_unwind_the_stack(number: signal.Signals, code: int) -> None:
     process = start("__import__('time').sleep(0.01)")
     assert process.stderr is not None

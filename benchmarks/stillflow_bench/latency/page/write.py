@@ -24,7 +24,7 @@ from stillflow_bench.latency.page.stage_plots import has_stages, timeline
 from stillflow_bench.latency.page.style import STYLE
 from stillflow_bench.latency.page.time_plots import over_time, sustained
 from stillflow_bench.latency.target import ROLES
-from stillflow_bench.report import replace_file
+from stillflow_bench.report import write_for
 from stillflow_export.markup import safe
 
 MOST_BYTES = 3_000_000
@@ -48,7 +48,8 @@ def write_page(folder: Path, out: Path | None = None) -> Path:
         The page's path.
 
     Raises:
-        StillflowError: the folder holds no run, matplotlib is not installed, or the page would be too large.
+        StillflowError: the folder holds no run, matplotlib is not installed, the page would be too large, or it
+            cannot be written.
     """
     require()
     material = read_material(folder)
@@ -57,8 +58,7 @@ def write_page(folder: Path, out: Path | None = None) -> Path:
         text = page(material, points)
         size = len(text.encode())
         if size <= MOST_BYTES:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(path, text)
+            write_for(path, text)
             return path
     raise StillflowError(
         f"cannot write {path}",

@@ -30,6 +30,7 @@ from stillflow.video.encoders import X264_OPTIONS
 from stillflow_bench.encode import pyav_alone
 from stillflow_bench.latency.peers.moving_scenes import frame_bytes, held_photos, scenes
 from stillflow_bench.latency.target import Answer, Facts, TargetSpec
+from stillflow_bench.latency.temporary import temporary_place
 
 MOST_BYTES = 1 << 30
 """Of ready-made frames: three loops of 120 frames at 720p."""
@@ -59,7 +60,7 @@ class EncodeOnly:
         paths = held_photos(spec, size * kept, most_bytes)[: int(spec.options.get("photos", 0)) or None]
         self._loops = [to_and_fro(first_frames(scene, kept), frames) for scene in scenes(paths, subject)]
         self._fps = subject.fps
-        self._folder = tempfile.TemporaryDirectory(prefix="stillflow-encode-")
+        self._folder = tempfile.TemporaryDirectory(prefix="stillflow-encode-", dir=temporary_place())
         self.facts = Facts(
             engine="libx264",
             version=av.__version__,

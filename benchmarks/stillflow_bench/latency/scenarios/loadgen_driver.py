@@ -33,6 +33,7 @@ from stillflow_bench.latency.scenarios.lanes import Lanes
 from stillflow_bench.latency.scenarios.loadgen_log import Logged, read_trace
 from stillflow_bench.latency.scenarios.server import arrival_seed
 from stillflow_bench.latency.target import Answer
+from stillflow_bench.latency.temporary import temporary_place
 
 NAMES: Mapping[Scenario, str] = {
     "single_stream": "SingleStream",
@@ -116,7 +117,7 @@ class LoadGenDriver:
         test = _Test(self._lg, self._asker, self._load, round)
         settings = self._settings(max(1, queries))
         self._tests += 1
-        with tempfile.TemporaryDirectory(prefix="stillflow-loadgen-") as folder:
+        with tempfile.TemporaryDirectory(prefix="stillflow-loadgen-", dir=temporary_place()) as folder:
             self._lanes.run(lambda lane: test.work(lane, settings, self._inputs, folder))
             self.logged = read_trace(Path(folder))
         return test.samples(self.logged)

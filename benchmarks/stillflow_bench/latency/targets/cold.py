@@ -19,6 +19,7 @@ import msgspec
 from stillflow.errors import StillflowError
 from stillflow_bench.latency.target import Answer, Facts, TargetSpec
 from stillflow_bench.latency.targets.opened import animator_of, facts_of, photos_of
+from stillflow_bench.latency.temporary import temporary_place
 from stillflow_bench.photos import write_photo
 
 PROBE = "stillflow_bench.latency.targets.cold_probe"
@@ -61,7 +62,7 @@ class ColdTarget:
         self._running: subprocess.Popen[bytes] | None = None
         self._shares: list[float | None] = [None] * len(photos)
         self._ran: dict[str, str] = {}
-        self._folder = tempfile.TemporaryDirectory(prefix="stillflow-bench-")
+        self._folder = tempfile.TemporaryDirectory(prefix="stillflow-bench-", dir=temporary_place())
         self._complaints = Path(self._folder.name) / "complaints.txt"
         try:
             self._photos = [

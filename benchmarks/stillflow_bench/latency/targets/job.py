@@ -15,6 +15,7 @@ from stillflow_bench.latency.target import Answer, Facts, TargetSpec
 from stillflow_bench.latency.targets.frame import stages
 from stillflow_bench.latency.targets.moving import guidance_of
 from stillflow_bench.latency.targets.opened import animator_of, facts_of, photos_of
+from stillflow_bench.latency.temporary import temporary_place
 from stillflow_bench.photos import write_photo
 
 
@@ -39,7 +40,7 @@ class JobTarget:
         self._animator = animator_of(subject)
         self._guidance = guidance_of(subject.width, subject.height, subject.moving)
         place = str(spec.options.get("folder", "")) or None
-        self._folder = tempfile.TemporaryDirectory(prefix="stillflow-bench-", dir=place)
+        self._folder = tempfile.TemporaryDirectory(prefix="stillflow-bench-", dir=place or temporary_place())
         files, photos = photos_of(spec)
         self._photos = [
             write_photo(photo, self._path(f"{number:03d}.jpg")) for number, photo in enumerate(photos)
