@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The limit of a frame: a copy of it, which every frame costs at least.
 
-Option ``cold`` (default true): source and destination lie in memory that nothing touched for a while, as after a frame,
-when caches hold what made it: frames are copied within a ring of buffers that no cache holds. False: the same buffers
-again and again, which is what a copy costs when nothing else runs.
+Source and destination lie in memory that nothing touched for a while, as after a frame, when caches hold what made it:
+frames are copied within a ring of buffers that no cache holds. The suite "kernels" has the hot copy, too.
 """
 
 from __future__ import annotations
@@ -36,11 +35,10 @@ class CopyFrame:
 
     def __init__(self, spec: TargetSpec) -> None:
         size = frame_bytes(spec.subject)
-        cold = bool(spec.options.get("cold", True))
-        paths = held_photos(spec, size)[: None if cold else 1]
+        paths = held_photos(spec, size)
         self._photos = [photo_of(path, spec.subject).pixels for path in paths]
-        shared = max(1, RING // (size * len(paths))) if cold else 1
-        first = max(1, RING // size) if cold else 1
+        shared = max(1, RING // (size * len(paths)))
+        first = max(1, RING // size)
         turns = [first, *[shared] * (len(paths) - 1)]
         # What is copied is the same each time a photo is asked for; where it lies is not.
         self._sources = [
@@ -61,7 +59,7 @@ class CopyFrame:
             frames="a copy of the photo",
             inputs=[fingerprint({"photo": pixels}) for pixels in self._photos],
             photos=[path.name for path in paths],
-            notes={"cold": cold, "bytes": size, "ring_bytes": 2 * size * sum(turns)},
+            notes={"bytes": size, "ring_bytes": 2 * size * sum(turns)},
         )
 
     @property

@@ -3,7 +3,7 @@
 
 The splat is PyTorch's own: bilinear weights and ``index_add_`` along the pixels of planar features, the fastest of its
 ways that were tried (rows instead of planes, ``scatter_add_``, ``index_put_``). In inference mode; convolutions in the
-memory format of option ``channels_last`` (default true).
+memory format with channels last.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def open_target(spec: TargetSpec) -> Published:
     place = torch_place(spec.subject, PEER)
     if spec.subject.threads is not None:
         torch.set_num_threads(spec.subject.threads)
-    return Published(spec, TorchPipeline(width, place, bool(spec.options.get("channels_last", True))), width)
+    return Published(spec, TorchPipeline(width, place), width)
 
 
 class TorchPipeline:
@@ -46,14 +46,13 @@ class TorchPipeline:
     Args:
         width: of the networks.
         place: where they compute.
-        last: whether convolutions get their channels last.
     """
 
-    def __init__(self, width: int, place: TorchPlace, last: bool) -> None:
+    def __init__(self, width: int, place: TorchPlace) -> None:
         import torch
 
         self._place = place
-        self._format: Any = torch.channels_last if last else torch.contiguous_format
+        self._format: Any = torch.channels_last
         parts: dict[str, Any] = dict(random_parts(width))
         for network in parts.values():
             network.to(place.device, place.dtype).to(memory_format=self._format)
@@ -64,7 +63,7 @@ class TorchPipeline:
             provider=f"eager on {place.device} ({place.name})",
             precision=dict.fromkeys(("encoder", "decoder"), place.precision),
             device=place.device,
-            notes={"threads": torch.get_num_threads(), "channels_last": last, "splat": "index_add_"},
+            notes={"threads": torch.get_num_threads(), "channels_last": True, "splat": "index_add_"},
         )
 
     def encode(self, photo: ByteArray) -> torch.Tensor:

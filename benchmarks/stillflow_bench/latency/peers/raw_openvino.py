@@ -4,7 +4,7 @@
 As its manual advises for latency: the LATENCY hint, shapes that are fixed before the model is compiled (all photos of
 a run have one size; ours stay free), inputs and outputs shared with NumPy instead of copied, one request a lane.
 
-Option ``arithmetic``: "f32", or "bf16" where the CPU has it. OpenVINO takes bf16 by itself there, so it is said.
+It computes in float32, as ours does: left to itself it would take bfloat16 where the CPU has that.
 """
 
 from __future__ import annotations
@@ -22,31 +22,21 @@ from stillflow_bench.latency.target import Facts, TargetSpec
 
 PEER = "raw OpenVINO"
 
-ARITHMETIC = ("f32", "bf16")
-
 
 def open_target(spec: TargetSpec) -> BothNetworks:
     """Open both networks.
 
     Raises:
-        StillflowError: OpenVINO is absent, the CPU has no such arithmetic, or a graph does not load.
+        StillflowError: OpenVINO is absent, or a graph does not load.
     """
-    arithmetic = str(spec.options.get("arithmetic", "f32"))
-    if arithmetic not in ARITHMETIC:
-        why = f"there is no arithmetic '{arithmetic}'"
-        raise StillflowError(f"cannot measure {PEER}", why, f"use {' or '.join(ARITHMETIC)}")
     ov = library("openvino", PEER)
     from stillflow.sessions.openvino import the_core
 
     core = the_core()
-    if arithmetic == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise StillflowError(
-            f"cannot measure {PEER} in bf16", "this CPU has no bfloat16 arithmetic", "leave arithmetic at f32"
-        )
     bundle = Bundle.open(spec.subject.bundle)
     device, files = chosen_files(bundle, spec.subject, "openvino")
     photos = network_photos(bundle, spec)
-    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": arithmetic}
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     if spec.subject.threads is not None:
         settings["INFERENCE_NUM_THREADS"] = spec.subject.threads
     compiled: dict[str, Any] = {}

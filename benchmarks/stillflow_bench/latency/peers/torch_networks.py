@@ -3,14 +3,11 @@
 
 The networks are those that the files were exported from (``stillflow_export.networks``), with batch norms folded as in
 the files, so that the arithmetic is the same; the weights are read from the files by their names. In inference mode.
-On the CPU a picture goes in and out without a copy; on a GPU it is copied both ways.
+On the CPU a picture goes in and out without a copy; on a GPU it is copied both ways. Channels are last in memory, as
+the manual advises for convolutions.
 
-Options of the target:
-
-- ``compile``: ``torch.compile`` with its defaults, for shapes that do not change. Compiling takes a minute and is no
-  query; ``facts.notes`` say how long it took. Frozen weights, which the manual mentions, were no faster.
-- ``channels_last``: the memory format that the manual advises for convolutions; used where nothing is said, since it
-  is the faster one here too.
+Option ``compile``: ``torch.compile`` with its defaults, for shapes that do not change. Compiling takes a minute and is
+no query; ``facts.notes`` say how long it took. Frozen weights, which the manual mentions, were no faster.
 """
 
 from __future__ import annotations
@@ -61,7 +58,7 @@ def open_target(spec: TargetSpec) -> BothNetworks:
     place = torch_place(spec.subject, PEER)
     if spec.subject.threads is not None:
         torch.set_num_threads(spec.subject.threads)
-    compiled, last = bool(spec.options.get("compile", False)), bool(spec.options.get("channels_last", True))
+    compiled = bool(spec.options.get("compile", False))
     bundle = Bundle.open(spec.subject.bundle)
     photos = network_photos(bundle, spec)
     files = {graph: NetworkFile(bundle.graph_bytes(graph, "fp32"), "fp32") for graph in GRAPHS}
@@ -69,13 +66,12 @@ def open_target(spec: TargetSpec) -> BothNetworks:
     networks: dict[str, Any] = {}
     for graph, file in files.items():
         network: Any = network_of(graph, file.data).to(place.device, place.dtype)
-        networks[graph] = network.to(memory_format=torch.channels_last) if last else network
-    notes: dict[str, Any] = {"compile": compiled, "channels_last": last, "threads": torch.get_num_threads()}
+        networks[graph] = network.to(memory_format=torch.channels_last)
+    notes: dict[str, Any] = {"compile": compiled, "channels_last": True, "threads": torch.get_num_threads()}
     if compiled:
-        networks, notes["compile_seconds"] = _compiled(networks, photos, place.device, place.dtype, last)
+        networks, notes["compile_seconds"] = _compiled(networks, photos, place.device, place.dtype)
     runs = {
-        graph: _run(network, names[graph], place.device, place.dtype, last)
-        for graph, network in networks.items()
+        graph: _run(network, names[graph], place.device, place.dtype) for graph, network in networks.items()
     }
     facts = Facts(
         engine="torch",
@@ -161,28 +157,28 @@ class _Asked:
         return tuple(torch.from_numpy(array) for array in self._run(given).values())
 
 
-def _run(network: Any, names: list[str], device: str, dtype: torch.dtype, last: bool) -> Run:
+def _run(network: Any, names: list[str], device: str, dtype: torch.dtype) -> Run:
     """What runs a network on arrays of the host."""
     import torch
 
     def run(given: Inputs) -> dict[str, Array]:
         with torch.inference_mode():
-            made = network(*_tensors(given, device, dtype, last))
+            made = network(*_tensors(given, device, dtype))
             return {name: value.float().cpu().numpy() for name, value in zip(names, made, strict=True)}
 
     return run
 
 
-def _tensors(given: Inputs, device: str, dtype: torch.dtype, last: bool) -> list[torch.Tensor]:
+def _tensors(given: Inputs, device: str, dtype: torch.dtype) -> list[torch.Tensor]:
     """Arrays as a network's arguments; on the CPU in float32 their memory is shared."""
     import torch
 
-    tensors = [torch.from_numpy(array).to(device, dtype) for array in given.values()]
-    return [t.to(memory_format=torch.channels_last) for t in tensors] if last else tensors
+    tensors = (torch.from_numpy(array).to(device, dtype) for array in given.values())
+    return [tensor.to(memory_format=torch.channels_last) for tensor in tensors]
 
 
 def _compiled(
-    networks: Mapping[str, Any], photos: NetworkPhotos, device: str, dtype: torch.dtype, last: bool
+    networks: Mapping[str, Any], photos: NetworkPhotos, device: str, dtype: torch.dtype
 ) -> tuple[dict[str, Any], float]:
     """Compile networks for the shapes of the photos.
 
@@ -201,7 +197,7 @@ def _compiled(
         made[graph] = compiled(network, dynamic=False)
         try:
             with torch.inference_mode():
-                made[graph](*_tensors(photos.inputs[0][graph], device, dtype, last))
+                made[graph](*_tensors(photos.inputs[0][graph], device, dtype))
         # A missing compiler, a broken one and an unknown operator raise errors of many kinds.
         except Exception as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -11,7 +11,7 @@ from stillflow_bench.latency.peers.copy_frame import open_target
 FRAME = 96 * 64 * 3
 
 
-def test_a_cold_copy_walks_through_a_ring(spec_of, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_walks_through_a_ring(spec_of, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copy_frame, "RING", 7 * FRAME)
     spec = spec_of("copy", "B3.next")
     target = open_target(spec)
@@ -27,9 +27,3 @@ def test_a_cold_copy_walks_through_a_ring(spec_of, monkeypatch: pytest.MonkeyPat
     assert len(set(held)) == 20, "no memory twice"
     assert msgspec.json.encode(target.facts), "a worker tells them in JSON"
     target.close()
-
-
-def test_a_hot_copy_stays_where_it_is(spec_of) -> None:
-    target = open_target(spec_of("copy", "B3.next", cold=False))
-    assert (target.inputs, target.facts.notes["ring_bytes"]) == (1, 2 * FRAME)
-    assert target.query(0).digest() == target.query(0).digest()

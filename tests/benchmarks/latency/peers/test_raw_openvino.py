@@ -5,7 +5,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from stillflow.errors import StillflowError
 from stillflow_bench.latency.peers import raw_onnxruntime
 from stillflow_bench.latency.peers.raw_openvino import open_target
 
@@ -28,8 +27,3 @@ def test_it_does_the_same_work(spec_of) -> None:
     assert target.facts.provider == "CPU f32"
     assert target.facts.notes["inference_num_threads"] == 1
     target.close()
-
-
-def test_an_arithmetic_that_does_not_exist(spec_of) -> None:
-    with pytest.raises(StillflowError, match="there is no arithmetic 'f8'"):
-        open_target(spec_of("raw-openvino", arithmetic="f8"))
