@@ -265,7 +265,7 @@ class Families:
         ]
 
     def gpu(self, load: Load, claims: tuple[float, ...]) -> list[Block]:
-        """Ours on a GPU by every engine, beside raw TensorRT and raw ONNX Runtime with its inputs bound."""
+        """Ours on a GPU by every engine, beside raw TensorRT and raw ONNX Runtime with inputs bound; cold starts."""
         made = []
         for engine in GPU_ENGINES:
             subject = self.varied(engine=engine, device="cuda")
@@ -301,7 +301,17 @@ class Families:
         next_frame = self.block(
             "gpu-next", "stillflow on the GPU", "next", "B3.next", load, claims=claims, subject=moving
         )
-        return [*made, next_frame]
+        engines = self.varied(engine="tensorrt", device="cuda")
+        starts = [
+            self.block(
+                f"gpu-cold-{cache}", f"stillflow on tensorrt, {words}", "cold", "B5.cold",
+                Load("cold", queries=processes, warm_up=1), claims=asked, subject=engines, options={"cache": cache},
+            )
+            for cache, words, processes, asked in (
+                ("kept", "engines in the cache", 10, FEW), ("empty", "engines to be built", 3, ())
+            )
+        ]  # fmt: skip
+        return [*made, next_frame, *starts]
 
     def varied(self, **changes: Any) -> Subject:
         """The subject, changed in something."""

@@ -78,3 +78,9 @@ def test_gpu_blocks_run_there() -> None:
     blocks = FAMILIES.gpu(LOAD, MOST)
     assert {block.target.subject.device for block in blocks} == {"cuda"}
     assert {block.target.boundary for block in blocks} >= {"B0.device", "B1.transfer", "B2.call", "B3.frame"}
+
+
+def test_a_gpus_engines_are_found_and_built_in_cold_starts() -> None:
+    starts = [block for block in FAMILIES.gpu(LOAD, MOST) if block.target.kind == "cold"]
+    assert [block.target.options for block in starts] == [{"cache": "kept"}, {"cache": "empty"}]
+    assert {block.target.subject.engine for block in starts} == {"tensorrt"}
