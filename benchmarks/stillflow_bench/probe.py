@@ -3,6 +3,9 @@
 
 Started anew for every sample by ``stillflow_bench.startup``: ``python -m stillflow_bench.probe frame PHOTO`` or
 ``... job PHOTO OUT``. Prints one JSON object. Imports nothing but the standard library before the clock is read.
+
+It does what users do, with the public Animator and nothing timed inside. ``latency.targets.cold_probe`` is another one:
+it runs what a subject names and splits the time to the first frame into imports, loading, building and first calls.
 """
 
 from __future__ import annotations

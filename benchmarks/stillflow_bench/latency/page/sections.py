@@ -208,7 +208,8 @@ def raw_samples(material: Material) -> str:
         )
     words = (
         f"<p>In the run's folder: <code>{RESULT}</code>, <code>{TELEMETRY}</code>, the gates' receipts, and a "
-        "line of JSON for each query, warm-up and audit included. Times are nanoseconds. Nothing was trimmed.</p>"
+        "line of JSON for each query, warm-up and audit included. Times are nanoseconds. Nothing was trimmed. To look "
+        f"at the machine meanwhile took {figure(material.record.looking)} s of a processor.</p>"
     )
     return words + table(["file", "lines", "SHA-256 of the lines"], rows, numbers=(1,))
 

@@ -142,6 +142,7 @@ class Made:
                 measured=tuple(self.measured),
                 before=looks[0],
                 after=looks[-1],
+                looking=0.25,
             ),
         )
         return self.folder

@@ -84,6 +84,7 @@ def test_it_says_how_to_repeat_it_and_where_the_samples_lie(rich: Any) -> None:
     measured = [one.measured for one in rich.shown if not one.measured.missing]
     assert all(one.sha256 in text and f"samples/{one.block.name}.jsonl" in text for one in measured)
     assert "trt" not in text
+    assert "took 0.25 s of a processor" in text
 
 
 def test_words_are_explained(rich: Any) -> None:
