@@ -179,16 +179,20 @@ def compare(
 
     Raises:
         StillflowError: a side could not be measured, it was not what was asked for, or the two did different work.
+        KeyboardInterrupt: Ctrl-C; what was measured so far is in the folder.
     """
     sides = {"a": a, "b": b}
     plan = plan_of(a, b, pairs=pairs, queries=queries, seed=seed)
-    run(
+    record = run(
         plan,
         folder,
         announce=announce,
         overwrite=overwrite,
         start=lambda block: sides[block.name[0]].start(block),
+        strict=True,  # a pair of which one is missing says nothing
     )
+    if record.interrupted:
+        raise KeyboardInterrupt
     found = compared(read_evidence(folder), a.text, b.text)
     text = msgspec.json.format(msgspec.json.encode(found), indent=1).decode()
     replace_file(folder / FILE, text + "\n")
@@ -280,11 +284,13 @@ def _disturbed(evidence: Evidence) -> str:
 
 
 def _refuse_missing(evidence: Evidence) -> None:
-    if evidence.record.interrupted or not evidence.blocks:
+    if evidence.record.interrupted:
         raise _refused("it ended before it was done", "compare again")
     for one in evidence.record.measured:
         if one.missing:
             raise _refused(f"{one.block.title}: {one.missing}", "put that right, then compare again")
+    if not evidence.blocks:
+        raise _refused("there are no pairs", "compare again")
 
 
 def _refuse_broken(evidence: Evidence) -> None:

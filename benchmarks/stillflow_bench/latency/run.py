@@ -54,6 +54,7 @@ def run(
     overwrite: bool = False,
     compress: bool = False,
     start: Callable[[Block], WorkerProcess] | None = None,
+    strict: bool = False,
 ) -> Record:
     """Measure what is planned.
 
@@ -67,6 +68,7 @@ def run(
         overwrite: a run that is there already goes.
         compress: pack the samples at the end.
         start: starts the worker of a block; None: this installation's.
+        strict: a block that cannot be measured ends the run; otherwise the others go on.
 
     Raises:
         StillflowError: the folder holds a run, or cannot be written, or the disk is full at the end.
@@ -78,7 +80,7 @@ def run(
     observer = Observer(origin, gpu)
     before = observer.look(thorough=True)
     telemetry = Telemetry(folder / TELEMETRY, observer)
-    runner = _Runner(plan, folder, origin, announce, start)
+    runner = _Runner(plan, folder, origin, announce, start, strict)
     host = _host(about, gpu)
 
     def record(*, interrupted: bool, thorough: bool) -> Record:
@@ -130,6 +132,7 @@ class _Runner:
         origin: nanoseconds of the host's monotonic clock when the run began.
         announce: is told how far it is.
         start: see ``run``.
+        strict: see ``run``.
     """
 
     def __init__(
@@ -139,7 +142,9 @@ class _Runner:
         origin: int,
         announce: Announce,
         start: Callable[[Block], WorkerProcess] | None = None,
+        strict: bool = False,
     ) -> None:
+        self._strict = strict
         self._plan = plan
         self._folder = folder
         self._announce = announce
@@ -157,6 +162,8 @@ class _Runner:
             for group in groups_of(self._plan.blocks):
                 self._group([self._blocks[block.name] for block in group], dice)
                 keep()
+                if self._strict and any(self._blocks[block.name].missing for block in group):
+                    break
         except (KeyboardInterrupt, SystemExit):  # the latter: SIGTERM, or the terminal was closed
             self._announce("interrupted: what was measured so far is kept")
             return True

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -67,6 +68,9 @@ def run(
             return _leave_pipe()
         return _report(error, name, json_wanted="--json" in words)
     except Exception as error:  # the last line of defence: every bug becomes exit code 70
+        if _came_of_ctrl_c(error):
+            _say(f"{name}: {interrupted}")
+            return INTERRUPTED
         return _report(error, name, json_wanted="--json" in words)
 
 
@@ -107,6 +111,15 @@ def _report(error: Exception, name: str, *, json_wanted: bool) -> int:
     return code
 
 
+def _came_of_ctrl_c(error: BaseException | None) -> bool:
+    """Whether somebody made another error of Ctrl-C: classes that are being made (before Python 3.12) do."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__
+    return False
+
+
 def _explain(error: Exception, name: str) -> StillflowError | None:
     """Return the error as what, why, fix; None for a bug of ours."""
     if isinstance(error, StillflowError):
@@ -117,6 +130,12 @@ def _explain(error: Exception, name: str) -> StillflowError | None:
         return StillflowError("wrong usage", message[:1].lower() + message[1:], f"see: {command} --help")
     if isinstance(error, click.ClickException):
         return StillflowError("cannot run this command", error.format_message(), f"see: {name} --help")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StillflowError(
+            f"{name} could not write", str(error.strerror), "free disk space, then run it again"
+        )
+    if isinstance(error, MemoryError) and name != "stillflow":
+        return StillflowError(f"{name} failed", "there is not enough memory", "measure a smaller size")
     if isinstance(error, MemoryError):
         return StillflowError(
             "cannot make this loop",

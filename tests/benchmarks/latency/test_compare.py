@@ -187,3 +187,21 @@ def test_fakes_are_compared_in_processes_of_their_own(
     assert len(list((tmp_path / "samples").iterdir())) == 4
     with pytest.raises(StillflowError, match="there is one"):
         compare(side(1.0), side(1.0), tmp_path, pairs=5, queries=7, announce=said.append)
+
+
+def test_the_first_process_that_fails_ends_it_and_ctrl_c_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Side("x", TargetSpec("fake", "B2.call"), str(tmp_path / "python"))
+    (tmp_path / "python").touch()
+    said: list[str] = []
+    with pytest.raises(StillflowError, match="cannot start a process"):
+        compare(broken, broken, tmp_path / "a", queries=7, announce=said.append)
+    assert sum("not measured" in line for line in said) == 1
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Side, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        compare(broken, broken, tmp_path / "b", queries=7, announce=said.append)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import signal
@@ -50,6 +51,24 @@ def test_user_error_is_2_with_what_why_fix(capsys: pytest.CaptureFixture[str]) -
     assert run(throwing(StillflowError("cannot read a", "it is empty", "copy it again")), []) == 2
     out, err = capsys.readouterr()
     assert (out, err) == ("", "stillflow: cannot read a: it is empty\n  fix: copy it again\n")
+
+
+def test_ctrl_c_is_130_also_where_somebody_makes_another_error_of_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def body() -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise RuntimeError("calling __set_name__") from error
+
+    assert run(command(body), [], interrupted="gone") == 130
+    assert capsys.readouterr().err == "stillflow: gone\n"
+
+
+def test_a_full_disk_is_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(throwing(OSError(errno.ENOSPC, "No space left on device")), []) == 2
+    assert "No space left on device\n  fix: free disk space" in capsys.readouterr().err
 
 
 def test_bug_is_70_without_traceback(

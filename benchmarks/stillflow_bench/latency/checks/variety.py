@@ -89,7 +89,7 @@ def check_outputs_vary(evidence: Evidence, limits: Limits) -> Iterator[Check]:
         of_input: dict[int, str] = {}
         for sample in block.samples:
             if sample.digest:
-                of_input.setdefault(sample.input, sample.digest)
+                of_input.setdefault(_shown(sample.input, block), sample.digest)
         inputs = {sample.input for sample in block.taken}
         if len(of_input) < 2:
             if len(inputs) > 1 and block.takes_photos:
@@ -105,6 +105,15 @@ def check_outputs_vary(evidence: Evidence, limits: Limits) -> Iterator[Check]:
             have=round(have, 2),
             limit=limits.same_outputs,
         )
+
+
+def _shown(index: int, block: BlockEvidence) -> int:
+    """The input, or the first one of its photo where nothing of it moves: all frames of that loop are the photo."""
+    shares = block.measured.facts.notes.get("moving_share")
+    if block.block.target.boundary == "B3.next" and isinstance(shares, list) and shares:
+        photo = index % len(shares)  # photos in turn, see targets/next_frame.py
+        return photo if shares[photo] == 0 else index
+    return index
 
 
 def check_outputs_repeat(evidence: Evidence, limits: Limits) -> Iterator[Check]:

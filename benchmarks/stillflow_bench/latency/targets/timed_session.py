@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, cast
 
+from stillflow.errors import StillflowError
 from stillflow.gpu.arrays import DeviceArray
 from stillflow.gpu.layer import Stream
 from stillflow.sessions.onnxruntime import CPU, OnnxRuntimeSession, load_graph, session_options
@@ -125,8 +126,12 @@ def timed_on_cpu(
     lap = _Lap(watch, DEVICE, graph)
     inner: Session
     if engine == "openvino":
-        from stillflow.sessions.openvino import OpenVinoSession
-        from stillflow.sessions.openvino import load_graph as compiled_graph
+        try:
+            from stillflow.sessions.openvino import OpenVinoSession
+            from stillflow.sessions.openvino import load_graph as compiled_graph
+        except ImportError as error:
+            fix = "pip install 'stillflow[openvino]'"
+            raise StillflowError(f"cannot use the engine '{engine}'", str(error), fix) from error
 
         compiled, _, inputs, outputs = compiled_graph(data, name, threads, "f32")
         inner = OpenVinoSession(_TimedCompiled(compiled, lap), name, inputs, outputs)

@@ -92,6 +92,17 @@ def test_outputs_vary_with_inputs() -> None:
     assert broken(few.judged(Limits(same_outputs=5))) == {("ours", "outputs-vary-with-inputs")}
 
 
+def test_frames_of_a_loop_in_which_nothing_moves_are_its_photo() -> None:
+    one = run()
+    one.block(target={"boundary": "B3.next", "kind": "next"})
+    one.change(lambda s: msgspec.structs.replace(s, digest=f"{s.input % 8:016x}"))  # 8 photos, 4 times
+    one.facts(notes={"moving_share": [0.5] * 4 + [0.0] * 4})
+    assert found(one.judged(), "outputs-vary-with-inputs").condemns
+    one.facts(notes={"moving_share": [0.0] * 8})
+    check = found(one.judged(), "outputs-vary-with-inputs")
+    assert check.ok and "8 different outputs of 8" in check.why
+
+
 def test_outputs_repeat() -> None:
     one = run()
     one.change(lambda s: msgspec.structs.replace(s, digest=f"{s.index:016x}"))

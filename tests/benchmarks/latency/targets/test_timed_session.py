@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from stillflow.bundle import Bundle
+from stillflow.errors import StillflowError
 from stillflow.sessions.session import Array, TensorSpec
 from stillflow_bench.latency.targets.timed_session import TimedSession, Watch, timed_on_cpu
 
@@ -93,3 +95,12 @@ def test_closing_closes_what_is_inside() -> None:
     inner = Sleepy()
     TimedSession(inner, "nap", Watch()).close()
     assert inner.closed
+
+
+def test_an_engine_that_is_not_installed_is_told_with_the_line_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "stillflow.sessions.openvino", None)
+    with pytest.raises(StillflowError) as told:
+        timed_on_cpu(b"", "flow", "flow", "openvino", None, Watch())
+    assert told.value.fix == "pip install 'stillflow[openvino]'"
