@@ -32,6 +32,17 @@ def named_commands() -> list[str]:
     return sorted(line for line in lines if "-" in line or len(line.split()) > 1)
 
 
+def test_commands_are_found() -> None:
+    assert {line.split()[0] for line in named_commands()} >= {
+        "run",
+        "judge",
+        "compare",
+        "report",
+        "guard",
+        "selftest",
+    }
+
+
 @pytest.mark.parametrize("line", named_commands())
 def test_commands_that_are_named_can_be_typed(
     line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
