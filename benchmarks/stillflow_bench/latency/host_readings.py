@@ -165,6 +165,7 @@ class HostReader:
 
     def __init__(self, root: Path = ROOT, pid: int | None = None) -> None:
         self._root = root
+        self._usable = usable_processors()  # once: sums over other processors would be other counters
         self._pid = os.getpid() if pid is None else pid
         kinds = root / "sys" / "class"
         self._monitors = _entries(kinds / "hwmon")
@@ -185,7 +186,7 @@ class HostReader:
 
     def read(self) -> dict[str, float | int | None]:
         """Fields of a ``Look``, by name; ``at`` and ``gpu`` are not among them."""
-        busy, steal = processor_seconds(self._root)
+        busy, steal = processor_seconds(self._root, self._usable)
         return {
             "load": load(self._root),
             "busy": busy,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -28,14 +27,24 @@ def alive(pid: int) -> bool:
 
 
 def is_gone(group: int) -> bool:
-    """Whether nobody is left of a process group, once the system has had time to bury them."""
+    """Whether nobody of a process group lives, once those that were ended had time to; the system buries them later."""
     for _ in range(100):
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
+        if not any(
+            state != "Z"
+            for state, number in map(state_and_group, Path("/proc").glob("[1-9]*"))
+            if number == group
+        ):
             return True
         time.sleep(0.05)
     return False
+
+
+def state_and_group(process: Path) -> tuple[str, int]:
+    try:
+        state, _, group = (process / "stat").read_text().rpartition(")")[2].split()[:3]
+    except (OSError, ValueError):
+        return "Z", 0
+    return state, int(group)
 
 
 ECHO = """
