@@ -39,7 +39,6 @@ def test_commands_are_found() -> None:
         "compare",
         "report",
         "guard",
-        "selftest",
     }
 
 

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stillflow_bench.latency.clock import nanoseconds
 from stillflow_bench.latency.sample import Phase, Sample
-from stillflow_bench.latency.scenarios.asking import Asked, Asker, in_order, sweep
+from stillflow_bench.latency.scenarios.asking import Asked, Asker, in_order
 from stillflow_bench.latency.scenarios.lanes import Lanes
+from stillflow_bench.latency.scenarios.single_stream import SingleStream
 
 LEAD_NS = 500_000
 """From when the lanes are told until they begin: one wake-up in 100 takes 180 us, and then they wait together."""
 
 
-class MultiStream:
+class MultiStream(SingleStream):
     """Joint queries, one after the other.
 
     Args:
@@ -30,34 +30,13 @@ class MultiStream:
     """
 
     def __init__(self, asker: Asker, lanes: Lanes, warm_up: int, audit: int) -> None:
-        self._asker = asker
+        super().__init__(asker, warm_up, audit)
         self._lanes = lanes
-        self._warm_up = warm_up
-        self._audit = audit
-
-    def warm_up(self) -> list[Sample]:
-        return self._loop("warm-up", self._warm_up)
-
-    def measure(self, queries: int, seconds: float, round: int) -> list[Sample]:
-        return self._loop("measured", queries, seconds, round)
-
-    def audit(self) -> list[Sample]:
-        return self._loop("audit", self._audit)
 
     def close(self) -> None:
         self._lanes.close()
 
-    def _loop(self, phase: Phase, queries: int, seconds: float = 0.0, round: int = 0) -> list[Sample]:
-        clock, samples = self._asker.clock, list[Sample]()
-        sweep()
-        until = clock.now() + nanoseconds(seconds)
-        asked = 0
-        while asked < queries or clock.now() < until:
-            samples += self._joint(phase, round)
-            asked += 1
-        return samples
-
-    def _joint(self, phase: Phase, round: int) -> list[Sample]:
+    def _query(self, phase: Phase, round: int) -> list[Sample]:
         asker = self._asker
         answers: list[tuple[int, Asked]] = []
         claims = [asker.claim(phase, round) for _ in range(len(self._lanes))]

@@ -39,10 +39,15 @@ class SingleStream:
         """Nothing is held."""
 
     def _loop(self, phase: Phase, queries: int, seconds: float = 0.0, round: int = 0) -> list[Sample]:
-        asker, samples = self._asker, list[Sample]()
+        clock, samples = self._asker.clock, list[Sample]()
         sweep()
-        until = asker.clock.now() + nanoseconds(seconds)
-        while len(samples) < queries or asker.clock.now() < until:
-            claim = asker.claim(phase, round)
-            samples.append(asker.keep(claim, asker.ask(claim)))
+        until = clock.now() + nanoseconds(seconds)
+        asked = 0
+        while asked < queries or clock.now() < until:
+            samples += self._query(phase, round)
+            asked += 1
         return samples
+
+    def _query(self, phase: Phase, round: int) -> list[Sample]:
+        claim = self._asker.claim(phase, round)
+        return [self._asker.keep(claim, self._asker.ask(claim))]
