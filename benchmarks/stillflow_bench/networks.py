@@ -5,18 +5,13 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from stillflow.animator import Animator
-from stillflow.flow import Run, predict_motion
-from stillflow.generator import generator_from
-from stillflow.guidance import Guidance
-from stillflow.kernels.arrays import field_shape
 from stillflow.photo import Photo
+from stillflow_bench.latency.inputs import network_inputs
 from stillflow_bench.photos import SIZES, of_size, sample_photos
 from stillflow_bench.report import Row
 
@@ -87,25 +82,20 @@ def measure(
 
 
 def cost(animator: Animator, photo: Photo) -> Cost:
-    """Run each network once as a loop of this photo needs it.
+    """Run each network once on what a loop of this photo would give it.
 
     Args:
         animator: whose networks are timed.
         photo: the picture.
     """
-    spent = {"flow": 0.0, "generator": 0.0, "processor": 0.0}
-    manifest = animator.bundle.manifest
+    inputs = network_inputs(animator.bundle, photo)
     flow, generator = animator.session("flow"), animator.session("generator")
-    hints = Guidance().resolve(photo.height, photo.width)
-    run = _timed(flow.run, spent, "flow")
-    predict_motion(photo, hints, run, manifest.outputs, manifest.sizes.flow_long_side)
-    # Noise costs what a photo costs, and unlike a photo it is there also when the flow network finds nothing.
-    channels = int(generator.inputs[0].shape[1])
-    field = np.random.default_rng(0).random(
-        (channels, *field_shape(photo.height, photo.width)), dtype=np.float32
-    )
-    generator_from(_timed(generator.run, spent, "generator"))(field)
-    return Cost(**spent)
+    worked, began = time.process_time(), time.perf_counter()
+    flow.run(inputs["flow"])
+    between = time.perf_counter()
+    generator.run(inputs["generator"])
+    ended = time.perf_counter()
+    return Cost(between - began, ended - between, time.process_time() - worked)
 
 
 def _whole(animator: Animator, photo: Photo) -> float:
@@ -113,16 +103,3 @@ def _whole(animator: Animator, photo: Photo) -> float:
     started = time.perf_counter()
     animator.animate(photo)
     return time.perf_counter() - started
-
-
-def _timed(run: Run, spent: dict[str, float], name: str) -> Run:
-    """The same run, adding the time it takes to ``spent``."""
-
-    def timed(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-        started, worked = time.perf_counter(), time.process_time()
-        outputs = run(inputs)
-        spent[name] += time.perf_counter() - started
-        spent["processor"] += time.process_time() - worked
-        return outputs
-
-    return timed
