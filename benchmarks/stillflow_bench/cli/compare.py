@@ -46,10 +46,10 @@ def compare(
     import tempfile
     from typing import cast
 
-    from stillflow_bench.latency.compare import Work, parse_side
+    from stillflow_bench.latency.compare import Compared, parse_side
     from stillflow_bench.latency.compare import compare as compare_sides
 
-    one, other = (parse_side(text, cast("Work", work), photos) for text in (a, b))
+    one, other = (parse_side(text, cast("Compared", work), photos) for text in (a, b))
     with tempfile.TemporaryDirectory(prefix="stillflow-bench-") as temporary:
         found = compare_sides(
             one,

@@ -45,7 +45,7 @@ thing with itself, one claims it. The interval that is printed is the usual one,
 
 WARM_UP = 5
 
-Work = Literal["networks", "frame", "next", "job"]
+Compared = Literal["networks", "frame", "next", "job"]
 """What is compared: kinds of targets, whose boundary both sides have."""
 
 NECESSARY = (
@@ -79,7 +79,7 @@ class Side:
         return WorkerProcess(block.name, threads=self.target.subject.threads, command=command)
 
 
-def parse_side(text: str, work: Work, photos: str = "") -> Side:
+def parse_side(text: str, work: Compared, photos: str = "") -> Side:
     """Read a side.
 
     Args:

@@ -11,7 +11,7 @@ import msgspec
 from stillflow_bench.latency.boundary import BOUNDARIES
 from stillflow_bench.latency.comparable import reference
 from stillflow_bench.latency.judge import Verdict, judge
-from stillflow_bench.latency.page.labels import WORK
+from stillflow_bench.latency.page.labels import FEW_WORDS
 from stillflow_bench.latency.percentile import CLAIMS, Summary, percentile_name
 from stillflow_bench.latency.record import Measured, Record, read_record
 from stillflow_bench.latency.target import ROLES
@@ -142,7 +142,7 @@ def _rows(
 ) -> Iterable[tuple[str, list[str]]]:
     """(Boundary in the first line of a group only, the other cells)."""
     of = {one.block.name: one.summaries[one.block.target.boundary] for one in answered}
-    place = f"{WORK[boundary]} ({boundary})"
+    place = f"{FEW_WORDS[boundary]} ({boundary})"
     for one in members:
         block, summary = one.block, of[one.block.name]
         ours = of.get(reference(block, "ours", [other.block for other in answered]) or "")

@@ -13,7 +13,7 @@ from stillflow_bench.tables import number
 from stillflow_export.markup import safe
 from stillflow_export.page_parts import cut
 
-WORK: Mapping[str, str] = {
+FEW_WORDS: Mapping[str, str] = {
     "B0.device": "networks, computing alone",
     "B1.transfer": "networks with transfers",
     "B2.call": "networks, one call",
@@ -39,7 +39,7 @@ RANKS: Mapping[str, float] = {percentile_name(rank): rank for rank in CLAIMS}
 
 def boundary_name(boundary: str) -> str:
     """A boundary with what it is."""
-    return f"{safe(boundary)}: {WORK[boundary]}" if boundary in WORK else safe(boundary)
+    return f"{safe(boundary)}: {FEW_WORDS[boundary]}" if boundary in FEW_WORDS else safe(boundary)
 
 
 def meaning(boundary: Boundary) -> str:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from stillflow_bench.latency.boundary import BOUNDARIES
 from stillflow_bench.latency.page.labels import (
-    WORK,
+    FEW_WORDS,
     boundary_name,
     clean,
     decimated,
@@ -21,9 +21,9 @@ from stillflow_bench.latency.percentile import summarise
 
 
 def test_every_boundary_has_words() -> None:
-    assert set(WORK) == set(BOUNDARIES)
+    assert set(FEW_WORDS) == set(BOUNDARIES)
     for boundary in BOUNDARIES:
-        assert WORK[boundary] in boundary_name(boundary)
+        assert FEW_WORDS[boundary] in boundary_name(boundary)
         assert meaning(boundary).startswith("From when ")
 
 
