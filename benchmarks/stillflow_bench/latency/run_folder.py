@@ -83,6 +83,10 @@ def prepare(folder: Path, *, overwrite: bool) -> None:
         (folder / SAMPLES).mkdir(exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass  # it can be written
+        (folder / TELEMETRY).touch(exist_ok=False)  # of two runs that begin at once, one is told
+    except FileExistsError as error:
+        fix = "name another folder with -o"
+        raise StillflowError(what, "another run begins in it, or it is no folder", fix) from error
     except OSError as error:
         raise StillflowError(what, error.strerror or str(error), "name another folder with -o") from error
 
@@ -93,16 +97,21 @@ def write_receipts(folder: Path, block: str, receipts: Mapping[str, Any]) -> lis
     Args:
         folder: of the run.
         block: its name.
-        receipts: by name; a name is made fit for a file.
+        receipts: by name.
     """
     written = []
     for name, receipt in sorted(receipts.items()):
-        slug = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-.")[:60] or "receipt"
-        path = folder / RECEIPTS / f"{block}-{slug}.json"
+        path = receipt_path(folder, block, name)
         path.parent.mkdir(exist_ok=True)
         replace_file(path, json.dumps(receipt, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
         written.append(path)
     return written
+
+
+def receipt_path(folder: Path, block: str, name: str) -> Path:
+    """Where a receipt of a block lies; its name is made fit for a file."""
+    slug = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-.")[:60] or "receipt"
+    return folder / RECEIPTS / f"{block}-{slug}.json"
 
 
 def pack(folder: Path) -> None:

@@ -16,8 +16,9 @@ from stillflow.errors import StillflowError
 from stillflow_bench.latency.judge import VERDICT, Verdict, judge, told
 from stillflow_bench.latency.limits import Limits
 from stillflow_bench.latency.plan import Block, Load, Plan
-from stillflow_bench.latency.record import RESULT, SAMPLES, TELEMETRY
+from stillflow_bench.latency.record import RESULT, SAMPLES, TELEMETRY, read_record
 from stillflow_bench.latency.run import run
+from stillflow_bench.latency.run_folder import receipt_path, write_receipts
 from stillflow_bench.latency.target import TargetSpec
 
 from .valid_run import SUBJECT, Run, block, broken, run_of
@@ -334,6 +335,15 @@ def test_what_is_edited_after_the_run_is_noticed(own: Path) -> None:
         (own / TELEMETRY).write_bytes(edited_looks)
         assert ("", "unedited") in broken(judge(own))
     (own / TELEMETRY).unlink()
+    assert ("", "unedited") in broken(judge(own))
+
+
+@pytest.mark.parametrize("data", [b'{"gate": "A", "passed": true}', b"{", b"[" * 100_000])
+def test_a_receipt_that_is_not_the_recorded_one_is_noticed(own: Path, data: bytes) -> None:
+    for one in read_record(own).measured:
+        write_receipts(own, one.block.name, one.facts.receipts)
+    assert ("", "unedited") not in broken(judge(own))
+    receipt_path(own, "ours", "flow").write_bytes(data)
     assert ("", "unedited") in broken(judge(own))
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from stillflow.errors import StillflowError
 from stillflow_bench.latency.plan import Plan
-from stillflow_bench.latency.run_folder import own_folder, pack, prepare, write_receipts
+from stillflow_bench.latency.run_folder import own_folder, pack, prepare, receipt_path, write_receipts
 from stillflow_bench.latency.sample import Sample, read_samples, samples_hash, write_samples
 
 SAMPLES = [Sample(index, "measured", 0, index, index + 1) for index in range(100)]
@@ -39,7 +39,7 @@ def test_a_run_is_not_overwritten_unless_told(tmp_path: Path, name: str) -> None
         prepare(tmp_path / "run", overwrite=False)
     assert old.exists()
     prepare(tmp_path / "run", overwrite=True)
-    assert not old.exists() and photo.exists()
+    assert photo.exists() and not (old.exists() and old.read_bytes())
 
 
 def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
@@ -67,7 +67,17 @@ def test_nothing_is_written_through_links(tmp_path: Path) -> None:
         (tmp_path / "run" / name).symlink_to(tmp_path / "mine")
     prepare(tmp_path / "run", overwrite=True)
     assert (tmp_path / "mine").read_text() == "x"
-    assert not (tmp_path / "run" / "telemetry.jsonl").exists()
+    telemetry = tmp_path / "run" / "telemetry.jsonl"
+    assert not telemetry.is_symlink() and telemetry.read_text() == ""
+
+
+def test_of_two_runs_that_begin_at_once_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: iter(()))  # the other wrote nothing yet
+    prepare(tmp_path / "run", overwrite=False)
+    with pytest.raises(StillflowError, match="another run begins in it"):
+        prepare(tmp_path / "run", overwrite=False)
 
 
 def test_receipts_are_files_inside_the_folder(tmp_path: Path) -> None:
@@ -79,6 +89,7 @@ def test_receipts_are_files_inside_the_folder(tmp_path: Path) -> None:
         "receipts/frame-generator.json",
     ]
     assert json.loads(written[0].read_text()) == {"passed": True}
+    assert written[1] == receipt_path(tmp_path, "frame", "generator")
     assert write_receipts(tmp_path / "other", "frame", {}) == []
     assert not (tmp_path / "other").exists()
 

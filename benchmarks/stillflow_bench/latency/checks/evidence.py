@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import msgspec
+
 from stillflow.errors import StillflowError
 from stillflow_bench.latency.plan import Block, Load
 from stillflow_bench.latency.record import (
+    MOST_RESULT_BYTES,
     RESULT,
     TELEMETRY,
     Look,
@@ -23,6 +26,7 @@ from stillflow_bench.latency.record import (
     sample_path,
     seal_of,
 )
+from stillflow_bench.latency.run_folder import receipt_path
 from stillflow_bench.latency.sample import Sample, samples_hash
 
 MOST_NUMBER = 2**60
@@ -150,7 +154,22 @@ def _edited(folder: Path, record: Record) -> str:
     # A run that was killed wrote more looks than it lived to record.
     if not record.interrupted and looks_hash(folder) != record.looks_sha256:
         return f"{TELEMETRY} is not what the run recorded: its SHA-256 differs"
+    for one in record.measured:
+        for name, receipt in one.facts.receipts.items():
+            path = receipt_path(folder, one.block.name, name)
+            if path.is_file() and not _says(path, receipt):
+                return f"receipts/{path.name} is not the receipt that the run recorded"
     return ""
+
+
+def _says(path: Path, told: object) -> bool:
+    """Whether a file of JSON says what is known already."""
+    try:
+        if path.stat().st_size > MOST_RESULT_BYTES:
+            return False
+        return bool(msgspec.json.decode(path.read_bytes()) == told)
+    except (OSError, ValueError, RecursionError):
+        return False
 
 
 def _record(folder: Path) -> Record:
