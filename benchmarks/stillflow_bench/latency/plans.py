@@ -135,6 +135,10 @@ def own(kind: str, subject: Subject, load: Load, photos: str = "", seed: int = 0
         raise StillflowError(
             "cannot load a server", "nobody says how many queries arrive", "add --rate, in queries a second"
         )
+    if load.scenario == "cold" and kind not in ("cold", "fake"):
+        raise StillflowError(
+            f"cannot start '{kind}' cold", "its queries share a process that is warm", "use --target cold"
+        )
     if kind == "cold":
         load = replace(load, scenario="cold")
     if load.scenario == "sustained" and not load.seconds:

@@ -85,6 +85,8 @@ def test_a_block_of_ones_own() -> None:
         own("nonsense", SMALL, Load())
     with pytest.raises(StillflowError, match="how many queries arrive"):
         own("frame", SMALL, Load(scenario="server"))
+    with pytest.raises(StillflowError, match="use --target cold"):
+        own("frame", SMALL, Load(scenario="cold"))
     for endless in (Load("server", rate=math.inf), Load(seconds=math.nan)):  # no file could hold it
         with pytest.raises(StillflowError, match="are no load"):
             own("frame", SMALL, endless)
