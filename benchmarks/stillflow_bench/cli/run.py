@@ -45,7 +45,7 @@ SCENARIOS = ("single_stream", "multi_stream", "offline", "server", "sustained", 
 @click.option("--warm-up", type=click.IntRange(0), help="Queries before those.")
 @click.option("--audit", type=click.IntRange(0), help="Queries with one input again and again, after them.")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Queries a second, of server.")
-@click.option("--lanes", type=click.IntRange(1), help="That work at the same time.")
+@click.option("--lanes", type=click.IntRange(1, 1024), help="That work at the same time.")
 @click.option("--rounds", type=click.IntRange(1), help="Turns that the queries are shared out to.")
 @click.option("--issue", type=click.Choice(("unique", "same")), help="Inputs in turn, or always the first.")
 @click.option("--driver", type=click.Choice(("own", "loadgen")), help="Who makes the queries: us, or MLPerf.")

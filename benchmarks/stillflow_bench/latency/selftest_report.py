@@ -14,7 +14,7 @@ import msgspec
 from stillflow_bench.latency import loadgen
 from stillflow_bench.latency.selftest import MOST_COST_US, MOST_READING_US, WITHIN, Finding, Selftest
 from stillflow_bench.machine import Provenance
-from stillflow_bench.report import replace_file
+from stillflow_bench.report import write_for
 from stillflow_bench.tables import number
 
 SCHEMA = "1.0"
@@ -109,8 +109,10 @@ def write(folder: Path, result: Selftest, about: Provenance) -> Path:
         folder: is made when missing.
         result: to be kept.
         about: machine, commit and command.
+
+    Raises:
+        StillflowError: it cannot be written there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     whole: dict[str, Any] = {
         "schema": SCHEMA,
         "run": asdict(about),
@@ -132,5 +134,5 @@ def write(folder: Path, result: Selftest, about: Provenance) -> Path:
         ],
     }
     path = folder / FILE
-    replace_file(path, msgspec.json.format(msgspec.json.encode(whole), indent=1).decode() + "\n")
+    write_for(path, msgspec.json.format(msgspec.json.encode(whole), indent=1).decode() + "\n")
     return path

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from stillflow.errors import StillflowError
 from stillflow_bench import cli
 from stillflow_bench.latency import selftest
 from stillflow_bench.latency.selftest import Cost, Finding, Selftest
@@ -28,3 +29,10 @@ def test_the_exit_code_says_whether_the_suite_can_be_trusted(
     assert asked == [True]
     assert f"{code ^ 1} of 1 figures recovered within 2 %." in done.output
     assert json.loads((tmp_path / "selftest.json").read_text(encoding="utf-8"))["holds"] is (code == 0)
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selftest, "selftest", lambda loadgen: result(1.0))
+    (tmp_path / "file").touch()
+    done = CliRunner().invoke(cli.program, ["selftest", "-o", str(tmp_path / "file" / "x")])
+    assert isinstance(done.exception, StillflowError)
