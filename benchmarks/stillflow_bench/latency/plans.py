@@ -33,12 +33,12 @@ def quick(subject: Subject, photos: str = "", seed: int = 0) -> Plan:
         seed: of all that is drawn.
     """
     families = Families(subject, photos, seed)
-    networks = Load(queries=48, audit=8, rounds=3)
-    frames = Load(queries=480, warm_up=16, audit=16, rounds=3)
+    networks = Load(queries=64, warm_up=24, audit=8, rounds=3)
+    frames = Load(queries=544, warm_up=200, audit=16, rounds=3)
     blocks = [
         *families.networks(networks, MOST, ("raw-onnxruntime",)),
         *families.frame(Load(queries=44, warm_up=2, audit=3), MOST),
-        *families.next_frame(frames, TAIL, Load(queries=96, audit=8, rounds=3)),
+        *families.next_frame(frames, TAIL, Load(queries=96, warm_up=16, audit=8, rounds=3)),
         *families.job(Load(queries=7, warm_up=1), FEW, moving=SHARE, loops=2),
     ]
     return Plan("quick", tuple(blocks), seed)
@@ -54,10 +54,10 @@ def standard(subject: Subject, photos: str = "", seed: int = 0) -> Plan:
     """
     families = Families(subject, photos, seed)
     next_frame = families.next_frame(
-        Load(queries=480, warm_up=16, audit=16, rounds=4), TAIL, Load(queries=64, audit=8, rounds=4)
+        Load(queries=544, warm_up=200, audit=16, rounds=4), TAIL, Load(queries=64, warm_up=16, audit=8, rounds=4)
     )
     blocks = [
-        *families.networks(Load(queries=48, audit=8, rounds=4), MOST, CPU_PEERS),
+        *families.networks(Load(queries=64, warm_up=12, audit=8, rounds=4), MOST, CPU_PEERS),
         *families.frame(Load(queries=44, warm_up=3, audit=4), MOST),
         *next_frame,
         *families.loads(next_frame[0], 480, 2, TAIL),
