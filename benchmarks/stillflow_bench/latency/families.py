@@ -40,6 +40,9 @@ PEERS: Sequence[tuple[str, str, str, dict[str, str | int | float | bool]]] = (
 
 GPU_ENGINES = ("tensorrt", "rtx", "onnxruntime")
 
+ROUNDS = 8
+"""Of blocks under both drivers: LoadGen makes a test of each turn, and a machine that wavers disturbs both alike."""
+
 SWEEP = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Rates as shares of the capacity: beyond the last one the queue grows for as long as one measures."""
 
@@ -246,10 +249,10 @@ class Families:
             queries: of each.
         """
         loads = (
-            Load("single_stream", queries=queries),
-            Load("multi_stream", queries=-(-queries // 2), lanes=2),
-            Load("offline", queries=queries, lanes=2),
-            Load("server", queries=queries, share=0.5, of=of.name),
+            Load("single_stream", queries=queries, rounds=ROUNDS),
+            Load("multi_stream", queries=-(-queries // 2), lanes=2, rounds=ROUNDS),
+            Load("offline", queries=queries, lanes=2, rounds=ROUNDS),
+            Load("server", queries=queries, share=0.5, of=of.name, rounds=ROUNDS),
         )
         return [
             replace(

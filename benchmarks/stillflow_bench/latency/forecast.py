@@ -11,19 +11,19 @@ from collections.abc import Mapping, Sequence
 from stillflow_bench.latency.plan import Block
 
 QUERY_SECONDS: Mapping[str, tuple[float, float]] = {
-    "networks": (0.015, 0.07),
+    "networks": (0.007, 0.045),
     "device": (0.002, 0.01),
-    "frame": (0.2, 0.4),
-    "next": (0.0005, 0.005),
+    "frame": (0.04, 0.5),
+    "next": (0.0003, 0.0048),
     "job": (0.2, 1.8),
     "cold": (0.8, 0.5),
-    "raw-onnxruntime": (0.015, 0.07),
-    "raw-openvino": (0.01, 0.06),
+    "raw-onnxruntime": (0.01, 0.06),
+    "raw-openvino": (0.01, 0.055),
     "raw-tensorrt": (0.002, 0.01),
-    "torch": (0.04, 0.15),
+    "torch": (0.02, 0.09),
     "published-torch": (0.0, 25.0),
     "published-onnxruntime": (0.0, 20.0),
-    "plain-warp": (0.0005, 0.02),
+    "plain-warp": (0.0005, 0.005),
     "copy": (0.0, 0.0003),
     "encode": (0.1, 1.4),
 }

@@ -54,7 +54,9 @@ def standard(subject: Subject, photos: str = "", seed: int = 0) -> Plan:
     """
     families = Families(subject, photos, seed)
     next_frame = families.next_frame(
-        Load(queries=544, warm_up=200, audit=16, rounds=4), TAIL, Load(queries=64, warm_up=16, audit=8, rounds=4)
+        Load(queries=544, warm_up=200, audit=16, rounds=4),
+        TAIL,
+        Load(queries=64, warm_up=16, audit=8, rounds=4),
     )
     blocks = [
         *families.networks(Load(queries=64, warm_up=12, audit=8, rounds=4), MOST, CPU_PEERS),

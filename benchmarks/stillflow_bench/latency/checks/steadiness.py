@@ -120,7 +120,9 @@ def _stable(values: Floats, found: Floats, have: float, limit: float) -> tuple[b
             f"{count} equal parts differ by {have:.1f} %, which chance makes of times as scattered as these "
             f"(up to {chance:.0f} %): too few to tell"
         )
-    kind = "drift" if trend >= SURE else shape(found, limit)
+    # Times that were slower for a while late on have a trend too, and end where they began.
+    ends_apart = 100 * abs(found[-1] - found[0]) > limit * found.mean()
+    kind = "drift" if trend >= SURE and ends_apart else shape(found, limit)
     if kind == "drift":
         return (
             False,

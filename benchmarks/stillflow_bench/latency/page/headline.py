@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from stillflow_bench.latency.page.derived import ratio
 from stillflow_bench.latency.page.labels import figure, lacking, lasting
 from stillflow_bench.latency.page.main_tables import in_words, ran_on
@@ -103,21 +105,18 @@ def _frames(one: Shown) -> str:
 
 
 def _overhead(material: Material) -> list[Card]:
-    """Ours over the library's own call, with the same networks and inputs in turn."""
-    return _against(
-        material,
-        lambda kind: kind.startswith("raw-"),
-        lambda ours, raw: (
-            "our call over the library's own",
-            _percent(ours, raw),
-            f"medians of {len(ours.latencies):,} and {len(raw.latencies):,}, in turn",
-        ),
-    )
-
-
-def _percent(ours: Shown, raw: Shown) -> str:
-    found = ratio(ours, raw)
-    return "\u2013" if found is None or found.fastest else f"{100 * (found.value - 1):+.1f} %"
+    """What our session adds to the library's own call inside it: both times come from the same queries."""
+    one = _ours(material, "B2.call")
+    if one is None or not ("B0.device" in one.spans and "B2.call" in one.spans):
+        return []
+    inner, outer = one.spans["B0.device"], one.spans["B2.call"]
+    if len(inner) != len(outer) or not inner.all():
+        return []
+    added = 100 * (outer / inner - 1)
+    note = f"median of {len(added):,} queries, of each its own; most {added.max():.2f} %"
+    return [
+        Card("our session over the library's own call", f"{np.median(added):+.2f} %", note, (one.block.name,))
+    ]
 
 
 def _published(material: Material) -> list[Card]:

@@ -37,6 +37,11 @@ def test_a_drift_an_episode_and_wavering_are_told_apart(
     assert ("ours", "no-stall") not in broken(verdict)
 
 
+def test_a_slow_while_late_on_is_no_drift_though_it_leaves_a_trend() -> None:
+    verdict = changed(lambda s: 1.4 if 365 <= s.index < 485 else 1, queries=600).judged()
+    assert "disturbed for a while: part 4 of 5" in found(verdict, "windows-stable").why
+
+
 def test_a_stall_is_no_drift() -> None:
     verdict = changed(lambda s: 40 if s.index == 50 else 1).judged()
     assert broken(verdict) == {("ours", "no-stall")}

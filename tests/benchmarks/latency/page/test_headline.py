@@ -15,22 +15,26 @@ def test_the_cards_are_the_figures_that_people_ask_for(rich: Any) -> None:
     found = {card.title: card for card in cards(rich)}
     assert list(found) == [
         "photo to first frame", "next frame", "photo file to finished file", "process start to first frame",
-        "our call over the library's own", "published pipeline, of ours",
+        "our session over the library's own call", "published pipeline, of ours",
     ]  # fmt: skip
     assert float(found["photo to first frame"].value.removesuffix(" ms")) == pytest.approx(400, rel=0.05)
     assert "frames a second" in found["next frame"].note
     assert found["process start to first frame"].value.endswith(" s")
-    assert re.fullmatch(r"[+-]\d+\.\d %", found["our call over the library's own"].value)
+    assert re.fullmatch(r"[+-]\d+\.\d\d %", found["our session over the library's own call"].value)
     assert found["published pipeline, of ours"].value.endswith(" ×")
 
 
-def test_overhead_is_ours_over_the_library_s_own_call(make: Any, read: Callable[..., Any]) -> None:
+def test_overhead_is_what_lies_around_the_library_s_call_in_the_same_query(
+    make: Any, read: Callable[..., Any]
+) -> None:
     made = make()
-    made.block("raw", "raw-onnxruntime", "B2.call", [100.0] * 20, role="limit", group="g")
-    made.block("ours", "networks", "B2.call", [102.5] * 20, group="g")
-    made.block("elsewhere", "networks", "B2.call", [50.0] * 20)
+    made.block("other", "raw-onnxruntime", "B2.call", [90.0] * 20, role="peer", spans={"B0.device": 1.0})
+    made.block("ours", "networks", "B2.call", [102.5] * 20, spans={"B0.device": 0.8, "B2.call": 0.82})
     (card,) = cards(read(made))
-    assert (card.value, card.blocks) == ("+2.5 %", ("ours", "raw"))
+    assert (card.value, card.blocks) == ("+2.50 %", ("ours",))
+    bare = make()
+    bare.block("ours", "networks", "B2.call", [102.5] * 20)
+    assert cards(read(bare)) == []
 
 
 def test_cards_of_refused_blocks_say_so_and_nothing_measured_has_none(
