@@ -148,8 +148,9 @@ sys.exit(run(program, []))
 
 
 def heed_interrupts() -> None:
-    """Undo what a shell does to jobs in the background: there the interrupt signal is ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Undo what a shell does to jobs in the background, and nohup: they ignore these signals, and so would a child."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def start(work: str) -> subprocess.Popen[bytes]:
