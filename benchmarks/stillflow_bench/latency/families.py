@@ -40,6 +40,9 @@ PEERS: Sequence[tuple[str, str, str, dict[str, str | int | float | bool]]] = (
 
 GPU_ENGINES = ("tensorrt", "rtx", "onnxruntime")
 
+WARM_FRAMES = 40
+"""Frames before those that count: a fresh process was seen to be slower for its first 0.2 s, 40 frames at 720p."""
+
 ROUNDS = 8
 """Of blocks under both drivers: LoadGen makes a test of each turn, and a machine that wavers disturbs both alike."""
 
@@ -173,11 +176,11 @@ class Families:
         """
         kinds = (
             ("multi-stream", f"{of.title}, {lanes} streams", FEW,
-             Load("multi_stream", queries=-(-queries // lanes), lanes=lanes, audit=8)),
+             Load("multi_stream", queries=-(-queries // lanes), lanes=lanes, warm_up=WARM_FRAMES, audit=8)),
             ("offline", f"{of.title}, offline, {lanes} lanes", FEW,
-             Load("offline", queries=queries, lanes=lanes, audit=8)),
+             Load("offline", queries=queries, lanes=lanes, warm_up=WARM_FRAMES, audit=8)),
             ("server", f"{of.title}, server at 60 % of its capacity", claims,
-             Load("server", queries=queries, share=0.6, of=of.name, audit=8)),
+             Load("server", queries=queries, share=0.6, of=of.name, warm_up=WARM_FRAMES, audit=8)),
         )  # fmt: skip
         return [
             replace(

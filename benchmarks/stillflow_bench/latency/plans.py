@@ -65,7 +65,7 @@ def standard(subject: Subject, photos: str = "", seed: int = 0) -> Plan:
         *families.loads(next_frame[0], 480, 2, TAIL),
         *families.job(Load(queries=8, warm_up=1, audit=2), FEW),
         families.cold(10),
-        *families.scaling(40),
+        *families.scaling(80),
     ]
     return Plan("standard", tuple(blocks), seed)
 
