@@ -22,6 +22,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av import library_versions
 
 from stillflow.kernels.arrays import ByteArray
 from stillflow.player import Player
@@ -64,7 +65,7 @@ class EncodeOnly:
         self.facts = Facts(
             engine="libx264",
             version=av.__version__,
-            provider=f"PyAV {av.__version__}, libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}",
+            provider=f"PyAV {av.__version__}, libavcodec {'.'.join(map(str, library_versions['libavcodec']))}",
             device="cpu",
             frames="ready-made",
             inputs=[_fingerprint(loop) for loop in self._loops],

@@ -24,7 +24,7 @@ from stillflow.kernels.arrays import ByteArray, FloatArray
 from stillflow.kernels.splat_source import LEAST_WEIGHT
 from stillflow.sessions.choice import choose
 from stillflow_bench.gpu.random_generator import random_parts
-from stillflow_bench.latency.peers.library import library
+from stillflow_bench.latency.peers.installed import installed
 from stillflow_bench.latency.peers.published import WEIGHT_FLOOR, Published, Throw, as_input, width_of
 from stillflow_bench.latency.peers.raw_onnxruntime import inference_session
 from stillflow_bench.latency.target import Facts, TargetSpec
@@ -49,7 +49,7 @@ def open_target(spec: TargetSpec) -> Published:
         StillflowError: PyTorch is absent, which exports them, there is no such device, or the picture is too large.
     """
     for package in ("torch", "onnx"):
-        library(package, PEER)
+        installed(package, PEER)
     width = width_of(spec, PEER)
     return Published(spec, OnnxRuntimePipeline(width, spec), width)
 

@@ -15,7 +15,7 @@ import numpy as np
 from stillflow.kernels.arrays import ByteArray
 from stillflow.kernels.splat_source import LEAST_WEIGHT
 from stillflow_bench.gpu.random_generator import random_parts
-from stillflow_bench.latency.peers.library import library
+from stillflow_bench.latency.peers.installed import installed
 from stillflow_bench.latency.peers.published import WEIGHT_FLOOR, Published, Throw, as_input, width_of
 from stillflow_bench.latency.peers.torch_place import TorchPlace, torch_place
 from stillflow_bench.latency.target import Facts, TargetSpec
@@ -32,7 +32,7 @@ def open_target(spec: TargetSpec) -> Published:
     Raises:
         StillflowError: PyTorch is absent, there is no such device, or the picture is too large.
     """
-    torch = library("torch", PEER)
+    torch = installed("torch", PEER)
     width = width_of(spec, PEER)
     place = torch_place(spec.subject, PEER)
     if spec.subject.threads is not None:

@@ -17,7 +17,7 @@ from stillflow.errors import StillflowError
 from stillflow.sessions.session import Array
 from stillflow_bench.latency.inputs import Inputs
 from stillflow_bench.latency.peers.both_networks import BothNetworks, Run, chosen_files, network_photos
-from stillflow_bench.latency.peers.library import library
+from stillflow_bench.latency.peers.installed import installed
 from stillflow_bench.latency.target import Facts, TargetSpec
 
 PEER = "raw OpenVINO"
@@ -29,7 +29,7 @@ def open_target(spec: TargetSpec) -> BothNetworks:
     Raises:
         StillflowError: OpenVINO is absent, or a graph does not load.
     """
-    ov = library("openvino", PEER)
+    ov = installed("openvino", PEER)
     from stillflow.sessions.openvino import the_core
 
     core = the_core()

@@ -31,7 +31,7 @@ from stillflow_bench.latency.peers.both_networks import (
     Run,
     network_photos,
 )
-from stillflow_bench.latency.peers.library import library
+from stillflow_bench.latency.peers.installed import installed
 from stillflow_bench.latency.peers.torch_place import torch_place
 from stillflow_bench.latency.target import Facts, TargetSpec
 
@@ -52,9 +52,9 @@ def open_target(spec: TargetSpec) -> BothNetworks:
         StillflowError: PyTorch or the export's tools are absent, there is no such device, the bundle's graphs are not
             those of the networks at hand, or they do not compile.
     """
-    torch = library("torch", PEER)
+    torch = installed("torch", PEER)
     for package in ("onnx", "safetensors"):
-        library(package, PEER)
+        installed(package, PEER)
     place = torch_place(spec.subject, PEER)
     if spec.subject.threads is not None:
         torch.set_num_threads(spec.subject.threads)

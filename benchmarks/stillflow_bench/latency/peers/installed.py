@@ -11,7 +11,7 @@ from stillflow.importing import import_whole
 INSTALL = "pip install 'stillflow[peers]'"
 
 
-def library(package: str, peer: str, install: str = INSTALL) -> Any:
+def installed(package: str, peer: str, install: str = INSTALL) -> Any:
     """Import what a peer is made of.
 
     Args:

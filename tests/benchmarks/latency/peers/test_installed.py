@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stillflow.errors import StillflowError
-from stillflow_bench.latency.peers.library import library
+from stillflow_bench.latency.peers.installed import installed
 from stillflow_bench.latency.target import open_target
 
 ABSENT = {
@@ -19,7 +19,7 @@ ABSENT = {
 
 
 def test_what_is_there_is_imported() -> None:
-    assert library("json", "a test") is sys.modules["json"]
+    assert installed("json", "a test") is sys.modules["json"]
 
 
 @pytest.mark.parametrize(("kind", "package"), ABSENT.items())
@@ -37,6 +37,6 @@ def test_a_broken_library_is_not_called_absent(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "broken_peer.py").write_text("raise OSError('libx.so.1: no such file')")
     (tmp_path / "incomplete_peer.py").write_text("import nothing_of_that_name")
     with pytest.raises(StillflowError, match=r"does not import: libx\.so\.1"):
-        library("broken_peer", "a test")
+        installed("broken_peer", "a test")
     with pytest.raises(StillflowError, match="incomplete_peer does not import: No module named 'nothing_of"):
-        library("incomplete_peer", "a test")
+        installed("incomplete_peer", "a test")
