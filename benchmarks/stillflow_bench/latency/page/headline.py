@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -120,30 +120,22 @@ def _overhead(material: Material) -> list[Card]:
 
 
 def _published(material: Material) -> list[Card]:
-    """The published family's pipeline beside ours."""
-
-    def words(ours: Shown, other: Shown) -> tuple[str, str, str]:
-        found = ratio(other, ours)
-        told = "\u2013" if found is None else in_words(found).partition(" (")[0]
-        theirs = (
-            _middle(other) if found is None or not found.fastest else f"{_middle(other)}, its fastest first,"
-        )
-        return "published pipeline, of ours", told, f"{theirs} against {_middle(ours)}"
-
-    return _against(material, lambda kind: kind.startswith("published-"), words)
-
-
-def _against(
-    material: Material, wanted: Callable[[str], bool], words: Callable[[Shown, Shown], tuple[str, str, str]]
-) -> list[Card]:
-    """A card for the first block of a kind that does the same work as one of ours, on the same engine if it can be."""
+    """The published family's pipeline beside ours that does the same work, on the same engine if it can be."""
     pairs = [
         (ours, other)
         for other in material.answered
-        if wanted(other.block.target.kind) and (ours := material.reference(other, "ours")) is not None
+        if other.block.target.kind.startswith("published-")
+        and (ours := material.reference(other, "ours")) is not None
     ]
     pairs.sort(key=lambda pair: pair[0].measured.facts.engine != pair[1].measured.facts.engine)
-    return [Card(*words(*pair), tuple(one.block.name for one in pair)) for pair in pairs[:1]]
+    if not pairs:
+        return []
+    ours, other = pairs[0]
+    found = ratio(other, ours)
+    times = "\u2013" if found is None else in_words(found).partition(" (")[0]
+    theirs = _middle(other) if found is None or not found.fastest else f"{_middle(other)}, its fastest first,"
+    note = f"{theirs} against {_middle(ours)}"
+    return [Card("published pipeline, of ours", times, note, (ours.block.name, other.block.name))]
 
 
 def card_words(material: Material) -> str:
