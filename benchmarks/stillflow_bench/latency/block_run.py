@@ -21,7 +21,7 @@ from stillflow_bench.latency.forecast import query_seconds
 from stillflow_bench.latency.orders import Audit, Measure, Open, Order, WarmUp
 from stillflow_bench.latency.plan import Block
 from stillflow_bench.latency.record import SAMPLES, Measured, sample_path
-from stillflow_bench.latency.sample import Sample, read_samples, samples_hash, write_samples
+from stillflow_bench.latency.sample import Sample, read_hashed, write_samples
 from stillflow_bench.latency.summaries import summaries
 from stillflow_bench.latency.target import Facts
 from stillflow_bench.latency.worker_process import WorkerError, WorkerProcess
@@ -135,10 +135,9 @@ class BlockRun:
         if not path.is_file():
             return msgspec.structs.replace(known, missing="the run ended before its turn came")
         try:
-            sha256, samples = samples_hash(path), read_samples(path)
-        except (
-            StillflowError
-        ) as error:  # more than can be read again, or a disk that fails: the other blocks stay
+            samples, sha256 = read_hashed(path)
+        except StillflowError as error:
+            # More than can be read again, or a disk that fails: the other blocks stay.
             return msgspec.structs.replace(known, missing=f"{error.what}: {error.why}")
         return msgspec.structs.replace(
             known,

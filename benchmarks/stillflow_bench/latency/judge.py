@@ -58,7 +58,11 @@ def judge(folder: Path, limits: Limits | None = None) -> Verdict:
     Raises:
         StillflowError: there is no result.json that can be read.
     """
-    verdict = judged(read_evidence(folder), limits or Limits())
+    return keep(folder, judged(read_evidence(folder), limits or Limits()))
+
+
+def keep(folder: Path, verdict: Verdict) -> Verdict:
+    """Write verdict.json where that can be written; returns the verdict."""
     try:
         text = msgspec.json.format(msgspec.json.encode(verdict), indent=1).decode()
         replace_file(folder / VERDICT, text + "\n")

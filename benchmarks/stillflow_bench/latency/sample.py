@@ -74,14 +74,24 @@ def read_samples(path: Path) -> list[Sample]:
     Raises:
         StillflowError: it is not there, too large, or a line is none that ``write_samples`` wrote.
     """
+    return read_hashed(path)[0]
+
+
+def read_hashed(path: Path) -> tuple[list[Sample], str]:
+    """Read a file of samples, and the SHA-256 of its lines, packed or not.
+
+    Raises:
+        StillflowError: as ``read_samples``.
+    """
+    data = sample_bytes(path)
     decoder = msgspec.json.Decoder(Sample)
     samples = []
-    for number, line in enumerate(sample_bytes(path).splitlines(), 1):
+    for number, line in enumerate(data.splitlines(), 1):
         try:
             samples.append(decoder.decode(line))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _damaged(path, f"line {number}: {error}") from error
-    return samples
+    return samples, hashlib.sha256(data).hexdigest()
 
 
 def sample_bytes(path: Path) -> bytes:
@@ -98,11 +108,6 @@ def sample_bytes(path: Path) -> bytes:
     if len(data) > MOST_BYTES:
         raise _damaged(path, f"it holds more than {MOST_BYTES // 2**20} MiB")
     return data
-
-
-def samples_hash(path: Path) -> str:
-    """SHA-256 of the lines, packed or not."""
-    return hashlib.sha256(sample_bytes(path)).hexdigest()
 
 
 def _damaged(path: Path, why: str) -> StillflowError:

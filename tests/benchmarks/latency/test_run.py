@@ -20,7 +20,7 @@ from stillflow_bench.latency.judge import judge
 from stillflow_bench.latency.plan import Block, Load, Plan
 from stillflow_bench.latency.record import Record, block_samples, looks_hash, read_record, read_telemetry
 from stillflow_bench.latency.run import groups_of, run
-from stillflow_bench.latency.sample import samples_hash
+from stillflow_bench.latency.sample import read_hashed
 from stillflow_bench.latency.target import TargetSpec
 from stillflow_bench.latency.worker_process import WorkerProcess
 
@@ -76,7 +76,7 @@ def test_every_sample_is_kept_and_packed(told: Told) -> None:
         samples = block_samples(told.folder, one)
         assert [sample.index for sample in samples] == list(range(40)) and one.samples == 40
         path = told.folder / "samples" / f"{one.block.name}.jsonl.gz"
-        assert samples_hash(path) == one.sha256
+        assert read_hashed(path)[1] == one.sha256
         assert all(one.began <= sample.issued <= sample.done <= one.ended for sample in samples)
         assert one.summaries["B3.frame"].n == 32 and one.rss_peak > 10**6
         assert one.cpu_seconds > 0

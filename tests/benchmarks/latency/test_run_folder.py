@@ -13,7 +13,7 @@ import pytest
 from stillflow.errors import StillflowError
 from stillflow_bench.latency.plan import Plan
 from stillflow_bench.latency.run_folder import own_folder, pack, prepare, receipt_path, write_receipts
-from stillflow_bench.latency.sample import Sample, read_samples, samples_hash, write_samples
+from stillflow_bench.latency.sample import Sample, read_hashed, read_samples, write_samples
 
 SAMPLES = [Sample(index, "measured", 0, index, index + 1) for index in range(100)]
 
@@ -99,11 +99,11 @@ def test_packed_samples_are_the_same_samples(tmp_path: Path) -> None:
     for name in ("a", "b"):
         path = tmp_path / name / "samples" / "block.jsonl"
         write_samples(path, SAMPLES)
-        before = samples_hash(path)
+        before = read_hashed(path)[1]
         pack(tmp_path / name)
         assert not path.exists()
         gz = path.with_name("block.jsonl.gz")
-        assert read_samples(gz) == SAMPLES and samples_hash(gz) == before
+        assert read_samples(gz) == SAMPLES and read_hashed(gz)[1] == before
         packed.append(gz.read_bytes())
     assert packed[0] == packed[1]
     assert [path.name for path in (tmp_path / "a" / "samples").iterdir()] == ["block.jsonl.gz"]

@@ -19,7 +19,6 @@ from stillflow_bench.latency.record import (
     Look,
     Measured,
     Record,
-    block_samples,
     looks_hash,
     read_record,
     read_telemetry,
@@ -27,7 +26,7 @@ from stillflow_bench.latency.record import (
     seal_of,
 )
 from stillflow_bench.latency.run_folder import receipt_path
-from stillflow_bench.latency.sample import Sample, samples_hash
+from stillflow_bench.latency.sample import Sample, read_hashed
 
 MOST_NUMBER = 2**60
 """Nanoseconds: 36 years. No clock of a run shows more, and floats hold it."""
@@ -197,10 +196,11 @@ def _block(folder: Path, measured: Measured) -> BlockEvidence:
     if not path.is_file():
         return BlockEvidence(measured, damage=f"there is no file {path.name}")
     try:
-        samples = sorted(block_samples(folder, measured), key=lambda sample: sample.index)
+        read, sha256 = read_hashed(path)
+        samples = sorted(read, key=lambda sample: sample.index)
         if not all(_all_sane(_numbers(sample)) for sample in samples):
             return BlockEvidence(measured, damage=f"{path.name} holds a number that no clock shows")
-        return BlockEvidence(measured, tuple(samples), samples_hash(path))
+        return BlockEvidence(measured, tuple(samples), sha256)
     except StillflowError as error:
         return BlockEvidence(measured, damage=f"{path.name}: {error.why}")
     except RecursionError:

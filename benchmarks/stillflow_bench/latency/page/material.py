@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from stillflow_bench.latency.boundary import BOUNDARIES, Boundary
 from stillflow_bench.latency.checks.evidence import read_evidence
 from stillflow_bench.latency.comparable import reference
-from stillflow_bench.latency.judge import Verdict, judge
+from stillflow_bench.latency.judge import Verdict, judged, keep
+from stillflow_bench.latency.limits import Limits
 from stillflow_bench.latency.percentile import Summary, summarise
 from stillflow_bench.latency.plan import Block
 from stillflow_bench.latency.record import Look, Measured, Record
@@ -171,4 +172,5 @@ def read_material(folder: Path) -> Material:
     for measured in evidence.record.measured:
         one = found.get(measured.block.name)
         shown.append(Shown(measured, one.samples, one.damage) if one else Shown(measured, ()))
-    return Material(folder, evidence.record, tuple(shown), evidence.looks, judge(folder))
+    verdict = keep(folder, judged(evidence, Limits()))
+    return Material(folder, evidence.record, tuple(shown), evidence.looks, verdict)

@@ -25,7 +25,7 @@ from stillflow_bench.latency.record import (
     sample_path,
     write_record,
 )
-from stillflow_bench.latency.sample import Sample, samples_hash, write_samples
+from stillflow_bench.latency.sample import Sample, read_hashed, write_samples
 from stillflow_bench.latency.subject import Subject
 from stillflow_bench.latency.summaries import summaries
 from stillflow_bench.latency.target import Facts, Role, TargetSpec
@@ -113,7 +113,7 @@ class Made:
                 block=block,
                 facts=facts or FACTS,
                 samples=len(samples),
-                sha256=samples_hash(path),
+                sha256=read_hashed(path)[1],
                 summaries=summaries(block, samples),
                 began=began,
                 ended=self.now,
