@@ -19,7 +19,7 @@ PYCUDA := build/pycuda
 CUDA   ?= /usr/local/cuda
 # Tests of the layer that record graphs, which PyCUDA has not, or are about cuda-core itself.
 NOT_PYCUDA := device_is_opened or graph or record or warn_once or nothing_moves or says_what or of_others or has_current or beside
-NATIVE := CMakeLists.txt $(wildcard runtime/native/include/*.h runtime/native/src/*.c runtime/native/src/*.h)
+NATIVE := CMakeLists.txt $(wildcard runtime/native/include/*.h runtime/native/src/*.[ch] runtime/native/src/*/*.[ch])
 
 .DEFAULT_GOAL := help
 .PHONY: help loop test pycuda-check lint format bench bench-full guard gpu-check gpu-pack pictures bundle train wheel clean

@@ -30,10 +30,11 @@ ROOMS = ("runtime", "engines", "export", "training", "benchmarks")
 
 CC = (
     'cd "$1/runtime/native/src" && F="-std=c11 -O3 -fPIC -fvisibility=hidden -ffp-contract=off -fno-math-errno '
-    '-fno-trapping-math -I../include $CFLAGS" && for name in scene region splat kernels_baseline; do '
-    'cc $F -c $name.c -o "$2/$name.o" || exit; done && cc $F -mavx2 -c kernels_avx2.c -o "$2/avx2.o" && '
-    "cc $F -mavx2 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=256 -c kernels_avx512.c "
-    '-o "$2/avx512.o" && cc -shared -o "$3" "$2"/*.o -lm'
+    '-fno-trapping-math -I../include -I. $CFLAGS" && for path in *.c */*.c; do case "$path" in '
+    '*avx512.c) more="-mavx2 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=256";; '
+    '*avx2.c) more=-mavx2;; *) more=;; esac; '
+    'cc $F $more -c "$path" -o "$2/$(echo "$path" | tr / _).o" || exit; done && '
+    'cc -shared -o "$3" "$2"/*.o -lm -ldl'
 )
 """Builds the C library of a source tree: sh -c CC - TREE FOLDER LIBRARY, with the flags of CMakeLists.txt."""
 

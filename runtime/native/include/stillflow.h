@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stillflow: the frame kernels as a C library.
+ * stillflow: living photos in C.
  *
- * A frame at time t is made in two steps: sf_fields computes, at a quarter of the picture's size, where each
+ * Two layers. Products open a baked scene, or make one of a photo and a bundle, and play it: see "Loops" below. Under
+ * it lie the kernels, for who has a scene's arrays in hand. There a frame at time t is made in two steps: sf_fields computes, at a quarter of the picture's size, where each
  * block comes from and how its two sources blend; sf_compose gathers and blends at full size.
  *
  *     sf_scene_arrays arrays = { sizeof arrays };   // then fill in the rest
@@ -13,8 +14,8 @@
  *     sf_fields(scene, t, planes, scratch, scratch_bytes);                        // once a frame
  *     sf_compose(scene, planes, 0, height, out, 3 * width);                       // any split into rows
  *
- * Rules. The library allocates nothing, prints nothing, keeps no global state and never ends the process: errors
- * are values. A scene is constant after sf_prepare, so any number of threads may use it at once, each with its
+ * Rules. The library prints nothing, keeps no global state and never ends the process: errors are values. The kernels
+ * allocate nothing. A scene is constant after sf_prepare, so any number of threads may use it at once, each with its
  * own planes and scratch; results do not depend on how the work is split, nor on the instruction set.
  *
  * Scenes whose generator is a decoder (feature scenes) use two other steps: sf_euler_step follows the velocity, once
@@ -39,7 +40,7 @@ extern "C" {
 #endif
 
 /* Raised by one when a function or a struct changes in a way that old callers cannot bear. */
-#define SF_ABI_VERSION 3
+#define SF_ABI_VERSION 4
 
 /* Planes of a frame, in order: dax day dbx dby weight gain mean_r mean_g mean_b light. */
 #define SF_PLANES 10
@@ -50,7 +51,14 @@ typedef enum sf_status {
     SF_ERROR_SIZE = 2,       /* a size below 1, above the limits, or a count (harmonics, frames, channels) out of range */
     SF_ERROR_MEMORY = 3,     /* memory, index or scratch smaller than the sizes call asks for, or not aligned to SF_ALIGNMENT */
     SF_ERROR_VALUE = 4,      /* velocity, inside, sway, blend, low or light not finite or absurd; a cycles or periods value of 0 */
-    SF_ERROR_UNSUPPORTED = 5 /* this processor lacks the instruction set that was asked for */
+    SF_ERROR_UNSUPPORTED = 5, /* this processor lacks the instruction set that was asked for, or this library what the bundle asks for */
+    SF_ERROR_FILE = 6,        /* a file cannot be read */
+    SF_ERROR_FORMAT = 7,      /* a file, or a photo's bytes, are damaged or nothing that is known */
+    SF_ERROR_VERSION = 8,     /* a file or a library of another version */
+    SF_ERROR_LIMIT = 9,       /* more memory than the limit, or than there is */
+    SF_ERROR_ENGINE = 10,     /* ONNX Runtime is missing or failed */
+    SF_ERROR_DIFFERS = 11,    /* a network does not give what its test vector says */
+    SF_ERROR_STOPPED = 12     /* progress asked to stop */
 } sf_status;
 
 /* Memory given to the library starts at a multiple of this many bytes. */
@@ -198,6 +206,160 @@ SF_API int32_t sf_splat_prepare(const sf_splat *splat, int32_t which, const sf_s
 /* Write rows y0..y1-1 of the picture, which lie in the target's window. */
 SF_API int32_t sf_splat_rows(const sf_splat *splat, const sf_splat_target *target, int32_t y0, int32_t y1,
                              void *scratch, size_t scratch_bytes);
+
+/*
+ * Loops. What products need: open a baked scene, or make one from a photo and a bundle, and play it.
+ *
+ *     sf_source source = { .struct_size = sizeof source, .path = "photo.sflow" };
+ *     sf_loop *loop;
+ *     sf_error error = { .struct_size = sizeof error };
+ *     if (sf_loop_open(&source, &loop, &error)) puts(error.what);
+ *     sf_facts facts = { .struct_size = sizeof facts };
+ *     sf_loop_facts(loop, NULL, &facts);                       // how much memory a frame takes
+ *     sf_loop_at(loop, t, frame, facts.frame_bytes);           // once a frame
+ *     sf_loop_rows(loop, frame, 0, rows, &target, rows_memory, facts.rows_bytes);  // any split, any threads
+ *     sf_loop_close(loop);
+ *
+ * Opening allocates, playing never does: the memory of a frame is the caller's. Threads: a loop may be used by any
+ * number of threads at once; sf_loop_at writes to its frame memory, so one thread at a time per frame memory;
+ * sf_loop_rows only reads it, so threads may share the rows of one frame, each with rows memory of its own.
+ * sf_loop_close comes last.
+ */
+
+/* Why something failed; a caller's struct, may be null everywhere. The texts are UTF-8, cut to fit, ended by 0. */
+typedef struct sf_error {
+    uint32_t struct_size; /* sizeof(sf_error) */
+    int32_t status;       /* what the call returned */
+    char what[160];       /* what cannot be done */
+    char why[320];        /* because of what */
+    char fix[240];        /* what to do about it */
+} sf_error;
+
+/* Called with one line of text, from the thread of the call that has something to tell. level: 1 note, 2 warning. */
+typedef void (*sf_log)(void *user, int32_t level, const char *line);
+
+/* A baked scene: a file's path, or its bytes in memory, at a multiple of SF_ALIGNMENT, kept until the loop is closed. */
+typedef struct sf_source {
+    uint32_t struct_size;  /* sizeof(sf_source) */
+    int32_t isa;           /* sf_isa */
+    const char *path;      /* a file, which is mapped into memory; or null */
+    const void *bytes;     /* or null */
+    size_t size;           /* of bytes */
+    uint64_t memory_limit; /* bytes that may be allocated, at most; 0 for 1 GiB */
+    sf_log log;            /* may be null */
+    void *log_user;
+} sf_source;
+
+typedef struct sf_loop sf_loop;
+
+typedef enum sf_format {
+    SF_RGB = 0,  /* 3 bytes a pixel */
+    SF_BGRA = 1, /* 4 bytes, alpha 255 */
+    SF_RGBA = 2, /* 4 bytes, alpha 255 */
+    SF_NV12 = 3  /* a plane of Y, one of Cb Cr at half size; BT.709, limited range; odd sizes are padded to even ones */
+} sf_format;
+
+/* Where a frame goes. */
+typedef struct sf_target {
+    uint32_t struct_size;    /* sizeof(sf_target) */
+    int32_t format;          /* sf_format */
+    int32_t width;           /* 0 for the scene's; else 1..65535, and the frame is scaled: a mean where it shrinks, */
+    int32_t height;          /* bilinear where it grows */
+    uint8_t *data;           /* the first row */
+    ptrdiff_t stride;        /* bytes from row to row; may be negative */
+    uint8_t *chroma;         /* the first row of Cb Cr; SF_NV12 only */
+    ptrdiff_t chroma_stride;
+} sf_target;
+
+/* What is known of a loop. */
+typedef struct sf_facts {
+    uint32_t struct_size;  /* sizeof(sf_facts) */
+    int32_t width, height; /* of the scene, pixels */
+    int32_t frames;        /* N: t and t + N are the same frame */
+    double fps;            /* frames a second */
+    double moving;         /* share of the picture that moves, 0..1 */
+    uint64_t memory_bytes; /* that the loop holds, mapped files not counted */
+    size_t frame_bytes;    /* memory that sf_loop_at needs */
+    size_t rows_bytes;     /* memory that sf_loop_rows needs for the target that was given */
+    const char *about;     /* the file's JSON, until the loop is closed; not ended by 0; null when there is none */
+    size_t about_bytes;
+} sf_facts;
+
+/* Open a baked scene. On an error *loop is null and everything that was allocated is given back. */
+SF_API int32_t sf_loop_open(const sf_source *source, sf_loop **loop, sf_error *error);
+
+/* Say what is known of a loop, and how much memory its frames take. target may be null: RGB at the scene's size. */
+SF_API int32_t sf_loop_facts(const sf_loop *loop, const sf_target *target, sf_facts *facts);
+
+/* Compute the frame at time t (frames, any finite number) as far as rows have in common. Allocates nothing. */
+SF_API int32_t sf_loop_at(const sf_loop *loop, double t, void *frame, size_t frame_bytes);
+
+/*
+ * Write rows y0..y1-1 of the target; SF_NV12: y0 even, and y1 even or the last. data is the picture's first row
+ * whatever y0 is. Allocates nothing. rows may be null where rows_bytes is 0.
+ */
+SF_API int32_t sf_loop_rows(const sf_loop *loop, const void *frame, int32_t y0, int32_t y1, const sf_target *target,
+                            void *rows, size_t rows_bytes);
+
+/* Give everything back; null is allowed. */
+SF_API void sf_loop_close(sf_loop *loop);
+
+/*
+ * Bundles. Networks run in ONNX Runtime, which is loaded from a shared library when a bundle is opened, and in nothing
+ * else; without it everything above works. A bundle may be used by one thread at a time.
+ */
+typedef struct sf_bundle_source {
+    uint32_t struct_size;    /* sizeof(sf_bundle_source) */
+    int32_t isa;             /* sf_isa of the loops it makes */
+    const char *path;        /* of the bundle: a folder or a .sfb file */
+    const char *onnxruntime; /* path or name of ONNX Runtime's library; null looks for the usual names */
+    const char *provider;    /* "cpu", "cuda" or "tensorrt"; null is "cpu" */
+    const char *precision;   /* "fp32", "fp16"...; null takes the bundle's default */
+    int32_t device;          /* index of the GPU */
+    int32_t threads;         /* of ONNX Runtime on the CPU; 0 lets it choose */
+    uint64_t memory_limit;   /* bytes that stillflow itself may allocate for the bundle, and for each loop; 0 for 1 GiB */
+    sf_log log;              /* may be null */
+    void *log_user;
+} sf_bundle_source;
+
+typedef struct sf_bundle sf_bundle;
+
+/* A photo: pixels, or the bytes of a JPEG, PNG or lossless WebP file. */
+typedef struct sf_photo {
+    uint32_t struct_size; /* sizeof(sf_photo) */
+    int32_t format;       /* of data: SF_RGB, SF_BGRA or SF_RGBA */
+    int32_t width, height;
+    const uint8_t *data;  /* pixels, or null */
+    ptrdiff_t stride;     /* bytes from row to row */
+    const void *file;     /* or the file's bytes */
+    size_t file_bytes;
+} sf_photo;
+
+/* How a loop is wished to be. Zero everywhere is: 4 seconds, 30 frames a second, natural strength. */
+typedef struct sf_wish {
+    uint32_t struct_size;  /* sizeof(sf_wish) */
+    int32_t long_side;     /* pixels to which a larger photo is shrunk; 0 keeps its size */
+    double seconds;        /* 0 for 4 */
+    double fps;            /* 0 for 30 */
+    double strength;       /* factor on every speed; 0 for what suits the photo */
+    uint32_t seed;         /* which of the photo's futures; 0 is the most probable one */
+    /* Called between stages with the share that is done, 0..1; anything but 0 stops with SF_ERROR_STOPPED. */
+    int32_t (*progress)(void *user, double done);
+    void *progress_user;
+} sf_wish;
+
+/* Open a bundle: read its manifest, check its files, load ONNX Runtime and the networks. */
+SF_API int32_t sf_bundle_open(const sf_bundle_source *source, sf_bundle **bundle, sf_error *error);
+
+/* Run the bundle's test vectors; SF_ERROR_DIFFERS names the first output that is off by more than its tolerance. */
+SF_API int32_t sf_bundle_test(sf_bundle *bundle, sf_error *error);
+
+/* Make a loop of a photo: the same as Animator().animate(photo). It outlives the bundle. wish may be null. */
+SF_API int32_t sf_bundle_loop(sf_bundle *bundle, const sf_photo *photo, const sf_wish *wish, sf_loop **loop,
+                              sf_error *error);
+
+/* Give everything back; null is allowed. */
+SF_API void sf_bundle_close(sf_bundle *bundle);
 
 #ifdef __cplusplus
 }

@@ -22,7 +22,7 @@ from stillflow.errors import StillflowError
 from stillflow.kernels.arrays import ByteArray, FloatArray, SceneArrays
 from stillflow.kernels.reference import PLANES
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 """The version of stillflow.h that this module speaks."""
 
 ALIGNMENT = 64

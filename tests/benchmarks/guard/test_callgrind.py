@@ -76,7 +76,7 @@ def test_it_counts_what_a_frame_must_cost(native: Counted) -> None:
 
 def test_a_slower_kernel_and_an_allocation_are_caught(native: Counted, copied_tree: Path) -> None:
     """One row in twelve is composed twice, and the fields take memory: only what changed is built again."""
-    scene = copied_tree / "runtime/native/src/scene.c"
+    scene = copied_tree / "runtime/native/src/kernels/scene.c"
     text = scene.read_text(encoding="utf-8")
     compose = "    s->kernels->compose(s, planes, y0, y1, out, out_stride);\n"
     fields = "    clear_padding(s, &pieces);\n    sf_phase phases[256];\n"

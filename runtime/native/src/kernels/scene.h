@@ -124,8 +124,13 @@ typedef struct sf_kernels {
     void (*divide_row)(const sf_splat *splat, const sf_splat_target *target, int32_t y, const float *sums);
 } sf_kernels;
 
+/* The wide kernels are files of their own; SF_BASELINE_ONLY is for builds that leave them out. */
+#if defined(__x86_64__) && !defined(SF_BASELINE_ONLY)
+#define SF_WIDE_KERNELS
+#endif
+
 extern const sf_kernels sf_kernels_baseline;
-#if defined(__x86_64__)
+#if defined(SF_WIDE_KERNELS)
 extern const sf_kernels sf_kernels_avx2;
 extern const sf_kernels sf_kernels_avx512;
 #endif

@@ -87,13 +87,13 @@ SF_INLINE void find_taps(const sf_scene *s, v8f x, v8f y, sf_taps *taps) {
 }
 
 /* What stays the same for all pixels of a call, so that it stays in registers. */
-typedef struct sf_source {
+typedef struct sf_plate_rows {
     const uint8_t *rows[4]; /* of the plate, for taps -1..2 */
     const uint8_t *cubic;
     size_t ahead;           /* bytes from the first tap's row to the row that a later call will be first to read */
-} sf_source;
+} sf_plate_rows;
 
-SF_INLINE v8h gather_pixel(const sf_source *s, const sf_taps *taps, int k) {
+SF_INLINE v8h gather_pixel(const sf_plate_rows *s, const sf_taps *taps, int k) {
     const ptrdiff_t offset = taps->offset[k];
     const uint8_t *down = s->cubic + taps->down[k];
     v16h above = add(scale(load_row(s->rows[0] + offset), load_weight(down, 0)),
@@ -104,7 +104,7 @@ SF_INLINE v8h gather_pixel(const sf_source *s, const sf_taps *taps, int k) {
 }
 
 /* 8 pixels of one source, RGBX, 64 times the value less SF_PLATE_BIAS. */
-SF_INLINE void gather(const sf_source *s, const sf_taps *taps, v8h out[4]) {
+SF_INLINE void gather(const sf_plate_rows *s, const sf_taps *taps, v8h out[4]) {
     /* The rows below are read next, by the groups below this one; fetching them now hides the way from memory. */
     __builtin_prefetch(s->rows[0] + taps->offset[0] + s->ahead);
     __builtin_prefetch(s->rows[0] + taps->offset[7] + s->ahead);
@@ -235,7 +235,7 @@ static void compose_border(const sf_scene *s, const sf_plan *plan, const sf_chun
 }
 
 /* Groups begin..end-1 (at most SF_CHUNK) of a row. */
-static void compose_chunk(const sf_scene *s, const sf_source *source, const float *planes, int32_t y, int32_t begin,
+static void compose_chunk(const sf_scene *s, const sf_plate_rows *source, const float *planes, int32_t y, int32_t begin,
                           int32_t end, sf_chunk *chunk, uint8_t *row) {
     fill_chunk(s, planes, y, 2 * begin - 1, 2 * (end - begin) + 1, chunk);
     sf_plan plans[SF_AHEAD];
@@ -275,7 +275,7 @@ static void compose(const sf_scene *s, const float *planes, int32_t y0, int32_t 
     sf_chunk chunk;
     memset(&chunk, 0, sizeof chunk);
     const size_t stride = (size_t)s->plate_stride;
-    const sf_source source = {{s->plate, s->plate + stride, s->plate + 2 * stride, s->plate + 3 * stride},
+    const sf_plate_rows source = {{s->plate, s->plate + stride, s->plate + 2 * stride, s->plate + 3 * stride},
                               (const uint8_t *)s->cubic, 6 * stride};
     /* Tiles: a few rows of a few hundred pixels, whose sources stay in the first cache from row to row. */
     for (int32_t top = y0; top < y1; top += SF_BAND) {

@@ -21,13 +21,20 @@ const char *sf_status_text(int32_t status) {
     case SF_ERROR_SIZE: return "height, width, harmonics, lights, frames, channels or weights are out of range";
     case SF_ERROR_MEMORY: return "memory, index or scratch is too small or not aligned";
     case SF_ERROR_VALUE: return "an array holds a value that is not finite or absurdly large, or cycles or periods hold a 0";
-    case SF_ERROR_UNSUPPORTED: return "this processor lacks the instruction set that was asked for";
+    case SF_ERROR_UNSUPPORTED: return "this processor lacks the instruction set that was asked for, or this library what the bundle asks for";
+    case SF_ERROR_FILE: return "a file cannot be read";
+    case SF_ERROR_FORMAT: return "a file or a photo's bytes are damaged or of a kind that is not known";
+    case SF_ERROR_VERSION: return "a file or a library is of another version";
+    case SF_ERROR_LIMIT: return "more memory is needed than the limit, or than there is";
+    case SF_ERROR_ENGINE: return "ONNX Runtime is missing or failed";
+    case SF_ERROR_DIFFERS: return "a network does not give what its test vector says";
+    case SF_ERROR_STOPPED: return "the caller asked to stop";
     default: return "unknown status";
     }
 }
 
 int32_t sf_isa_best(void) {
-#if defined(__x86_64__)
+#if defined(SF_WIDE_KERNELS)
     if (__builtin_cpu_supports("avx2")) return SF_ISA_AVX2;
 #endif
     return SF_ISA_BASELINE;
@@ -36,7 +43,7 @@ int32_t sf_isa_best(void) {
 const sf_kernels *sf_kernels_for(int32_t isa) {
     if (isa == SF_ISA_BEST) isa = sf_isa_best();
     if (isa == SF_ISA_BASELINE) return &sf_kernels_baseline;
-#if defined(__x86_64__)
+#if defined(SF_WIDE_KERNELS)
     if (isa == SF_ISA_AVX2 && __builtin_cpu_supports("avx2")) return &sf_kernels_avx2;
     if (isa == SF_ISA_AVX512 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _POSIX_C_SOURCE 200809L
+#include "room.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#if defined(_WIN32)
+#include <malloc.h>
+#endif
+
+/* Lies before every piece, padded so that the piece begins at a multiple of SF_ALIGNMENT. */
+typedef struct sf_piece {
+    struct sf_piece *before;
+    uint64_t bytes;
+} sf_piece;
+
+#define SF_HEAD ((size_t)SF_ALIGNMENT)
+
+static void *allocate(size_t bytes) {
+#if defined(_WIN32)
+    return _aligned_malloc(bytes, SF_ALIGNMENT);
+#else
+    void *memory = 0;
+    /* Not aligned_alloc: that wants whole multiples, and would hide a few bytes read past the end from a sanitizer. */
+    return posix_memalign(&memory, SF_ALIGNMENT, bytes) ? 0 : memory;
+#endif
+}
+
+static void deallocate(void *memory) {
+#if defined(_WIN32)
+    _aligned_free(memory);
+#else
+    free(memory);
+#endif
+}
+
+void sf_room_open(sf_room *room, uint64_t limit, sf_error *error) {
+    memset(room, 0, sizeof *room);
+    room->limit = limit ? limit : SF_MEMORY_LIMIT;
+    room->error = error;
+    sf_fail(error, SF_OK, 0, 0, "%s", "");
+}
+
+sf_mark sf_room_mark(const sf_room *room) { return room->last; }
+
+void sf_room_rewind(sf_room *room, sf_mark mark) {
+    while (room->last != mark) {
+        sf_piece *piece = room->last;
+        room->last = piece->before;
+        room->used -= piece->bytes;
+        deallocate(piece);
+    }
+}
+
+void sf_room_close(sf_room *room) { sf_room_rewind(room, 0); }
+
+void *sf_take(sf_room *room, uint64_t count, uint64_t size) {
+    const char *what = "cannot get the memory", *fix = "raise memory_limit, or use a smaller picture";
+    if (size && count > (UINT64_MAX - SF_HEAD) / size)
+        sf_give_up(room, SF_ERROR_LIMIT, what, fix, "a size of more than 64 bits was asked for");
+    const uint64_t bytes = count * size + SF_HEAD;
+    if (bytes > room->limit - room->used || bytes > SIZE_MAX)
+        sf_give_up(room, SF_ERROR_LIMIT, what, fix, "%llu bytes beside %llu in use are more than the limit of %llu",
+                   (unsigned long long)bytes, (unsigned long long)room->used, (unsigned long long)room->limit);
+    sf_piece *piece = allocate((size_t)bytes);
+    if (!piece) sf_give_up(room, SF_ERROR_LIMIT, what, fix, "the system has no %llu bytes", (unsigned long long)bytes);
+    piece->before = room->last;
+    piece->bytes = bytes;
+    room->last = piece;
+    room->used += bytes;
+    return (unsigned char *)piece + SF_HEAD;
+}
+
+void *sf_take_zeroed(sf_room *room, uint64_t count, uint64_t size) {
+    void *memory = sf_take(room, count, size);
+    memset(memory, 0, (size_t)(count * size));
+    return memory;
+}
+
+static void fill(sf_error *error, int32_t status, const char *what, const char *fix, const char *why, va_list values) {
+    if (!error || error->struct_size < sizeof(sf_error)) return;
+    error->status = status;
+    snprintf(error->what, sizeof error->what, "%s", what ? what : "");
+    vsnprintf(error->why, sizeof error->why, why, values);
+    snprintf(error->fix, sizeof error->fix, "%s", fix ? fix : "");
+}
+
+int32_t sf_fail(sf_error *error, int32_t status, const char *what, const char *fix, const char *why, ...) {
+    va_list values;
+    va_start(values, why);
+    fill(error, status, what, fix, why, values);
+    va_end(values);
+    return status;
+}
+
+void sf_give_up(sf_room *room, int32_t status, const char *what, const char *fix, const char *why, ...) {
+    va_list values;
+    va_start(values, why);
+    fill(room->error, status, what, fix, why, values);
+    va_end(values);
+    room->status = status;
+    longjmp(room->way_out, 1);
+}
+
+void sf_tell(const sf_room *room, int32_t level, const char *format, ...) {
+    if (!room->log) return;
+    char line[512];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(line, sizeof line, format, values);
+    va_end(values);
+    room->log(room->log_user, level, line);
+}
