@@ -11,6 +11,9 @@
 /* SHA-256 (FIPS 180-4), by the processor's own instructions where it has them. */
 void sf_sha256(const void *bytes, size_t size, uint8_t sum[32]);
 
+/* The same in plain C: what sf_sha256 is where the processor has none. */
+void sf_sha256_portable(const void *bytes, size_t size, uint8_t sum[32]);
+
 /* CRC-32 of zip and PNG (ISO 3309), and Adler-32 of zlib (RFC 1950). */
 uint32_t sf_crc32(const void *bytes, size_t size);
 uint32_t sf_adler32(const void *bytes, size_t size);
