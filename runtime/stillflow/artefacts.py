@@ -11,10 +11,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from stillflow.cycles import cycle_plan
 from stillflow.kernels.arrays import FloatArray
 from stillflow.kernels.reference import grid, lookup
 from stillflow.motion import Motion
-from stillflow.scene import cycle_plan
 
 ACROSS = 160
 """Samples across at which it is foretold: 8 pixels of a 1280-wide picture."""

@@ -84,15 +84,6 @@ def test_rows_of_a_frame_are_the_frame(fall):
     assert np.array_equal(out, whole)
 
 
-def test_fast_regions_fade_more_often_and_never_too_far():
-    region = np.ones((60, 80), np.uint8)
-    slow, _ = scenes.cycle_plan(region, np.full((60, 80), 0.01, np.float32), 4.0)
-    fast, factor = scenes.cycle_plan(region, np.full((60, 80), 0.5, np.float32), 4.0)
-    assert slow.max() == 1
-    assert fast.min() == 4, "one cycle a second is the most"
-    assert factor.max() == pytest.approx(scenes.LONGEST_TRAVEL / 0.5, rel=1e-3)
-
-
 def test_nothing_that_moves_gives_the_photo():
     photo, motion = falling_photo()
     still = type(motion)(**(vars(motion) | {"matte": np.zeros_like(motion.matte)}))
