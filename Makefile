@@ -21,8 +21,11 @@ CUDA   ?= /usr/local/cuda
 NOT_PYCUDA := device_is_opened or graph or record or warn_once or nothing_moves or says_what or of_others or has_current or beside
 NATIVE := CMakeLists.txt $(wildcard runtime/native/include/*.h runtime/native/src/*.[ch] runtime/native/src/*/*.[ch])
 
+# Where install-native puts header, library, CMake package and pkg-config file.
+PREFIX ?= build/install
+
 .DEFAULT_GOAL := help
-.PHONY: help loop test pycuda-check lint format bench bench-full guard gpu-check gpu-pack pictures bundle train wheel clean
+.PHONY: help install-native examples loop test pycuda-check lint format bench bench-full guard gpu-check gpu-pack pictures bundle train wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +57,15 @@ bench: $(VENV)/.test ## Measure latency on this machine beside peers and limits,
 bench-full: $(VENV)/.test ## All that can be measured here, in some hours: latency, kernels, encoding, start-up, quality
 	$(BIN)/stillflow-bench run --full --into benchmarks/results --compress --overwrite
 	$(BIN)/stillflow-bench everything
+
+install-native: ## Install libstillflow for products in C and C++, without Python: PREFIX=build/install
+	cmake -S . -B build/native -DCMAKE_INSTALL_PREFIX=$(abspath $(PREFIX))
+	cmake --build build/native --parallel
+	cmake --install build/native --strip
+
+examples: install-native ## Build examples/ against what install-native put there: build/examples
+	cmake -S examples -B build/examples -DCMAKE_PREFIX_PATH=$(abspath $(PREFIX))
+	cmake --build build/examples --parallel
 
 guard: $(VENV)/.test ## Count instructions, allocations and bytes of a frame: exit code 1 where one changed by more than 2 %
 	$(BIN)/stillflow-bench guard
