@@ -59,7 +59,8 @@ static void add_blocks_portable(uint32_t state[8], const uint8_t *bytes, size_t 
  * Two rounds an instruction, on the state as (a b e f) and (c d g h), highest element first. Four words of the
  * schedule at a time: message1 adds what comes from w[i - 15], message2 what comes from w[i - 2].
  */
-__attribute__((target("sha,sse4.1"))) static void add_blocks_x86(uint32_t state[8], const uint8_t *bytes, size_t blocks) {
+__attribute__((target("sha,sse4.1"))) static void
+add_blocks_x86(uint32_t state[8], const uint8_t *bytes, size_t blocks) {
     const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
     __m128i abef = _mm_set_epi32((int)state[0], (int)state[1], (int)state[4], (int)state[5]);
     __m128i cdgh = _mm_set_epi32((int)state[2], (int)state[3], (int)state[6], (int)state[7]);
