@@ -2,8 +2,8 @@
 /*
  * cv2.resize(INTER_AREA): the mean of what an output pixel covers.
  *
- * Both sides shrink by whole numbers (1 counts): a plain sum times 1 / area, halves to even; bytes halved both ways in 1,
- *   3 or 4 channels are (sum + 2) >> 2 instead.
+ * Both sides shrink by whole numbers (1 counts): a plain sum times 1 / area, halves to even; bytes halved both ways are
+ *   (sum + 2) >> 2 instead, but not those of 2 channels (OpenCV has no more than 4 here; more are like planes).
  * Both sides shrink otherwise (or stay): per axis a list of samples with weights, those at a cell's ends by their part
  *   in it if that is over 0.001 of a sample, in float; columns are summed first, then rows, each in order.
  * A side grows: two samples each way of the spacing SF_AT_CELLS (taps.h).
@@ -124,7 +124,7 @@ static void shrink_whole_u8(sf_room *room, const uint8_t *in, int ny, int nx, in
     const size_t row = (size_t)ow * (size_t)nx * (size_t)c, made = (size_t)ow * (size_t)c;
     uint32_t *rows = sf_take(room, row, 4), *sums = sf_take(room, made, 4);
     const float share = 1.0f / (float)((int64_t)nx * ny);
-    const int halved = nx == 2 && ny == 2 && (c == 1 || c == 3 || c == 4);
+    const int halved = nx == 2 && ny == 2 && c != 2;
     for (int d = 0; d < oh; d++) {
         const uint8_t *from = in + (size_t)d * (size_t)ny * row;
         for (size_t k = 0; k < row; k++) rows[k] = from[k];
