@@ -150,7 +150,7 @@ def describe(loop: Loop, output: str, loops: int, written: int) -> list[str]:
     made = ", ".join(f"{part} by {loop.runs[part]}" for part in PARTS if part in loop.runs)
     size = f"{loop.scene.width}x{loop.scene.height}"
     lines = [
-        f"{name}: {len(loop)} frames at {loop.fps:g} fps, {size}, {length:.1f} s, {_size(written)}",
+        f"{name}: {len(loop)} frames at {loop.fps:g} fps, {size}, {length:.1f} s, {file_size(written)}",
         f"  moving: {100 * loop.moving_share:.0f} % of the picture, seed {loop.seed}, strength {loop.strength:g}",
         f"  bundle {loop.runs['bundle']} on {loop.runs['engine']} ({loop.runs['provider']}), {loop.runs['precision']}",
         f"  device {loop.runs['device']}, frames by {loop.runs['frames']}: {loop.runs['why']}",
@@ -173,7 +173,8 @@ def _part(progress: Callable[[int, int], None], number: int, total: int) -> Call
     return lambda done, frames: progress(number * frames + done, total * frames)
 
 
-def _size(count: int) -> str:
+def file_size(count: int) -> str:
+    """Bytes in words."""
     if count < 1_000_000:
         return f"{count / 1000:.0f} kB"
     return f"{count / 1_000_000:.1f} MB"
