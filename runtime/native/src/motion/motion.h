@@ -3,6 +3,8 @@
 #ifndef SF_MOTION_H
 #define SF_MOTION_H
 
+#include <math.h>
+
 #include "room.h"
 
 #define SF_CLASSES 10
@@ -73,8 +75,8 @@ void sf_make_motion(sf_room *room, const sf_network *flow, const sf_rules *rules
  * predict_motion without sway and light, at strength 1: what the network says, brought to field size. Gives up where an
  * answer is missing, misshapen or not finite.
  */
-void sf_predict_motion(sf_room *room, const sf_network *flow, const sf_rules *rules, const uint8_t *photo, int32_t height,
-                       int32_t width, sf_motion *motion);
+void sf_predict_motion(sf_room *room, const sf_network *flow, const sf_rules *rules, const uint8_t *photo,
+                       int32_t height, int32_t width, sf_motion *motion);
 
 /* The parts of it, each of a Python function of that name; fields are (h, w). */
 void sf_agree(sf_room *room, const float *classes, const float *moves, int h, int w, const uint8_t *photo, int height,
@@ -85,12 +87,15 @@ void sf_predict_sway(sf_room *room, const uint8_t *photo, int height, int width,
 void sf_predict_light(sf_room *room, const uint8_t *photo, int height, int width, const float *matte,
                       const uint8_t *classes, int h, int w, double strength, uint32_t seed, sf_oscillation *light);
 void sf_draw_future(sf_room *room, sf_motion *motion, uint32_t seed);
-/* stillflow.assess as far as the strength that suits a photo's motion, 0.4..1; what a photo looks like has no say in it. */
+/* NormalDist().inv_cdf: the standard normal deviate below which a share p of all lies, 0 < p < 1. */
+double sf_normal_deviate(double p);
+/* stillflow.assess as far as the strength that suits a motion, 0.4..1; what the photo looks like has no say in it. */
 double sf_suited_strength(sf_room *room, const sf_motion *motion, double seconds);
 /* stillflow.cycles.cycle_plan: cross-fade cycles >= 1 and a factor on the speed for each connected region, (h, w). */
-void sf_cycle_plan(sf_room *room, const uint8_t *region, const float *speed, int h, int w, double seconds, uint8_t *cycles,
-                   float *slower);
+void sf_cycle_plan(sf_room *room, const uint8_t *region, const float *speed, int h, int w, double seconds,
+                   uint8_t *cycles, float *slower);
+
 /* np.hypot of floats: the root of the sum in double, rounded once. */
-float sf_hypot(float x, float y);
+static inline float sf_hypot(float x, float y) { return (float)sqrt((double)x * x + (double)y * y); }
 
 #endif
