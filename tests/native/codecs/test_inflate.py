@@ -73,6 +73,7 @@ def test_samples_come_back(level, strategy):
 runs = st.lists(st.tuples(st.binary(min_size=1, max_size=20), st.integers(1, 60)), max_size=40)
 
 
+@settings(deadline=None)
 @given(runs, st.integers(0, 9), st.integers(0, 4), st.integers(9, 15), st.integers(1, 9))
 def test_any_bytes_come_back(pieces, level, strategy, bits, memory):
     data = b"".join(piece * times for piece, times in pieces)
@@ -90,7 +91,7 @@ def test_every_truncation_is_refused(level):
         assert inflate(packed[:size], len(data)) is None
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_changed_bytes_are_judged_as_by_zlib(data):
     whole = samples()[data.draw(st.integers(1, 7))][:4000]
@@ -105,7 +106,7 @@ def test_changed_bytes_are_judged_as_by_zlib(data):
     assert inflate(bytes(packed), size, False) == told_by_zlib(bytes(packed), size, -15)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=60))
 @example(bytes([0b101, 0]))  # fixed codes, cut off
 @example(bytes([0b111]))  # a kind that does not exist

@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ..internals import internals
@@ -38,6 +38,7 @@ def test_sha256_of_every_short_length_and_a_long_one(library, name):
         assert out.raw == hashlib.sha256(NOISE[:size]).digest(), size
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=100), st.integers(0, 8))
 def test_sums_of_any_bytes(library, data, skip):
     data = data[skip:]  # any alignment of the rest
