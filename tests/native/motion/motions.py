@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The structs of motion/motion.h for ctypes, motions on their way into C and back, and networks that repeat an answer."""
+"""The structs of motion/motion.h for ctypes, motions on their way into C and back, networks that repeat an answer."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def array_at(address: int | None, shape: tuple[int, ...], kind: type[Any]) -> np
 
 
 def repeating(answers: Answers, asked: dict[str, np.ndarray]) -> tuple[Network, Any]:
-    """A network that always says the same, and what must be kept while it is used; what it is asked is put into asked."""
+    """A network that always says the same, and what must be kept while it is used; asked gets what it is asked."""
     kept = {name: np.ascontiguousarray(a, np.float32) for name, a in answers.items()}
 
     def run(_self: int, _room: int, inputs: Any, count: int, outputs: Any, out_count: int) -> None:

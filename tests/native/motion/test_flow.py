@@ -57,7 +57,7 @@ def test_any_answer_of_any_photo_is_read_as_in_python(size: tuple[int, int]) -> 
         for name, channels in (("classes", 10), ("moves", 1), ("velocity", 2), ("spread", 1))
     }
     for more in ({}, {"either": answers["spread"], "suited": answers["moves"][..., :1, :1]}):
-        expected = predict_motion(Photo.from_array(pixels), Hints(), lambda _: answers | more, {}, 64)  # noqa: B023
+        expected = predict_motion(Photo.from_array(pixels), Hints(), lambda _: answers | more, {}, 64)
         found, _ = predict(pixels, answers | more, long_side=64)
         same(found, expected, ties=1e-2)
         assert math.isnan(expected.suitability) == (not more)

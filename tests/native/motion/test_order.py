@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes
-
 import cv2
 import numpy as np
 import pytest
