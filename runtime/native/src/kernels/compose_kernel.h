@@ -281,7 +281,7 @@ static void compose(const sf_scene *s, const float *planes, int32_t y0, int32_t 
     for (int32_t top = y0; top < y1; top += SF_BAND) {
         int32_t bottom = y1 - top < SF_BAND ? y1 : top + SF_BAND, left = INT32_MAX, right = 0;
         for (int32_t y = top; y < bottom; y++) {
-            copy_still(s, y, out + (ptrdiff_t)y * out_stride);
+            copy_still(s, y, out + (ptrdiff_t)(y - y0) * out_stride);
             if (s->groups.start[y] == s->groups.start[y + 1]) continue;
             int32_t first = s->groups.runs[s->groups.start[y]].begin, last = s->groups.runs[s->groups.start[y + 1] - 1].end;
             left = first < left ? first : left;
@@ -293,7 +293,8 @@ static void compose(const sf_scene *s, const float *planes, int32_t y0, int32_t 
                     int32_t begin = s->groups.runs[r].begin, end = s->groups.runs[r].end;
                     if (begin < tile) begin = tile;
                     if (end > tile + SF_CHUNK) end = tile + SF_CHUNK;
-                    if (begin < end) compose_chunk(s, &source, planes, y, begin, end, &chunk, out + (ptrdiff_t)y * out_stride);
+                    if (begin < end)
+                        compose_chunk(s, &source, planes, y, begin, end, &chunk, out + (ptrdiff_t)(y - y0) * out_stride);
                 }
             }
         }

@@ -334,6 +334,6 @@ int32_t sf_compose(const sf_scene *s, const float *planes, int32_t y0, int32_t y
                    ptrdiff_t out_stride) {
     if (!s || !planes || !out) return SF_ERROR_ARGUMENT;
     if (y0 < 0 || y1 < y0 || y1 > s->height || out_stride < (ptrdiff_t)3 * s->width) return SF_ERROR_ARGUMENT;
-    s->kernels->compose(s, planes, y0, y1, out, out_stride);
+    s->kernels->compose(s, planes, y0, y1, out + (ptrdiff_t)y0 * out_stride, out_stride);
     return SF_OK;
 }

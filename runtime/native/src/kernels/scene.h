@@ -115,6 +115,7 @@ typedef struct sf_kernels {
     /* The last doubling and everything after it. */
     uint32_t (*finish)(const sf_scene *scene, const sf_phase *phases, const sf_swing *swing,
                        const sf_scratch *scratch, float *planes);
+    /* Rows y0..y1-1; out is row y0. */
     void (*compose)(const sf_scene *scene, const float *planes, int32_t y0, int32_t y1, uint8_t *out,
                     ptrdiff_t out_stride);
     /* Add what the entries of one throw bring to row y: sums are (x1 - x0, channels). */
@@ -122,6 +123,19 @@ typedef struct sf_kernels {
                     const sf_splat_target *target, int32_t y, float *sums);
     /* Divide a row of sums and write it. */
     void (*divide_row)(const sf_splat *splat, const sf_splat_target *target, int32_t y, const float *sums);
+    /* Pixels of RGB to 4 bytes each, alpha 255; swapped: blue first. */
+    void (*to_four)(const uint8_t *rgb, int32_t pixels, int swapped, uint8_t *out);
+    /*
+     * Two rows of RGB to two of Y and one of Cb Cr; the width is made even by repeating the last pixel. A lower row
+     * beyond the picture is given as the upper one again.
+     */
+    void (*to_nv12)(const uint8_t *const rows[2], int32_t width, uint8_t *const luma[2], uint8_t *chroma);
+    /* Rows on their way to another size are lines: int16, 128 times the bytes. share is 2^15 times the part of b. */
+    void (*mix_rows)(const uint8_t *a, const uint8_t *b, int32_t count, int32_t share, int16_t *out);
+    void (*add_row_part)(const uint8_t *row, int32_t count, float part, float *sums);
+    void (*end_sums)(const float *sums, int32_t count, float factor, int16_t *out);
+    /* Pixels between two of a line: at[i] is where its left one begins, shares as above. */
+    void (*stretch)(const int16_t *line, const int32_t *at, const int16_t *share, int32_t pixels, uint8_t *out);
 } sf_kernels;
 
 /* The wide kernels are files of their own; SF_BASELINE_ONLY is for builds that leave them out. */

@@ -3,14 +3,15 @@
 #ifndef SF_LOOP_H
 #define SF_LOOP_H
 
+#include "loop/map.h"
 #include "room.h"
 
 struct sf_loop {
     sf_room room;           /* everything that the loop holds, itself included, but for the mapped file */
-    const void *map;        /* the mapped file, or null */
-    size_t map_bytes;
-    sf_scene_arrays arrays;
+    sf_map map;             /* the mapped file, if there is one */
+    sf_scene_arrays arrays; /* sizes, and what frames read: photo, matte, sway, blend, light */
     const sf_scene *scene;
+    size_t planes_bytes, scratch_bytes; /* of a frame */
     double fps, moving;
     const char *about;
     size_t about_bytes;
@@ -18,11 +19,11 @@ struct sf_loop {
 
 /*
  * A loop of arrays that lie in the room: prepares the scene, and takes the room over, which is empty afterwards. Gives
- * up where the kernels refuse the arrays.
+ * up where the kernels refuse the arrays. The loop copies what it needs, and has the room's limit for itself then.
  */
 sf_loop *sf_loop_of(sf_room *room, const sf_scene_arrays *arrays, double fps);
 
-/* Read a .sflow file that lies in memory: arrays (all but isa), fps and about; pieces are the room's or the file's. */
-void sf_scene_file_read(sf_room *room, const uint8_t *bytes, size_t size, sf_loop *loop);
+/* Planes of the frame that sf_loop_at made in this memory; null where it made none of this loop. */
+const float *sf_frame_planes(const sf_loop *loop, const void *frame);
 
 #endif
