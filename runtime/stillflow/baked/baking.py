@@ -195,9 +195,8 @@ def _left(photo: Photo, others: list[Part]) -> int:
 
 def _compressed(photo: Photo, room: int) -> tuple[int, bytes, ByteArray]:
     """The best JPEG that fits; the smallest where none does. Quality, bytes, and what it decodes to."""
-    pixels = photo.pixels[..., 0] if photo.gray else photo.pixels
     for quality in QUALITIES:
-        data = pictures.encode(np.ascontiguousarray(pixels), Encoding.JPEG, quality)
+        data = pictures.encode(photo.pixels, Encoding.JPEG, quality)
         if len(data) <= SPARE * room:
             break
     return quality, data, pictures.decode(data, Encoding.JPEG, (3, photo.height, photo.width))

@@ -127,6 +127,12 @@ def _check_png(data: bytes, shape: tuple[int, int, int]) -> None:
     width, height, bits, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
     if (PNG_COLOURS.get(colour), height, width) != shape or bits != 8 or interlaced:
         raise ValueError(f"its PNG has {width}x{height} pixels, {bits} bits, colour type {colour}")
+    at, name = 8, b""
+    while name != b"IEND" and at + 12 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, at)
+        at += 12 + length
+    if name != b"IEND" or at != len(data):
+        raise ValueError("its PNG is cut short, or goes on after its end")
 
 
 def _check_webp(data: bytes, rows: int, columns: int) -> None:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from stillflow.baked import fields, pictures
 from stillflow.baked.layout import (
     HEADER,
+    MOST_FRAMES,
     Encoding,
     Head,
     Kind,
@@ -33,6 +34,9 @@ from stillflow.scene import Scene, local_mean
 
 MEMORY_LIMIT = 1 << 30
 """Bytes, as in libstillflow."""
+
+LARGEST_VALUE = {Kind.INSIDE: 1.0, Kind.LIGHT: 8.0}
+"""Of numbers, either way; 1e5 of all others. The kernels refuse what is larger, and would at the first frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,8 +202,10 @@ class _Decoding:
         if kind not in self._there:
             return np.zeros((0, h, w, planes), np.float32)
         numbers = self._planes(kind, np.int16).reshape(-1, planes, h, w)
-        exponent = self._there[kind][0].exponent
-        return np.ascontiguousarray(np.moveaxis(to_values(numbers, exponent), 1, -1))
+        values = to_values(numbers, self._there[kind][0].exponent)
+        if float(np.abs(values).max()) > LARGEST_VALUE.get(kind, 1e5):
+            raise damaged(self._name, f"its {kind.name.lower()} holds values that make no sense")
+        return np.ascontiguousarray(np.moveaxis(values, 1, -1))
 
     def _bytes(self, kind: Kind) -> ByteArray:
         return np.array(self._planes(kind, np.uint8)[0])
@@ -208,8 +214,8 @@ class _Decoding:
         if kind not in self._there:
             return np.zeros(0, np.int32)
         whole = self._planes(kind, np.uint32).ravel().astype(np.int64)
-        if whole.max() > np.iinfo(np.int32).max:
-            raise damaged(self._name, f"its {kind.name.lower()} are beyond 2^31 - 1")
+        if whole.max() > MOST_FRAMES:
+            raise damaged(self._name, f"its {kind.name.lower()} are beyond {MOST_FRAMES:,}")
         return self._at_least_one(kind, whole.astype(np.int32))
 
     def _at_least_one(self, kind: Kind, whole: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures inside a scene."""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from stillflow.baked.layout import Encoding
+from stillflow.baked.pictures import decode, encode, lossless, smallest
+
+from ..scenes import textured
+
+LOSSLESS = [Encoding.RAW, Encoding.PNG, Encoding.WEBP]
+
+
+def picture(planes: int) -> np.ndarray:
+    found = textured(20, 36)
+    if planes == 1:
+        return np.ascontiguousarray(found[..., 0])
+    if planes == 4:
+        alpha = np.where(np.arange(36) % 3 == 0, 0, 255).astype(np.uint8)
+        alpha = np.broadcast_to(alpha, (20, 36))[..., None]
+        # Colours under an alpha of 0 stay too.
+        return np.concatenate([found, alpha], -1)
+    return found
+
+
+def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("planes", [1, 3, 4])
+@pytest.mark.parametrize("encoding", LOSSLESS)
+def test_lossless_encodings_give_every_byte_back(planes: int, encoding: Encoding) -> None:
+    before = picture(planes)
+    after = decode(encode(before, encoding), encoding, (planes, 20, 36))
+    assert after.flags.c_contiguous
+    assert np.array_equal(after, before)
+
+
+@pytest.mark.parametrize("planes", [1, 3])
+def test_a_jpeg_decodes_as_opencv_decodes_it(planes: int) -> None:
+    data = encode(picture(planes), Encoding.JPEG, 90)
+    found = decode(data, Encoding.JPEG, (3, 20, 36))
+    assert np.array_equal(found, cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1])
+    truth = textured(20, 36)[..., :1] if planes == 1 else textured(20, 36)
+    assert np.abs(found.astype(int) - truth).mean() < 6
+    assert b"JFIF" in data
+
+
+def test_the_smaller_one_is_taken() -> None:
+    flat = np.zeros((20, 36), np.uint8)
+    encoding, data = smallest(flat)
+    assert len(data) == min(len(encode(flat, kind)) for kind in (Encoding.PNG, Encoding.WEBP))
+    assert np.array_equal(decode(data, encoding, (1, 20, 36)), flat)
+
+
+def test_a_side_too_long_for_webp_becomes_png() -> None:
+    long = np.zeros((1, 16384, 3), np.uint8)
+    assert lossless(long)[0] is smallest(long)[0] is Encoding.PNG
+    assert lossless(long[:, 1:])[0] is Encoding.WEBP
+
+
+def refused(data: bytes, encoding: Encoding, shape: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match=encoding.name if encoding is not Encoding.WEBP else "WebP|WEBP"):
+        decode(data, encoding, shape)
+
+
+@pytest.mark.parametrize("encoding", [Encoding.PNG, Encoding.JPEG, Encoding.WEBP])
+def test_pictures_of_another_size_or_kind_are_refused(encoding: Encoding) -> None:
+    data = encode(picture(3), encoding)
+    refused(data, encoding, (3, 36, 20))
+    refused(b"", encoding, (3, 20, 36))
+    refused(b"\0" * 100, encoding, (3, 20, 36))
+    for other in (Encoding.PNG, Encoding.JPEG, Encoding.WEBP):
+        if other is not encoding:
+            refused(data, other, (3, 20, 36))
+
+
+@pytest.mark.parametrize("encoding", [Encoding.PNG, Encoding.JPEG, Encoding.WEBP])
+def test_pictures_cut_short_are_refused(encoding: Encoding) -> None:
+    data = encode(picture(3), encoding)
+    for cut in [*range(0, len(data), 7), len(data) - 1]:
+        refused(data[:cut], encoding, (3, 20, 36))
+
+
+def test_png_of_other_kinds_is_refused() -> None:
+    image = Image.fromarray(picture(3))
+    refused(saved(image.convert("P"), "PNG"), Encoding.PNG, (3, 20, 36))
+    refused(saved(image.convert("LA"), "PNG"), Encoding.PNG, (1, 20, 36))
+    refused(saved(image, "PNG"), Encoding.PNG, (4, 20, 36))
+    deep = cv2.imencode(".png", np.zeros((20, 36), np.uint16))[1].tobytes()
+    refused(deep, Encoding.PNG, (1, 20, 36))
+    sound = encode(picture(3), Encoding.PNG)
+    refused(sound[:28] + b"\1" + sound[29:], Encoding.PNG, (3, 20, 36))
+
+
+def test_webp_of_other_kinds_is_refused() -> None:
+    image = Image.fromarray(picture(3))
+    refused(saved(image, "WEBP", quality=80), Encoding.WEBP, (3, 20, 36))
+    refused(saved(image, "WEBP", lossless=True, exif=b"Exif\0\0II*\0"), Encoding.WEBP, (3, 20, 36))
+    sound = encode(picture(3), Encoding.WEBP)
+    refused(sound[:4] + struct.pack("<I", len(sound)) + sound[8:], Encoding.WEBP, (3, 20, 36))
+    refused(sound + b"\0\0", Encoding.WEBP, (3, 20, 36))
