@@ -106,29 +106,21 @@ static size_t find_contacts(const pieces *p, int h, int w, contact *found) {
 /* How much of a contact's neighbourhood the class of either side fills: the one in front, convex there, fills less. */
 static void find_shares(sf_room *room, const uint8_t *classes, int h, int w, contact *contacts, size_t count) {
     const double sigma = BULGE_SIGMA * w > 1 ? BULGE_SIGMA * w : 1;
-    /* Beyond the border a picture goes on as it ends there: the border is no outline. So it is widened first. */
-    const int more = (int)(4 * sigma) + 2, wide = w + 2 * more, high = h + 2 * more;
-    const size_t n = (size_t)wide * (size_t)high;
+    const size_t n = (size_t)h * (size_t)w;
     uint32_t kinds = 0;
     for (size_t i = 0; i < count; i++) kinds |= 1u << classes[contacts[i].here] | 1u << classes[contacts[i].there];
     if (!kinds) return;
     float *own = sf_take(room, n, sizeof *own), *share = sf_take(room, n, sizeof *share);
     for (uint32_t c = 0; c < SF_CLASSES; c++) {
         if (!(kinds >> c & 1)) continue;
-        for (int y = 0; y < high; y++) {
-            const int row = y < more ? 0 : y >= more + h ? h - 1 : y - more;
-            for (int x = 0; x < wide; x++) {
-                const int column = x < more ? 0 : x >= more + w ? w - 1 : x - more;
-                own[(size_t)y * (size_t)wide + (size_t)x] = classes[(size_t)row * (size_t)w + (size_t)column] == c;
-            }
-        }
-        sf_gaussian_f32(room, own, high, wide, 1, sigma, share);
+        for (size_t k = 0; k < n; k++) own[k] = classes[k] == c;
+        /* Beyond the border a picture goes on as it ends there: the border is no outline. */
+        sf_gaussian_beyond_f32(room, own, h, w, 1, sigma, SF_REPLICATE, share);
         for (size_t i = 0; i < count; i++) {
             contact *t = &contacts[i];
-            const float *here = share + (size_t)(t->here / w + more) * (size_t)wide + t->here % w + more;
-            const float *there = share + (size_t)(t->there / w + more) * (size_t)wide + t->there % w + more;
-            if (classes[t->here] == c) t->here_share = (*here + *there) / 2;
-            if (classes[t->there] == c) t->there_share = (*here + *there) / 2;
+            const float both = (share[t->here] + share[t->there]) / 2;
+            if (classes[t->here] == c) t->here_share = both;
+            if (classes[t->there] == c) t->there_share = both;
         }
     }
 }

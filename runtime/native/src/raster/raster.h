@@ -23,8 +23,9 @@ typedef enum sf_border { SF_REFLECT_101 = 0, SF_REPLICATE = 1 } sf_border;
 /* cv2.blur with a square box of an odd side; SF_REFLECT_101 is OpenCV's default. */
 void sf_blur_f32(sf_room *room, const float *in, int h, int w, int c, int side, sf_border border, float *out);
 
-/* cv2.GaussianBlur(in, (0, 0), sigma) of floats. */
+/* cv2.GaussianBlur(in, (0, 0), sigma) of floats; and with another border than OpenCV's default. */
 void sf_gaussian_f32(sf_room *room, const float *in, int h, int w, int c, double sigma, float *out);
+void sf_gaussian_beyond_f32(sf_room *room, const float *in, int h, int w, int c, double sigma, sf_border border, float *out);
 
 /* cv2.pyrDown of one float plane; out is ((h + 1) / 2, (w + 1) / 2). */
 void sf_pyr_down_f32(sf_room *room, const float *in, int h, int w, float *out);

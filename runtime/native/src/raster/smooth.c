@@ -90,7 +90,8 @@ static inline void weigh(const float *restrict at, ptrdiff_t step, const float *
     }
 }
 
-void sf_gaussian_f32(sf_room *room, const float *in, int h, int w, int c, double sigma, float *out) {
+void sf_gaussian_beyond_f32(sf_room *room, const float *in, int h, int w, int c, double sigma, sf_border border,
+                            float *out) {
     sf_mark mark = sf_room_mark(room);
     const int half = ((int)rint(sigma * 8 + 1) | 1) / 2;
     const size_t row = (size_t)w * (size_t)c;
@@ -98,16 +99,20 @@ void sf_gaussian_f32(sf_room *room, const float *in, int h, int w, int c, double
     float *padded = sf_take(room, row + 2 * (size_t)half * (size_t)c, sizeof *padded);
     float *rows = sf_take(room, ((uint64_t)h + 2 * (uint64_t)half) * row, sizeof *rows), *first = rows + (size_t)half * row;
     for (int y = 0; y < h; y++) {
-        pad_row(in + (size_t)y * row, w, c, half, SF_REFLECT_101, padded);
+        pad_row(in + (size_t)y * row, w, c, half, border, padded);
         weigh(padded + (ptrdiff_t)half * c, c, kernel, half, first + (size_t)y * row, row);
     }
     for (int y = 1; y <= half; y++) {
-        memcpy(first - (ptrdiff_t)y * (ptrdiff_t)row, first + (size_t)inside(-y, h, SF_REFLECT_101) * row, row * 4);
-        memcpy(first + (size_t)(h - 1 + y) * row, first + (size_t)inside(h - 1 + y, h, SF_REFLECT_101) * row, row * 4);
+        memcpy(first - (ptrdiff_t)y * (ptrdiff_t)row, first + (size_t)inside(-y, h, border) * row, row * 4);
+        memcpy(first + (size_t)(h - 1 + y) * row, first + (size_t)inside(h - 1 + y, h, border) * row, row * 4);
     }
     for (int y = 0; y < h; y++)
         weigh(first + (size_t)y * row, (ptrdiff_t)row, kernel, half, out + (size_t)y * row, row);
     sf_room_rewind(room, mark);
+}
+
+void sf_gaussian_f32(sf_room *room, const float *in, int h, int w, int c, double sigma, float *out) {
+    sf_gaussian_beyond_f32(room, in, h, w, c, sigma, SF_REFLECT_101, out);
 }
 
 void sf_pyr_down_f32(sf_room *room, const float *in, int h, int w, float *out) {
