@@ -2,8 +2,8 @@
 /* Deflate (RFC 1951) and zlib's wrapping of it (RFC 1950). */
 #include <string.h>
 
+#include "bits.h"
 #include "codecs.h"
-#include "prefix.h"
 
 /*
  * Bits of the first lookups, and the most entries that any complete code of 288 or 32 symbols and at most 15 bits
@@ -19,10 +19,7 @@
 #define DISTANCES 32
 
 typedef struct reader {
-    const uint8_t *next, *end;
-    uint64_t bits; /* lowest first; those above count are 0 or what follows in next */
-    int count;
-    int beyond; /* bytes of 0 that were read after the end */
+    sf_bits in;
     uint8_t *out, *out_begin, *out_end;
     uint32_t letters[LETTER_ENTRIES], distances[DISTANCE_ENTRIES];
 } reader;
@@ -54,42 +51,10 @@ static const uint32_t DISTANCE[DISTANCES] = {
     SF_SPECIAL,        SF_SPECIAL,
 };
 
-static uint64_t eight_bytes(const uint8_t *p) {
-    return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 | (uint64_t)p[4] << 32 |
-           (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
-}
-
-/* At least 56 bits, with 0 after the end. */
-static void refill(reader *r) {
-    if (r->end - r->next >= 8) {
-        r->bits |= eight_bytes(r->next) << r->count;
-        r->next += (63 - r->count) >> 3;
-        r->count |= 56;
-        return;
-    }
-    for (; r->count < 56; r->count += 8) {
-        if (r->next < r->end) r->bits |= (uint64_t)*r->next++ << r->count;
-        else r->beyond++;
-    }
-}
-
-static int is_past_the_end(const reader *r) { return 8 * r->beyond > r->count; }
-
-static uint32_t take(reader *r, int n) {
-    const uint32_t value = (uint32_t)(r->bits & (((uint64_t)1 << n) - 1));
-    r->bits >>= n;
-    r->count -= n;
-    return value;
-}
-
 /* The entry of the next code. What it says to drop is dropped; value gets its base and extra bits. */
 static uint32_t decode(reader *r, const uint32_t *table, int main_bits, uint32_t *value) {
-    uint32_t entry = table[r->bits & ((1u << main_bits) - 1)];
-    if (entry & SF_POINTER) {
-        take(r, main_bits);
-        entry = table[(entry >> 16) + (r->bits & ((1u << (entry >> 8 & 15)) - 1))];
-    }
-    *value = (entry >> 16 & 0x7fff) + (take(r, entry & 63) >> (entry >> 8 & 15));
+    const uint32_t entry = sf_bits_look(&r->in, table, (1u << main_bits) - 1);
+    *value = (entry >> 16 & 0x7fff) + (sf_bits_take(&r->in, entry & 63) >> (entry >> 8 & 15));
     return entry;
 }
 
@@ -131,8 +96,8 @@ static void copy_fast(uint8_t *out, size_t distance, size_t length) {
 
 typedef enum progress { DAMAGED, NEAR_AN_END, BLOCK_DONE } progress;
 
-#define REFILL()                                                                                                       \
-    (bits |= eight_bytes(next) << count, next += (63 - count) >> 3, count |= 56) /* as refill, far from the end */
+/* As sf_bits_refill, far from the end. */
+#define REFILL() (bits |= sf_eight_bytes(next) << count, next += (63 - count) >> 3, count |= 56)
 #define LOOK() r->letters[bits & ((1u << LETTER_BITS) - 1)]
 #define DROP(n) (bits >>= (n), count -= (int)(n))
 #define SECOND(table, entry) (table)[(entry >> 16) + (bits & ((1u << (entry >> 8 & 15)) - 1))]
@@ -144,11 +109,11 @@ typedef enum progress { DAMAGED, NEAR_AN_END, BLOCK_DONE } progress;
  * third, of 15, before it refills; a length takes 15 + 5 and a distance 15 + 13.
  */
 static progress decode_fast(reader *r) {
-    if (r->end - r->next < ROUND_IN || r->out_end - r->out < ROUND_OUT) return NEAR_AN_END;
-    const uint8_t *next = r->next, *const last_in = r->end - ROUND_IN;
+    if (r->in.end - r->in.next < ROUND_IN || r->out_end - r->out < ROUND_OUT) return NEAR_AN_END;
+    const uint8_t *next = r->in.next, *const last_in = r->in.end - ROUND_IN;
     uint8_t *out = r->out, *const last_out = r->out_end - ROUND_OUT;
-    uint64_t bits = r->bits;
-    int count = r->count;
+    uint64_t bits = r->in.bits;
+    int count = r->in.count;
     progress result = NEAR_AN_END;
     REFILL();
     uint32_t entry = LOOK();
@@ -199,19 +164,19 @@ static progress decode_fast(reader *r) {
         copy_fast(out, distance, length);
         out += length;
     }
-    r->next = next;
+    r->in.next = next;
     r->out = out;
-    r->bits = bits;
-    r->count = count;
+    r->in.bits = bits;
+    r->in.count = count;
     return result;
 }
 
 /* A letter, and what belongs to it, with every check. */
 static progress decode_one(reader *r) {
     uint32_t value, length;
-    refill(r);
+    sf_bits_refill(&r->in);
     uint32_t entry = decode(r, r->letters, LETTER_BITS, &length);
-    if (is_past_the_end(r)) return DAMAGED;
+    if (sf_bits_are_past_the_end(&r->in)) return DAMAGED;
     if (entry & SF_LITERAL) {
         if (r->out == r->out_end) return DAMAGED;
         *r->out++ = (uint8_t)length;
@@ -219,7 +184,7 @@ static progress decode_one(reader *r) {
     }
     if (entry & SF_SPECIAL) return entry & SF_END ? BLOCK_DONE : DAMAGED;
     entry = decode(r, r->distances, DISTANCE_BITS, &value);
-    if (entry & SF_SPECIAL || is_past_the_end(r)) return DAMAGED;
+    if (entry & SF_SPECIAL || sf_bits_are_past_the_end(&r->in)) return DAMAGED;
     if (value > (size_t)(r->out - r->out_begin) || length > (size_t)(r->out_end - r->out)) return DAMAGED;
     for (; length; length--, r->out++) *r->out = *(r->out - value);
     return NEAR_AN_END;
@@ -255,13 +220,14 @@ static int read_fixed_tables(reader *r) {
 
 static int read_tables(reader *r) {
     static const uint8_t ORDER[19] = {16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
-    refill(r);
-    const int letters = 257 + (int)take(r, 5), distances = 1 + (int)take(r, 5), orders = 4 + (int)take(r, 4);
+    sf_bits_refill(&r->in);
+    const int letters = 257 + (int)sf_bits_take(&r->in, 5), distances = 1 + (int)sf_bits_take(&r->in, 5);
+    const int orders = 4 + (int)sf_bits_take(&r->in, 4);
     if (letters > 286 || distances > 30) return 1;
     uint8_t order_lengths[19] = {0}, lengths[LETTERS + DISTANCES];
     for (int i = 0; i < orders; i++) {
-        refill(r);
-        order_lengths[ORDER[i]] = (uint8_t)take(r, 3);
+        sf_bits_refill(&r->in);
+        order_lengths[ORDER[i]] = (uint8_t)sf_bits_take(&r->in, 3);
     }
     uint32_t table[1 << ORDER_BITS];
     uint16_t sorted[19];
@@ -269,39 +235,41 @@ static int read_tables(reader *r) {
     if (sf_prefix_fill(&order, 0) != SF_PREFIX_COMPLETE) return 1;
     for (int i = 0; i < letters + distances;) {
         uint32_t symbol;
-        refill(r);
-        if (decode(r, table, ORDER_BITS, &symbol) & SF_SPECIAL || is_past_the_end(r)) return 1;
+        sf_bits_refill(&r->in);
+        if (decode(r, table, ORDER_BITS, &symbol) & SF_SPECIAL || sf_bits_are_past_the_end(&r->in)) return 1;
         if (symbol < 16) {
             lengths[i++] = (uint8_t)symbol;
             continue;
         }
         if (symbol == 16 && !i) return 1;
-        const int again = (symbol == 18 ? 11 : 3) + (int)take(r, symbol == 16 ? 2 : symbol == 17 ? 3 : 7);
+        const uint32_t bits = symbol == 16 ? 2 : symbol == 17 ? 3 : 7;
+        const int again = (symbol == 18 ? 11 : 3) + (int)sf_bits_take(&r->in, bits);
         if (again > letters + distances - i) return 1;
         memset(lengths + i, symbol == 16 ? lengths[i - 1] : 0, (size_t)again);
         i += again;
     }
-    if (is_past_the_end(r) || !lengths[256]) return 1;
+    if (sf_bits_are_past_the_end(&r->in) || !lengths[256]) return 1;
     return fill_tables(r, lengths, letters, distances);
 }
 
 /* Go to the next whole byte; give back those that were read ahead. */
 static int align(reader *r) {
-    if (is_past_the_end(r)) return 1;
-    r->next -= r->count / 8 - r->beyond;
-    r->bits = 0;
-    r->count = r->beyond = 0;
+    if (sf_bits_are_past_the_end(&r->in)) return 1;
+    r->in.next -= r->in.count / 8 - r->in.beyond;
+    r->in.bits = 0;
+    r->in.count = r->in.beyond = 0;
     return 0;
 }
 
 static int copy_stored(reader *r) {
-    if (align(r) || r->end - r->next < 4) return 1;
-    const size_t size = r->next[0] | (size_t)r->next[1] << 8, inverse = r->next[2] | (size_t)r->next[3] << 8;
-    r->next += 4;
+    if (align(r) || r->in.end - r->in.next < 4) return 1;
+    const uint8_t *const p = r->in.next;
+    const size_t size = p[0] | (size_t)p[1] << 8, inverse = p[2] | (size_t)p[3] << 8;
+    r->in.next += 4;
     if ((size ^ 0xffff) != inverse) return 1;
-    if (size > (size_t)(r->end - r->next) || size > (size_t)(r->out_end - r->out)) return 1;
-    if (size) memcpy(r->out, r->next, size);
-    r->next += size;
+    if (size > (size_t)(r->in.end - r->in.next) || size > (size_t)(r->out_end - r->out)) return 1;
+    if (size) memcpy(r->out, r->in.next, size);
+    r->in.next += size;
     r->out += size;
     return 0;
 }
@@ -309,10 +277,10 @@ static int copy_stored(reader *r) {
 static int inflate_blocks(reader *r) {
     uint32_t is_last;
     do {
-        refill(r);
-        is_last = take(r, 1);
-        const uint32_t kind = take(r, 2);
-        if (is_past_the_end(r) || kind == 3) return 1;
+        sf_bits_refill(&r->in);
+        is_last = sf_bits_take(&r->in, 1);
+        const uint32_t kind = sf_bits_take(&r->in, 2);
+        if (sf_bits_are_past_the_end(&r->in) || kind == 3) return 1;
         if (kind == 0) {
             if (copy_stored(r)) return 1;
         } else if ((kind == 1 ? read_fixed_tables(r) : read_tables(r)) || decode_block(r) != BLOCK_DONE) {
@@ -324,21 +292,22 @@ static int inflate_blocks(reader *r) {
 
 int sf_inflate(const uint8_t *bytes, size_t size, uint8_t *out, size_t out_size, int zlib) {
     reader r;
-    r.next = bytes;
-    r.end = bytes + size;
-    r.bits = 0;
-    r.count = r.beyond = 0;
+    r.in.next = bytes;
+    r.in.end = bytes + size;
+    r.in.bits = 0;
+    r.in.count = r.in.beyond = 0;
     r.out = r.out_begin = out;
     r.out_end = out + out_size;
     if (zlib) {
         if (size < 2) return 1;
         /* Deflate with a window of at most 32768 bytes, and no dictionary that we would have to know. */
         if ((bytes[0] & 15) != 8 || bytes[0] >> 4 > 7 || (bytes[0] * 256 + bytes[1]) % 31 || bytes[1] & 32) return 1;
-        r.next += 2;
+        r.in.next += 2;
     }
     if (inflate_blocks(&r)) return 1;
     if (!zlib) return 0;
-    if (r.end - r.next < 4) return 1;
-    const uint32_t sum = (uint32_t)r.next[0] << 24 | (uint32_t)r.next[1] << 16 | (uint32_t)r.next[2] << 8 | r.next[3];
+    if (r.in.end - r.in.next < 4) return 1;
+    const uint8_t *const p = r.in.next;
+    const uint32_t sum = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
     return sum != sf_adler32(out, out_size);
 }

@@ -14,7 +14,8 @@ int sf_jpeg_look(const uint8_t *bytes, size_t size, sf_picture *picture);
 int sf_webp_look(const uint8_t *bytes, size_t size, sf_picture *picture);
 
 /* The same for all: fill it if the size is within the limits. */
-static inline int sf_picture_fill(sf_picture *picture, int32_t kind, uint32_t width, uint32_t height, int32_t channels) {
+static inline int sf_picture_fill(sf_picture *picture, int32_t kind, uint32_t width, uint32_t height,
+                                  int32_t channels) {
     if (!width || !height || width > SF_SIDE_MOST || height > SF_SIDE_MOST) return 1;
     if ((uint64_t)width * height > SF_PIXELS_MOST) return 1;
     *picture = (sf_picture){kind, (int32_t)width, (int32_t)height, channels, 1};
