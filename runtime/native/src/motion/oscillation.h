@@ -3,6 +3,7 @@
 #ifndef SF_OSCILLATION_H
 #define SF_OSCILLATION_H
 
+#include "motion/draws.h"
 #include "motion/motion.h"
 
 #define SF_FAR 1e6f /* stillflow.oscillation.FAR */
@@ -23,6 +24,13 @@ double sf_steepness(sf_room *room, const sf_oscillation *sway, int h, int w);
 /* in_loop: the same with whole periods in a loop; periods is memory of the room. */
 void sf_in_loop(sf_room *room, const sf_oscillation *given, int h, int w, double seconds, int32_t frames,
                 sf_oscillation *fitted, int32_t **periods);
+/* smooth_noise: of about unit variance, varying over so many samples. */
+void sf_smooth_noise(sf_room *room, sf_draws *draws, int h, int w, double length, float *noise);
+/* geodesic: length of the shortest way from where a start value is given; a step outside costs so many times more. */
+void sf_geodesic(sf_room *room, const float *start, const uint8_t *inside, float outside_cost, int h, int w, float *distance);
+/* spread: values (count, h, w, channels) continued beyond a region by their Gaussian mean; spread may be values. */
+void sf_spread(sf_room *room, const float *values, const uint8_t *region, int count, int h, int w, int channels,
+               double sigma, float *spread);
 /* light.change and light.touched: (height, width) 1 where light changes a pixel. */
 void sf_light_touches(sf_room *room, const sf_oscillation *light, int h, int w, int height, int width, uint8_t *touched);
 
