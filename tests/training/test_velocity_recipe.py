@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stillflow.bend import bend_velocity
@@ -34,6 +34,7 @@ def test_without_data_it_says_so(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, 2**31), st.integers(1, 5))
+@example(60568, 5)  # five turns that cancel to 0.0012 of their length
 @settings(max_examples=25, deadline=None)
 def test_fields_are_bent_as_the_runtime_bends_them(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)

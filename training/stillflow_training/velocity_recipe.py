@@ -53,7 +53,8 @@ def bend(velocity: Tensor, arrows: Tensor) -> Tensor:
     sin = (b[..., 0] * s[..., 1] - b[..., 1] * s[..., 0]) / (length_b * length_s)
     factor = torch.exp((weights * stretch[..., None, None]).sum(1))
     cos, sin = ((weights * v[..., None, None]).sum(1) for v in (cos, sin))
-    size = (cos.square() + sin.square()).add(1e-6).sqrt()
+    # A floor, as the runtime has it, and not a sum: where the turns almost cancel, a sum would shorten what is left.
+    size = (cos.square() + sin.square()).add(1e-12).sqrt().clamp(min=1e-3)
     cos, sin = cos / size * factor, sin / size * factor
     turned = torch.stack(
         [velocity[:, 0] * cos - velocity[:, 1] * sin, velocity[:, 0] * sin + velocity[:, 1] * cos], 1
