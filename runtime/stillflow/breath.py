@@ -121,6 +121,8 @@ def _animal(figure: Mask) -> FloatArray:
     h, w = figure.shape
     padded = cv2.copyMakeBorder(figure.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1]
+    # One that fills the picture has no outline, and no distance from it.
+    depth = np.minimum(depth, h + w)
     thick = max(1.0, float(depth.max()))
     bulk = depth**2
     y, x = np.mgrid[0:h, 0:w].astype(np.float32)

@@ -74,3 +74,9 @@ def test_an_animals_bulk_moves_and_its_tail_does_not():
     cv2.rectangle(animal, (76, 38), (115, 40), 1, -1)
     a = amplitude(animal > 0, upright=False)
     assert a[28:52, 40:60].mean() > 5 * a[38:41, 108:115].mean()
+
+
+def test_an_animal_that_fills_the_picture_breathes():
+    whole = amplitude(np.ones((60, 80), np.bool_), upright=False)
+    assert np.isfinite(whole).all()
+    assert whole.max() > 0

@@ -44,7 +44,7 @@ def test_a_hundred_thousand_draws_are_numpys(name, kind, seed):
 
 
 @given(seed=WORDS, what=WORDS)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_any_seed_gives_numpys_draws_of_every_kind(seed, what):
     for kind in (BITS, RANDOM, BETWEEN, NORMAL):
         known = expected(seed, what, kind, 500)

@@ -112,8 +112,9 @@ static void depth_of(sf_room *room, const uint8_t *figure, int h, int w, float *
         for (int x = 0; x < w + 2; x++) padded[(size_t)y * wide + (size_t)x] = row[smaller_of(larger_of(x - 1, 0), w - 1)];
     }
     sf_distance(room, padded, h + 2, w + 2, distance);
+    /* One that fills the picture has no outline, and no distance from it. */
     for (int y = 0; y < h; y++)
-        memcpy(depth + (size_t)y * (size_t)w, distance + ((size_t)y + 1) * wide + 1, (size_t)w * sizeof *depth);
+        for (int x = 0; x < w; x++) *depth++ = fminf(distance[((size_t)y + 1) * wide + (size_t)x + 1], (float)(h + w));
     sf_room_rewind(room, mark);
 }
 
