@@ -6,7 +6,7 @@ The photo is by far the largest part, so it decides. In this order:
 1. The photo file's own JPEG bytes, where they decode to the photo that is animated: it was neither scaled nor turned
    nor converted. EXIF, places and comments are left out.
 2. Lossless WebP.
-3. Where the whole file would take more than 1.5 bytes a pixel (3 MB at 1920x1080): a JPEG without chroma subsampling,
+3. Where the whole file would take more than 1.44 bytes a pixel (3 MB at 1920x1080): a JPEG without chroma subsampling,
    of the best quality from 95 down to 88 that fits. Then that JPEG is what is animated, so that the live loop and the
    baked one still agree in every byte.
 """
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from stillflow.guidance import Guidance
     from stillflow.loop import Loop
 
-BYTES_A_PIXEL = 1.5
-"""Of the whole file; 3 MB at 1920x1080."""
+BYTES_A_PIXEL = 1.44
+"""Of the whole file; 2.99 MB at 1920x1080."""
 
 QUALITIES = range(95, 87, -1)
 """Of a JPEG that takes the photo's place, the best first."""
@@ -81,6 +81,11 @@ class Baking:
     sizes: tuple[tuple[str, str, int], ...]
     photo: str
     psnr: float | None
+
+    @property
+    def bytes_a_pixel(self) -> float:
+        """Of the whole file."""
+        return len(self.data) / (self.loop.scene.width * self.loop.scene.height)
 
     def save(self, path: str | os.PathLike[str]) -> int:
         """Write the file, which appears when it is complete; return its size in bytes."""

@@ -35,7 +35,7 @@ from stillflow.scene import Scene, local_mean
 MEMORY_LIMIT = 1 << 30
 """Bytes, as in libstillflow."""
 
-LARGEST_VALUE = {Kind.INSIDE: 1.0, Kind.LIGHT: 8.0}
+LARGEST_VALUE = {Kind.INSIDE: 1e3, Kind.LIGHT: 8.0}
 """Of numbers, either way; 1e5 of all others. The kernels refuse what is larger, and would at the first frame."""
 
 

@@ -22,7 +22,7 @@ Examples:
 
 \b
 The photo is kept as its own JPEG bytes (without EXIF and places) where it is not scaled, else
-losslessly. Where the file would take more than 1.5 bytes a pixel (3 MB at 1920x1080), the photo is
+losslessly. Where the file would take more than 1.44 bytes a pixel (3 MB at 1920x1080), the photo is
 compressed as JPEG of quality 88 to 95 before it is animated; --lossless forbids that.
 """
 
@@ -89,7 +89,7 @@ def bake(
     strength = 1.0 if force and strength is None else strength
     guidance = to_guidance(mask, still, arrows, strength, seed, velocity, context)
     from stillflow.animator import Animator, check_timing
-    from stillflow.baked.baking import Wishes
+    from stillflow.baked.baking import BYTES_A_PIXEL, QUALITIES, Wishes
     from stillflow.baked.baking import bake as baked
     from stillflow.baked.target import check_scene_target
     from stillflow.cli.building import told_orders
@@ -106,6 +106,8 @@ def bake(
     made = baked(animator, picture, guidance, wishes, seconds=seconds, fps=fps, strict=not force)
     if not quiet:
         tell(warnings(made.loop))
+        if made.bytes_a_pixel > BYTES_A_PIXEL and not (lossless or raw):
+            tell([f"even at quality {QUALITIES[-1]} it takes {made.bytes_a_pixel:.2f} bytes a pixel"])
     made.save(output)
     if as_json:
         click.echo(json.dumps(_summary(made, output)))
@@ -121,7 +123,7 @@ def _summary(made: Baking, output: str) -> dict[str, object]:
     return {
         "output": output,
         "bytes": len(made.data),
-        "bytes_a_pixel": round(len(made.data) / (loop.scene.width * loop.scene.height), 4),
+        "bytes_a_pixel": round(made.bytes_a_pixel, 4),
         "width": loop.scene.width,
         "height": loop.scene.height,
         "frames": len(loop),
@@ -143,11 +145,10 @@ def _lines(made: Baking, output: str) -> list[str]:
 
     loop, whole = made.loop, len(made.data)
     size = f"{loop.scene.width}x{loop.scene.height}"
-    a_pixel = whole / (loop.scene.width * loop.scene.height)
     lossy = "" if made.psnr is None else f", {made.psnr:.1f} dB; --lossless keeps every pixel"
     parts = [f"{kind} {file_size(n)} ({encoding})" for kind, encoding, n in made.sizes if n >= LEAST_TOLD]
     return [
-        f"{output}: {len(loop)} frames at {loop.fps:g} fps, {size}, {file_size(whole)}, {a_pixel:.2f} bytes a pixel",
+        f"{output}: {len(loop)} frames at {loop.fps:g} fps, {size}, {file_size(whole)}, {made.bytes_a_pixel:.2f} bytes a pixel",
         f"  photo: {made.photo}{lossy}",
         f"  sections: {', '.join(parts)}",
         f"  moving: {100 * loop.moving_share:.0f} % of the picture, seed {loop.seed}, strength {loop.strength:g}",
