@@ -19,6 +19,9 @@ def test_gauss_is_opencvs(h, w, c, content, sigma, seed):
     call("sf_gaussian_f32", source, h, w, c, sigma, out)
     expected = cv2.GaussianBlur(source, (0, 0), sigma).reshape(h, w, c)
     np.testing.assert_allclose(out, expected, rtol=0, atol=6e-7)
+    call("sf_gaussian_beyond_f32", source, h, w, c, sigma, 1, out)
+    expected = cv2.GaussianBlur(source, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE).reshape(h, w, c)
+    np.testing.assert_allclose(out, expected, rtol=0, atol=6e-7)
 
 
 @given(

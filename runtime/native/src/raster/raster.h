@@ -66,8 +66,9 @@ void sf_lab_u8(sf_room *room, const uint8_t *in, size_t pixels, uint8_t *out);
 void sf_lab_f32(sf_room *room, const float *in, size_t pixels, float *out);
 void sf_gray_u8(const uint8_t *in, size_t pixels, uint8_t *out);
 
-/* np.percentile (linear), np.median; values are left as they are. count >= 1. */
+/* np.percentile (linear) and np.median of floats: values are left as they are. count >= 1, none of them NaN. */
 double sf_percentile_f32(sf_room *room, const float *values, size_t count, double percent);
+float sf_median_f32(sf_room *room, const float *values, size_t count);
 
 /* np.rint: halves to even. */
 static inline float sf_rint(float x) { return (x + (x < 0 ? -12582912.0f : 12582912.0f)) - (x < 0 ? -12582912.0f : 12582912.0f); }
