@@ -38,9 +38,8 @@ class Case:
 def case(request: pytest.FixtureRequest) -> Case:
     if importlib.util.find_spec("stillflow_engines") is None:
         pytest.fail("the package stillflow_engines is not installed: run make test")
-    from stillflow_engines import bundle_path
-
     from stillflow.animator import Animator
+    from stillflow_engines import bundle_path
 
     animator = Animator(bundle_path("edge"), device="cpu")
     photo = animator_photo(SAMPLES / f"{request.param}.jpg")

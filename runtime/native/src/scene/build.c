@@ -10,6 +10,7 @@
 
 #define SF_SURELY_KNOWN 0.99f  /* share of a sample that shows the layer and nothing else */
 #define SF_FLOOR 0.02f         /* kernels.reference.CONFIDENCE_FLOOR */
+#define SF_FRAMES_MOST 1000000 /* what the kernels and a file allow */
 
 /* Steps of a scene's numbers: docs/sflow.md. */
 #define SF_INSIDE_EXPONENT (-10)
@@ -22,8 +23,9 @@ typedef struct sf_plan {
     const uint8_t *photo;
     const sf_motion *motion;
     const sf_order *order;
-    int height, width, h, w, frames;
-    size_t count, whole;      /* samples of a field, pixels of the picture */
+    int height, width, h, w;
+    int32_t frames;
+    size_t count, whole; /* samples of a field, pixels of the picture */
     sf_regions regions;
     uint8_t *owner, *cycles, *flow;
     float *velocity, *inside;
@@ -177,37 +179,56 @@ static void make(sf_room *room, const sf_network *generator, const sf_rules *rul
     paint(room, generator, rules, plan, matte, plate);
 }
 
+/*
+ * Cut the masks and fit the sway to them. coefficients and periods have room for all of the motion's oscillations; what
+ * a loop keeps of them is returned.
+ */
+static sf_oscillation cut(sf_room *room, const sf_plan *plan, uint8_t *flows, uint8_t *sways, float *coefficients,
+                          int32_t *periods) {
+    const sf_mark mark = sf_room_mark(room);
+    sf_oscillation swaying, sway;
+    int32_t *found;
+    sf_flow_region(room, plan->motion, plan->photo, flows, sways);
+    sf_bend_outlines(room, plan->motion, flows, sways, &swaying);
+    sf_in_loop(room, &swaying, plan->h, plan->w, plan->order->seconds, plan->frames, &sway, &found);
+    if (sway.count) {
+        memcpy(coefficients, sway.coefficients, 4 * (size_t)sway.count * plan->count * sizeof(float));
+        memcpy(periods, found, (size_t)sway.count * sizeof(int32_t));
+    }
+    sf_room_rewind(room, mark);
+    sway.coefficients = coefficients;
+    return sway;
+}
+
+static int32_t frame_count(sf_room *room, const sf_order *order) {
+    const double frames = rint(order->seconds * order->fps);
+    if (!(order->seconds > 0 && order->fps > 0 && frames <= SF_FRAMES_MOST))
+        sf_give_up(room, SF_ERROR_ARGUMENT, "cannot make a loop of that length", "ask for 4 seconds at 30 frames a second",
+                   "%g seconds at %g frames a second are not 1 to %d frames", order->seconds, order->fps, SF_FRAMES_MOST);
+    return frames > 1 ? (int32_t)frames : 1;
+}
+
 void sf_build_scene(sf_room *room, const sf_network *generator, const sf_rules *rules, const sf_order *order,
                     const uint8_t *photo, const sf_motion *motion, sf_scene_arrays *arrays) {
-    const double frames = rint(order->seconds * order->fps);
     sf_plan plan = {.photo = photo, .motion = motion, .order = order, .height = motion->height, .width = motion->width,
-                    .h = motion->h, .w = motion->w, .frames = frames > 1 ? (int)frames : 1};
+                    .h = motion->h, .w = motion->w, .frames = frame_count(room, order)};
     plan.count = (size_t)plan.h * (size_t)plan.w;
     plan.whole = (size_t)plan.height * (size_t)plan.width;
+    /* First what the arrays keep; below the mark lies what is given back. */
     uint8_t *matte = sf_take(room, plan.whole, 1), *plate = sf_take(room, 3 * plan.whole, 1);
     plan.flow = sf_take(room, plan.count, 1);
     plan.cycles = sf_take(room, plan.count, 1);
     plan.velocity = sf_take(room, 2 * plan.count, sizeof(float));
     plan.inside = sf_take(room, plan.count, sizeof(float));
     float *low = sf_take(room, 3 * plan.count, sizeof(float));
-    sf_oscillation sway, light, swaying;
-    int32_t *sway_periods, *light_periods;
+    float *swaying = sf_take(room, 4 * (uint64_t)motion->sway.count * plan.count, sizeof(float));
+    int32_t *sway_periods = sf_take(room, (uint64_t)motion->sway.count, sizeof(int32_t)), *light_periods;
+    sf_oscillation light;
     sf_in_loop(room, &motion->light, plan.h, plan.w, order->seconds, plan.frames, &light, &light_periods);
 
-    /* The masks live until the plate is made; what the arrays keep of the sway is taken before them and filled in. */
-    const int kept = motion->sway.count;
-    float *coefficients = sf_take(room, 4 * (uint64_t)kept * plan.count, sizeof(float));
-    int32_t *periods = sf_take(room, (uint64_t)kept, sizeof(int32_t));
     const sf_mark mark = sf_room_mark(room);
     uint8_t *flows = sf_take(room, plan.whole, 1), *sways = sf_take(room, plan.whole, 1);
-    sf_flow_region(room, motion, photo, flows, sways);
-    sf_bend_outlines(room, motion, flows, sways, &swaying);
-    sf_in_loop(room, &swaying, plan.h, plan.w, order->seconds, plan.frames, &sway, &sway_periods);
-    if (sway.count) {
-        memcpy(coefficients, sway.coefficients, 4 * (size_t)sway.count * plan.count * sizeof(float));
-        memcpy(periods, sway_periods, (size_t)sway.count * sizeof(int32_t));
-    }
-    sway.coefficients = coefficients;
+    sf_oscillation sway = cut(room, &plan, flows, sways, swaying, sway_periods);
     plan.regions = (sf_regions){.height = plan.height, .width = plan.width, .h = plan.h, .w = plan.w,
                                 .unit = plan.width / 1280.0, .flows = flows, .sways = sways};
     make(room, generator, rules, &plan, matte, plate);
@@ -220,8 +241,8 @@ void sf_build_scene(sf_room *room, const sf_network *generator, const sf_rules *
         .struct_size = sizeof *arrays, .height = plan.height, .width = plan.width, .harmonics = sway.count,
         .frames = plan.frames, .isa = arrays->isa, .photo = photo, .plate = plate, .matte = matte,
         .velocity = plan.velocity, .flow = plan.flow, .cycles = plan.cycles, .inside = plan.inside,
-        .sway = sway.count ? coefficients : 0, .low = low, .light = light.count ? light.coefficients : 0,
-        .lights = light.count, .sway_periods = sway.count ? periods : 0,
+        .sway = sway.count ? swaying : 0, .low = low, .light = light.count ? light.coefficients : 0,
+        .lights = light.count, .sway_periods = sway.count ? sway_periods : 0,
         .light_periods = light.count ? light_periods : 0,
     };
 }
