@@ -124,12 +124,13 @@ def bake(
             "use a bundle whose loop rule is cross_fade: --bundle edge",
         )
 
-    def animated(picture: Photo) -> tuple[Loop, list[Part]]:
+    def animated(picture: Photo, *, strict: bool = False) -> tuple[Loop, list[Part]]:
         loop = animator.animate(picture, guidance, seconds=seconds, fps=fps, strict=strict)
         arrays, about = arrays_of(loop.scene), about_loop(loop, wishes)
         return loop, parts(arrays, raw=wishes.raw, about=about)
 
-    loop, others = animated(photo)
+    # The verdict is on the photo, and stands for its JPEG.
+    loop, others = animated(photo, strict=strict)
     kept, told = _exact(photo, raw=wishes.raw)
     psnr = None
     room = _left(photo, others)

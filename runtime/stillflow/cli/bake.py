@@ -143,12 +143,12 @@ def _summary(made: Baking, output: str) -> dict[str, object]:
 def _lines(made: Baking, output: str) -> list[str]:
     from stillflow.cli.summary import file_size
 
-    loop, whole = made.loop, len(made.data)
-    size = f"{loop.scene.width}x{loop.scene.height}"
+    loop = made.loop
+    size = f"{loop.scene.width}x{loop.scene.height}, {file_size(len(made.data))}"
     lossy = "" if made.psnr is None else f", {made.psnr:.1f} dB; --lossless keeps every pixel"
     parts = [f"{kind} {file_size(n)} ({encoding})" for kind, encoding, n in made.sizes if n >= LEAST_TOLD]
     return [
-        f"{output}: {len(loop)} frames at {loop.fps:g} fps, {size}, {file_size(whole)}, {made.bytes_a_pixel:.2f} bytes a pixel",
+        f"{output}: {len(loop)} frames at {loop.fps:g} fps, {size}, {made.bytes_a_pixel:.2f} bytes a pixel",
         f"  photo: {made.photo}{lossy}",
         f"  sections: {', '.join(parts)}",
         f"  moving: {100 * loop.moving_share:.0f} % of the picture, seed {loop.seed}, strength {loop.strength:g}",
