@@ -29,7 +29,7 @@ def components(region: np.ndarray, connectivity: int) -> tuple[int, np.ndarray, 
 
 @pytest.mark.parametrize("connectivity", [4, 8])
 @given(SIZES, SIZES, CONTENTS, st.floats(0.05, 0.95), st.integers(0, 999))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_parts_are_opencvs(connectivity, h, w, content, threshold, seed):
     region = (picture(content, h, w, 1, seed)[..., 0] > threshold).astype(np.uint8) * 3
     count, labels, stats = components(region, connectivity)

@@ -15,7 +15,7 @@ from .pictures import CONTENTS, SIZES, call, picture, plain_opencv
 
 @given(SIZES, SIZES, CONTENTS, st.floats(0.03, 0.999), st.integers(0, 999))
 @example(5, 9, "flat", 0.01, 1)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_distances_and_nearest_are_opencvs(h, w, content, threshold, seed):
     where = (picture(content, h, w, 1, seed)[..., 0] > threshold).astype(np.uint8)
     to_zero, distance = (np.full((h, w), -1, np.float32) for _ in range(2))

@@ -32,7 +32,7 @@ VALUES = hnp.arrays(
 
 
 @given(VALUES, st.sampled_from([0, 5, 50, 90, 95, 100]) | st.integers(0, 100))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_percentile(library, values, percent):
     before = values.copy()
     with Room() as room:

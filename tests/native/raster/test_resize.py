@@ -52,7 +52,7 @@ def resized(way: str, source: np.ndarray, oh: int, ow: int) -> np.ndarray:
 
 @pytest.mark.parametrize("way", ["area", "linear"])
 @given(shapes(), st.sampled_from([1, 2, 3, 4, 8]), CONTENTS, st.integers(0, 999))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_bytes_are_opencvs(way, shape, c, content, seed):
     h, w, oh, ow = shape
     source = picture(content, h, w, c, seed, np.uint8)
@@ -62,7 +62,7 @@ def test_bytes_are_opencvs(way, shape, c, content, seed):
 
 @pytest.mark.parametrize("way", ["area", "linear"])
 @given(shapes(), st.sampled_from([1, 2, 3, 4, 8]), CONTENTS, st.integers(0, 999))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_floats_are_opencvs(way, shape, c, content, seed):
     h, w, oh, ow = shape
     source = picture(content, h, w, c, seed)
@@ -72,6 +72,15 @@ def test_floats_are_opencvs(way, shape, c, content, seed):
         np.testing.assert_allclose(got, expected, rtol=0, atol=1.2e-7)
     else:
         np.testing.assert_array_equal(got, expected)
+
+
+@given(shapes(), st.sampled_from([1, 3]), CONTENTS, st.integers(0, 999))
+@settings(max_examples=60, deadline=None)
+def test_cubic_is_opencvs(shape, c, content, seed):
+    h, w, oh, ow = shape
+    source = picture(content, h, w, c, seed)
+    expected = of_opencv("cubic", source, oh, ow)
+    np.testing.assert_allclose(resized("cubic", source, oh, ow), expected, rtol=0, atol=6e-7)
 
 
 @given(shapes(), st.sampled_from([np.uint8, np.int32, np.float32]), st.sampled_from([1, 3]))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cv2.resize but for what shrinks by area: two samples each way (linear), four (cubic), one (nearest).
+ * cv2.resize but for what shrinks by area: two samples each way (linear), one (nearest).
  * Columns first, then rows; a stretched row is kept until no output row needs it.
  *
  * Bytes: weights are whole numbers of 1/2048; a stretched row holds 1/128 of a level, and the weighted sum of two rows

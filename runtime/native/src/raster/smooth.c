@@ -4,7 +4,7 @@
  *
  * Box: sums in double, as OpenCV's; the floats are the same.
  * Gauss: OpenCV's kernel for floats has round(8 sigma + 1) samples, made odd upwards; it is made in double, sums to 1 and
- *   is rounded to float. The sums here pair what is equally far; within 4e-7 of OpenCV's on values of 0..1.
+ *   is rounded to float. The sums here pair what is equally far; within 8e-7 of OpenCV's on values of 0..1.
  * Pyramid: 1 4 6 4 1 along both axes, at every second sample, over 256 (Burt and Adelson 1983); within 1.5e-7.
  */
 #include <math.h>
