@@ -43,13 +43,16 @@ def small_scene(
     lights: int = 0,
     blend: bool = False,
     share: float = 1.0,
+    plated: bool = True,
 ) -> SceneArrays:
-    """A scene of noise on the steps; share is that of the height in which anything moves."""
+    """A scene of noise on the steps; share is that of the height in which anything moves;
+    without a plate the photo is one."""
     rng = np.random.default_rng(seed)
     drawn = random_arrays(rng, height, width, harmonics=harmonics, lights=lights, blend=blend)
     matte = drawn.matte.copy()
     matte[int(height * share) :] = 0
-    plate = np.where(rng.random((height, width, 1)) < 0.5, drawn.photo, 255 - drawn.photo)
+    other = 255 - drawn.photo if plated else drawn.photo
+    plate = np.where(rng.random((height, width, 1)) < 0.5, drawn.photo, other)
     return replace(
         drawn,
         matte=matte,

@@ -72,10 +72,10 @@ class Facts(Struct):
     )
 
 
-@lru_cache(maxsize=1)
-def library() -> ctypes.CDLL:
-    """The library with its loops declared."""
-    found = internals()
+@lru_cache(maxsize=4)
+def library(path: str | None = None) -> ctypes.CDLL:
+    """A library with its loops declared: that of the internals, or another one."""
+    found = internals() if path is None else ctypes.CDLL(path)
     pointer, number, size = ctypes.c_void_p, ctypes.c_int32, ctypes.c_size_t
     found.sf_loop_open.argtypes = (pointer, pointer, pointer)
     found.sf_loop_facts.argtypes = (pointer, pointer, pointer)
@@ -108,8 +108,8 @@ class Loop:
     """An open loop, of a file's bytes or of its path."""
 
     def __init__(self, data: bytes | None = None, *, path: str | None = None, limit: int = 0, isa: int = 0,
-                 log: Any = None) -> None:  # fmt: skip
-        self.library = library()
+                 log: Any = None, of: str | None = None) -> None:  # fmt: skip
+        self.library = library(of)
         source = Source(memory_limit=limit, isa=isa)
         if log is not None:
             self._log = source.log = Log(lambda _, level, line: log(level, line.decode()))
