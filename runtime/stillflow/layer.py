@@ -192,7 +192,8 @@ def continue_plate(
         where = (everywhere == label) & ~shown
         if not (where.any() and own.any()):
             continue
-        plate[where] = np.rint(smooth[where]).astype(np.uint8)
+        # A tinted fill may lie beyond white by some levels.
+        plate[where] = np.clip(np.rint(smooth[where]), 0, 255).astype(np.uint8)
         found, source, distance, deep = mirror_sources(own, where, max(reach, 1))
         blur = _masked_blur(photo, own, sigma=8).reshape(-1, 3)[source]
         # What is mirrored over the whole of a thin region would repeat it as a rim of its own.

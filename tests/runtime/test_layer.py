@@ -109,3 +109,12 @@ def test_the_plate_holds_no_background():
     plate = layer.continue_plate(photo, region, owner, fill, reach=16)
     assert np.array_equal(plate[region > 0], photo[region > 0])
     assert plate[:, :32, 0].max() < 150, "the red background came through"
+
+
+def test_a_fill_beyond_white_is_white():
+    region = np.zeros((32, 32), np.uint8)
+    region[:, :8] = 1
+    photo = np.full((32, 32, 3), 250, np.uint8)
+    fill = np.full((8, 8, 3), 258, np.float32)
+    plate = layer.continue_plate(photo, region, np.ones((8, 8), np.uint8), fill, reach=4)
+    assert plate.min() >= 250
