@@ -52,10 +52,11 @@ static inline void sweep_row(const sf_map *map, int y, int w, int way, int indic
         from_beside(cost, cost + back, cost + 2 * back, nearest, nearest + back, nearest + 2 * back, w, way);
     else
         from_beside(cost, cost + back, cost + 2 * back, 0, 0, 0, w, way);
-    for (int x = way > 0 ? 0 : w - 1; x >= 0 && x < w; x += way) {
-        const int32_t next = cost[x - way] + SIDE;
-        if (indices) nearest[x] = next < cost[x] ? nearest[x - way] : nearest[x];
-        cost[x] = next < cost[x] ? next : cost[x];
+    int32_t last = UNREACHED, index = 0;
+    for (int i = 0, x = way > 0 ? 0 : w - 1; i < w; i++, x += way) {
+        const int32_t next = last + SIDE, own = cost[x];
+        if (indices) nearest[x] = index = next < own ? index : nearest[x];
+        cost[x] = last = next < own ? next : own;
     }
 }
 

@@ -33,11 +33,15 @@ static inline void sample(const float *in, size_t row, int c, sf_between x, sf_b
 void sf_remap_linear_f32(sf_room *room, const float *in, int h, int w, int c, const float *x, const float *y, int oh, int ow, float *out) {
     (void)room;
     const size_t row = (size_t)w * (size_t)c, all = (size_t)oh * (size_t)ow;
-    const int steps = c == 2 || c > 4;
-    for (size_t i = 0; i < all; i++) {
-        const double px = steps ? rint((double)x[i] * 32) / 32 : x[i], py = steps ? rint((double)y[i] * 32) / 32 : y[i];
-        sample(in, row, c, between(px, w), between(py, h), out + i * (size_t)c);
-    }
+    if (c == 2 || c > 4)
+        for (size_t i = 0; i < all; i++) {
+            const double px = rint((double)x[i] * 32) / 32, py = rint((double)y[i] * 32) / 32;
+            sample(in, row, c, between(px, w), between(py, h), out + i * (size_t)c);
+        }
+    else if (c == 1)
+        for (size_t i = 0; i < all; i++) sample(in, row, 1, between(x[i], w), between(y[i], h), out + i);
+    else
+        for (size_t i = 0; i < all; i++) sample(in, row, c, between(x[i], w), between(y[i], h), out + i * (size_t)c);
 }
 
 /* No turn: each input row is stretched once, as long as output rows come back to it. */

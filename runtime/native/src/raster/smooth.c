@@ -28,30 +28,41 @@ static void pad_row(const float *in, int w, int c, int radius, sf_border border,
     for (int x = w; x < w + radius; x++, out += c) memcpy(out, in + (ptrdiff_t)inside(x, w, border) * c, pixel);
 }
 
+/* Sums of side pixels from each pixel of a row on; the row has side - 1 pixels more than there are sums. */
+static inline void sum_boxes(const float *in, double *out, int w, int c, int side) {
+    for (int k = 0; k < c; k++) {
+        double sum = 0;
+        for (int x = 0; x < side; x++) sum += in[x * c + k];
+        out[k] = sum;
+        const float *gone = in + k, *next = gone + (ptrdiff_t)side * c;
+        for (int x = 1; x < w; x++, gone += c, next += c) {
+            sum += (double)*next - *gone;
+            out[(ptrdiff_t)x * c + k] = sum;
+        }
+    }
+}
+
 void sf_blur_f32(sf_room *room, const float *in, int h, int w, int c, int side, sf_border border, float *out) {
     sf_mark mark = sf_room_mark(room);
     const int radius = side / 2;
     const size_t row = (size_t)w * (size_t)c;
     float *padded = sf_take(room, row + 2 * (size_t)radius * (size_t)c, sizeof *padded);
-    double *sums = sf_take(room, (uint64_t)side * row, sizeof *sums); /* of the last rows, in turn */
+    double *sums = sf_take_zeroed(room, (uint64_t)side * row, sizeof *sums); /* of the last rows, in turn */
     double *total = sf_take_zeroed(room, row, sizeof *total);
     const double share = 1.0 / ((double)side * side);
-    for (int y = -radius; y < h + radius; y++) {
-        double *sum = sums + (size_t)((y + radius) % side) * row;
-        if (y - radius > 0)
-            for (size_t k = 0; k < row; k++) total[k] -= sum[k];
+    for (int y = -radius, turn = 0; y < h + radius; y++, turn = turn + 1 < side ? turn + 1 : 0) {
+        double *sum = sums + (size_t)turn * row;
         pad_row(in + (size_t)inside(y, h, border) * row, w, c, radius, border, padded);
-        for (int k = 0; k < c; k++) {
-            double s = 0;
-            for (int x = 0; x < side; x++) s += padded[x * c + k];
-            sum[k] = s;
-        }
-        for (size_t k = (size_t)c; k < row; k++)
-            sum[k] = sum[k - (size_t)c] + ((double)padded[k + (size_t)(side - 1) * (size_t)c] - padded[k - (size_t)c]);
-        for (size_t k = 0; k < row; k++) total[k] += sum[k];
-        if (y >= radius) {
-            float *to = out + (size_t)(y - radius) * row;
-            for (size_t k = 0; k < row; k++) to[k] = (float)(total[k] * share);
+        if (c == 1)
+            sum_boxes(padded, sum, w, 1, side);
+        else
+            sum_boxes(padded, sum, w, c, side);
+        const double *oldest = sums + (size_t)(turn + 1 < side ? turn + 1 : 0) * row;
+        float *to = out + (size_t)(y > radius ? y - radius : 0) * row; /* what is too early is written over */
+        for (size_t k = 0; k < row; k++) {
+            const double all = total[k] + sum[k];
+            to[k] = (float)(all * share);
+            total[k] = all - oldest[k];
         }
     }
     sf_room_rewind(room, mark);
