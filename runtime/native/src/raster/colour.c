@@ -3,17 +3,19 @@
  * CIE 1976 L*a*b* (ISO/CIE 11664-4) of sRGB (IEC 61966-2-1) under D65, and luma, in the fixed point that OpenCV has.
  * Found by experiment, over all 2^24 colours for bytes:
  *
- * Bytes: linear light in 1/2040; X, Y, Z by weights of 1/4096; f(t) in 1/32768 from a table; L* = 2.96 f(Y) - 16 in 255ths.
- *   Two entries of that table round otherwise in OpenCV's single precision; with them all bytes are the same.
- * Floats: not the formula but a table of 33 x 33 x 33 colours in 1/16384, read with 4 bits of a fraction each way, which
- *   is up to 0.5 from the formula. 89 of its 107811 numbers are 1 unit from OpenCV's: L* by 0.006, a* and b* by 0.016.
+ * Bytes: linear light in 1/2040; X, Y, Z by weights of 1/4096; f(t) in 1/32768 from a table; L* is 2.55 (116 f(Y) -
+ *   16), 2.55 * 116 taken for 296. Two entries of that table round otherwise in OpenCV's single precision; with them all bytes
+ *   are the same.
+ * Floats: not the formula but a table of 33 x 33 x 33 colours in 1/16384, read with 4 bits of a fraction each way: up
+ *   to 0.5 from the formula. 89 of its 107811 numbers are 1 unit from OpenCV's: L* by 0.006, a* and b* by 0.016.
  * Luma: weights of 1/32768, ITU-R BT.601.
  */
 #include <math.h>
 
 #include "raster.h"
 
-static const double WEIGHTS[3][3] = {{0.412453, 0.357580, 0.180423}, {0.212671, 0.715160, 0.072169}, {0.019334, 0.119193, 0.950227}};
+static const double WEIGHTS[3][3] = {
+    {0.412453, 0.357580, 0.180423}, {0.212671, 0.715160, 0.072169}, {0.019334, 0.119193, 0.950227}};
 static const double WHITE[3] = {0.950456, 1, 1.088754};
 
 static double linear_light(double x) { return x <= 0.04045 ? x / 12.92 : pow((x + 0.055) / 1.055, 2.4); }
@@ -48,7 +50,9 @@ void sf_lab_u8(sf_room *room, const uint8_t *in, size_t pixels, uint8_t *out) {
 
 enum { NODES = 33, PADDED = NODES + 1 };
 
-static inline size_t node_at(int r, int g, int b) { return (((size_t)r * PADDED + (size_t)g) * PADDED + (size_t)b) * 3; }
+static inline size_t node_at(int r, int g, int b) {
+    return (((size_t)r * PADDED + (size_t)g) * PADDED + (size_t)b) * 3;
+}
 
 /* One more node each way, read with weight 0 where a colour is 1. */
 static int16_t *nodes_of(sf_room *room) {
@@ -60,8 +64,8 @@ static int16_t *nodes_of(sf_room *room) {
             for (int b = 0; b < NODES; b++) {
                 double f[3], y = 0;
                 for (int i = 0; i < 3; i++) {
-                    const double *w = WEIGHTS[i];
-                    const double t = light[r] * (w[0] / WHITE[i]) + light[g] * (w[1] / WHITE[i]) + light[b] * (w[2] / WHITE[i]);
+                    const double *w = WEIGHTS[i], white = WHITE[i];
+                    const double t = light[r] * (w[0] / white) + light[g] * (w[1] / white) + light[b] * (w[2] / white);
                     f[i] = lightness(t);
                     if (i == 1) y = t;
                 }
@@ -88,7 +92,8 @@ void sf_lab_f32(sf_room *room, const float *in, size_t pixels, float *out) {
         int32_t sum[3] = {0, 0, 0};
         for (int corner = 0; corner < 8; corner++) {
             const int r = corner >> 2, g = corner >> 1 & 1, b = corner & 1;
-            const int weight = (r ? part[0] : 16 - part[0]) * (g ? part[1] : 16 - part[1]) * (b ? part[2] : 16 - part[2]);
+            const int wr = r ? part[0] : 16 - part[0], wg = g ? part[1] : 16 - part[1], wb = b ? part[2] : 16 - part[2];
+            const int weight = wr * wg * wb;
             const int16_t *node = nodes + node_at(at[0] + r, at[1] + g, at[2] + b);
             for (int k = 0; k < 3; k++) sum[k] += weight * node[k];
         }

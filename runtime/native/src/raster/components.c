@@ -4,8 +4,8 @@
  * the root is the earliest run), then every root gets the next number where the picture is first met.
  *
  * The order of OpenCV's numbers, found by experiment: with 4 neighbours that of each part's first pixel; with 8, where
- * it looks at blocks of 2 x 2 pixels, that of each part's first block: rows 2k and 2k + 1 are walked together, by x / 2.
- * Two parts never share a block.
+ * it looks at blocks of 2 x 2 pixels, that of each part's first block: rows 2k and 2k + 1 are walked together, by
+ * x / 2. Two parts never share a block.
  */
 #include <string.h>
 
@@ -95,7 +95,8 @@ static sf_part *parts_of(sf_room *room, const int32_t *labels, int h, int w, int
     return parts;
 }
 
-int32_t sf_components(sf_room *room, const uint8_t *in, int h, int w, int connectivity, int32_t *labels, sf_part **parts) {
+int32_t sf_components(sf_room *room, const uint8_t *in, int h, int w, int connectivity, int32_t *labels,
+                      sf_part **parts) {
     sf_mark mark = sf_room_mark(room);
     const size_t most = count_runs(in, h, w);
     sf_run *runs = sf_take(room, most + 1, sizeof *runs);

@@ -22,13 +22,14 @@ typedef struct sf_map {
     size_t row;
 } sf_map;
 
-static inline void from_beside(int32_t *restrict cost, const int32_t *one, const int32_t *two, int32_t *restrict nearest,
-                               const int32_t *near_one, const int32_t *near_two, int w, int way) {
+static inline void from_beside(int32_t *restrict cost, const int32_t *one, const int32_t *two,
+                               int32_t *restrict nearest, const int32_t *near_one, const int32_t *near_two, int w,
+                               int way) {
     for (int x = 0; x < w; x++) {
         int32_t best = cost[x], index = nearest ? nearest[x] : 0, next;
-#define TRY(from, near, shift, price)                  \
-    next = from[x + way * (shift)] + price;            \
-    if (nearest) index = next < best ? near[x + way * (shift)] : index; \
+#define TRY(from, near, shift, price)                                       \
+    next = from[x + way * (shift)] + price;                                 \
+    if (nearest) index = next < best ? near[x + way * (shift)] : index;     \
     best = next < best ? next : best;
         TRY(two, near_two, -1, KNIGHT)
         TRY(two, near_two, 1, KNIGHT)

@@ -12,7 +12,7 @@ static inline void highest(uint8_t *to, const uint8_t *a, const uint8_t *b, size
     for (size_t i = 0; i < count; i++) to[i] = a[i] > b[i] ? a[i] : b[i];
 }
 
-/* lines of count values each, every one the maximum of itself and the reach - 1 lines after it; the last are not right. */
+/* Make each line of count values the maximum of itself and the reach - 1 lines after it, where there are so many. */
 static void run_highest(uint8_t *lines, size_t count, size_t many, size_t reach) {
     size_t span = 1;
     for (; 2 * span <= reach; span *= 2)
@@ -21,7 +21,8 @@ static void run_highest(uint8_t *lines, size_t count, size_t many, size_t reach)
 }
 
 /* flip: 0 dilates, 255 erodes. */
-static void spread(sf_room *room, const uint8_t *in, int h, int w, int side, int iterations, uint8_t flip, uint8_t *out) {
+static void spread(sf_room *room, const uint8_t *in, int h, int w, int side, int iterations, uint8_t flip,
+                   uint8_t *out) {
     sf_mark mark = sf_room_mark(room);
     const int64_t radius = (int64_t)(side / 2) * (iterations > 0 ? iterations : 0);
     const size_t rx = (size_t)(radius < w ? radius : w), ry = (size_t)(radius < h ? radius : h);

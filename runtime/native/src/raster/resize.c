@@ -65,7 +65,8 @@ static int slot_for(const int held[2], int y, int other) {
     return held[0] == y ? 0 : held[1] == y ? 1 : held[0] == other ? 1 : 0;
 }
 
-void sf_stretch_f32(sf_room *room, const float *in, int h, int w, int c, float *out, int oh, int ow, sf_spacing spacing) {
+void sf_stretch_f32(sf_room *room, const float *in, int h, int w, int c, float *out, int oh, int ow,
+                    sf_spacing spacing) {
     sf_mark mark = sf_room_mark(room);
     const sf_taps x = taps_of(room, w, ow, spacing, 1), y = taps_of(room, h, oh, spacing, 0);
     const size_t row = (size_t)w * (size_t)c, made = (size_t)ow * (size_t)c;
@@ -96,7 +97,8 @@ void sf_stretch_f32(sf_room *room, const float *in, int h, int w, int c, float *
     sf_room_rewind(room, mark);
 }
 
-void sf_stretch_u8(sf_room *room, const uint8_t *in, int h, int w, int c, uint8_t *out, int oh, int ow, sf_spacing spacing) {
+void sf_stretch_u8(sf_room *room, const uint8_t *in, int h, int w, int c, uint8_t *out, int oh, int ow,
+                   sf_spacing spacing) {
     sf_mark mark = sf_room_mark(room);
     const sf_taps x = taps_of(room, w, ow, spacing, 1), y = taps_of(room, h, oh, spacing, 0);
     const size_t row = (size_t)w * (size_t)c, made = (size_t)ow * (size_t)c;
@@ -129,7 +131,7 @@ void sf_stretch_u8(sf_room *room, const uint8_t *in, int h, int w, int c, uint8_
     sf_room_rewind(room, mark);
 }
 
-/* Halving both sides, which OpenCV does by area (of c = 1 alone or all c, see resize_area.c). */
+/* Halving both sides: what OpenCV then does by area. */
 static int halves(int h, int w, int oh, int ow) { return h == 2 * oh && w == 2 * ow; }
 
 void sf_resize_linear_u8(sf_room *room, const uint8_t *in, int h, int w, int c, uint8_t *out, int oh, int ow) {

@@ -3,8 +3,8 @@
  * Means of neighbours, first along rows, then along columns.
  *
  * Box: sums in double, as OpenCV's; the floats are the same.
- * Gauss: OpenCV's kernel for floats has round(8 sigma + 1) samples, made odd upwards; it is made in double, sums to 1 and
- *   is rounded to float. The sums here pair what is equally far; within 8e-7 of OpenCV's on values of 0..1.
+ * Gauss: OpenCV's kernel for floats has round(8 sigma + 1) samples, made odd upwards; it is made in double, sums to 1
+ *   and is rounded to float. The sums here pair what is equally far; within 8e-7 of OpenCV's on values of 0..1.
  * Pyramid: 1 4 6 4 1 along both axes, at every second sample, over 256 (Burt and Adelson 1983); within 1.5e-7.
  */
 #include <math.h>
@@ -108,7 +108,8 @@ void sf_gaussian_beyond_f32(sf_room *room, const float *in, int h, int w, int c,
     const size_t row = (size_t)w * (size_t)c;
     const float *kernel = kernel_of(room, sigma, half);
     float *padded = sf_take(room, row + 2 * (size_t)half * (size_t)c, sizeof *padded);
-    float *rows = sf_take(room, ((uint64_t)h + 2 * (uint64_t)half) * row, sizeof *rows), *first = rows + (size_t)half * row;
+    float *rows = sf_take(room, ((uint64_t)h + 2 * (uint64_t)half) * row, sizeof *rows);
+    float *first = rows + (size_t)half * row;
     for (int y = 0; y < h; y++) {
         pad_row(in + (size_t)y * row, w, c, half, border, padded);
         weigh(padded + (ptrdiff_t)half * c, c, kernel, half, first + (size_t)y * row, row);
