@@ -4,8 +4,8 @@
  * Found by experiment, over all 2^24 colours for bytes:
  *
  * Bytes: linear light in 1/2040; X, Y, Z by weights of 1/4096; f(t) in 1/32768 from a table; L* is 2.55 (116 f(Y) -
- *   16), 2.55 * 116 taken for 296. Two entries of that table round otherwise in OpenCV's single precision; with them all bytes
- *   are the same.
+ *   16), 296 taken for 2.55 * 116. Two entries of that table round otherwise in OpenCV's single precision; with them
+ *   all bytes are the same.
  * Floats: not the formula but a table of 33 x 33 x 33 colours in 1/16384, read with 4 bits of a fraction each way: up
  *   to 0.5 from the formula. 89 of its 107811 numbers are 1 unit from OpenCV's: L* by 0.006, a* and b* by 0.016.
  * Luma: weights of 1/32768, ITU-R BT.601.
