@@ -55,7 +55,7 @@ sf_rules sf_manifest_rules(const sf_json *manifest) {
 static void check_version(sf_room *room, const sf_json *manifest) {
     const char *version = sf_manifest_text(manifest, "schema_version", "");
     const size_t major = strspn(version, "0123456789");
-    if (major && version[major] == '.' && !(major == 1 && version[0] == '1'))
+    if (major && (version[major] == '.' || !version[major]) && !(major == 1 && version[0] == '1'))
         sf_give_up(room, SF_ERROR_VERSION, what, UPGRADE, "it has schema version %.20s, this library reads 1.x", version);
 }
 

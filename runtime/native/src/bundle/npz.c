@@ -123,7 +123,11 @@ int sf_npz_read(sf_room *room, const uint8_t *bytes, size_t size, const char *na
     memcpy(file, name, strlen(name));
     memcpy(file + strlen(name), ".npy", 5);
     sf_zip_read(room, &zip, ARRAYS_MOST);
-    for (uint32_t i = 0; i < zip.count; i++) sum += zip.entries[i].size;
+    for (uint32_t i = 0; i < zip.count; i++) {
+        sum += zip.entries[i].size;
+        if (sf_zip_find(&zip, zip.entries[i].name) != &zip.entries[i])
+            sf_give_up(room, SF_ERROR_FORMAT, what, fix, "it holds '%.80s' twice", zip.entries[i].name);
+    }
     if (sum > BYTES_MOST) sf_give_up(room, SF_ERROR_FORMAT, what, fix, "it unpacks to more than 256 MiB");
     const sf_zip_entry *entry = sf_zip_find(&zip, file);
     if (!entry) return 0;
