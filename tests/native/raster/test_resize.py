@@ -95,6 +95,13 @@ def test_nearest_takes_opencvs_samples(shape, dtype, c):
     np.testing.assert_array_equal(out, expected)
 
 
+def test_sums_of_many_rows_keep_their_bytes():
+    source = np.full((1030, 2, 3), 255, np.uint8)
+    source[:500, 1] = 7
+    expected = cv2.resize(source, (1, 1), interpolation=cv2.INTER_AREA).reshape(1, 1, 3)
+    np.testing.assert_array_equal(resized("area", source, 1, 1), expected)
+
+
 def test_a_photo_shrinks_to_the_same_bytes():
     photo = cv2.imread(str(next(p for p in sorted(SAMPLES.glob("*.jpg")))))[:801, :1203].copy()
     for size in ((192, 128), (401, 267), (1203, 400)):

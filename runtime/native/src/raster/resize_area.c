@@ -10,6 +10,7 @@
  * The bytes are OpenCV's, and so are the floats' bits but where it adds the four of 2 x 2 in another order.
  */
 #include <math.h>
+#include <string.h>
 
 #include "taps.h"
 
@@ -108,40 +109,48 @@ static void shrink(sf_room *room, const uint8_t *bytes, const float *floats, int
     sf_room_rewind(room, mark);
 }
 
-/* Sums of nx neighbours of a row whose samples are already sums of rows. */
-static inline void add_across(const uint32_t *in, uint32_t *out, int ow, int nx, int c) {
-    for (int d = 0; d < ow; d++)
+/* Add nx neighbours each of a row, whose samples are sums of rows, to what out holds. */
+static inline void add_across(const uint16_t *in, uint32_t *out, int ow, int nx, int c) {
+    for (int d = 0; d < ow; d++, in += (ptrdiff_t)nx * c, out += c)
         for (int k = 0; k < c; k++) {
-            uint32_t sum = 0;
-            const uint32_t *from = in + (size_t)d * (size_t)nx * (size_t)c + k;
-            for (int i = 0; i < nx; i++) sum += from[(ptrdiff_t)i * c];
-            out[d * c + k] = sum;
+            uint32_t sum = out[k];
+            for (int i = 0; i < nx; i++) sum += in[i * c + k];
+            out[k] = sum;
         }
 }
+
+enum { ROWS = 257 }; /* of bytes, whose sum fits 16 bits */
 
 static void shrink_whole_u8(sf_room *room, const uint8_t *in, int ny, int nx, int c, uint8_t *out, int oh, int ow) {
     sf_mark mark = sf_room_mark(room);
     const size_t row = (size_t)ow * (size_t)nx * (size_t)c, made = (size_t)ow * (size_t)c;
-    uint32_t *rows = sf_take(room, row, 4), *sums = sf_take(room, made, 4);
+    uint16_t *rows = sf_take(room, row, sizeof *rows);
+    uint32_t *sums = sf_take(room, made, sizeof *sums);
     const float share = 1.0f / (float)((int64_t)nx * ny);
     const int halved = nx == 2 && ny == 2 && c != 2;
-    for (int d = 0; d < oh; d++) {
-        const uint8_t *from = in + (size_t)d * (size_t)ny * row;
-        for (size_t k = 0; k < row; k++) rows[k] = from[k];
-        for (int i = 1; i < ny; i++) {
-            from += row;
-            for (size_t k = 0; k < row; k++) rows[k] += from[k];
+    for (int d = 0; d < oh; d++, out += made) {
+        memset(sums, 0, made * sizeof *sums);
+        for (int done = 0; done < ny; done += ROWS) {
+            const int end = done + ROWS < ny ? done + ROWS : ny;
+            for (size_t k = 0; k < row; k++) rows[k] = in[k];
+            for (int i = done + 1; i < end; i++) {
+                const uint8_t *next = in + (size_t)(i - done) * row;
+                for (size_t k = 0; k < row; k++) rows[k] = (uint16_t)(rows[k] + next[k]);
+            }
+            in += (size_t)(end - done) * row;
+            if (c == 3 && nx == 2)
+                add_across(rows, sums, ow, 2, 3);
+            else if (c == 3)
+                add_across(rows, sums, ow, nx, 3);
+            else if (c == 1 && nx == 2)
+                add_across(rows, sums, ow, 2, 1);
+            else
+                add_across(rows, sums, ow, nx, c);
         }
-        switch (c) {
-        case 1: add_across(rows, sums, ow, nx, 1); break;
-        case 3: add_across(rows, sums, ow, nx, 3); break;
-        default: add_across(rows, sums, ow, nx, c);
-        }
-        uint8_t *to = out + (size_t)d * made;
         if (halved)
-            for (size_t k = 0; k < made; k++) to[k] = (uint8_t)((sums[k] + 2) >> 2);
+            for (size_t k = 0; k < made; k++) out[k] = (uint8_t)((sums[k] + 2) >> 2);
         else
-            for (size_t k = 0; k < made; k++) to[k] = byte_of((float)sums[k] * share);
+            for (size_t k = 0; k < made; k++) out[k] = byte_of((float)sums[k] * share);
     }
     sf_room_rewind(room, mark);
 }
