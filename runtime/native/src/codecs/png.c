@@ -2,9 +2,10 @@
 /* PNG (W3C Recommendation, second edition): 8 bits, gray, RGB or RGBA, not interlaced. */
 #include <string.h>
 
+#include "channels.h"
 #include "codecs.h"
 #include "look.h"
-#include "png_rows.h"
+#include "png_filters.h"
 
 #define WHAT "cannot read the PNG"
 #define FIX_FILE "get the file anew"
@@ -105,7 +106,7 @@ void sf_png_decode(sf_room *room, const uint8_t *bytes, size_t size, uint8_t *ou
         uint8_t *const here = channels == picture.channels ? to : made + (y & 1 ? row_bytes : 0);
         if (row[0] > 4) sf_give_up(room, SF_ERROR_FORMAT, WHAT, FIX_FILE, "row %d has no filter that is known", (int)y);
         sf_png_unfilter(row[0], row + 1, above, here, pixels, picture.channels);
-        if (here != to) sf_png_spread(here, picture.channels, to, channels, pixels);
+        if (here != to) sf_spread_channels(here, picture.channels, to, channels, pixels);
         above = here;
     }
     sf_room_rewind(room, mark);

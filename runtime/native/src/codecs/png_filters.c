@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "png_rows.h"
+#include "png_filters.h"
 
 #include <string.h>
 
@@ -120,19 +120,4 @@ void sf_png_unfilter(int filter, const uint8_t *row, const uint8_t *above, uint8
     else if (channels == 1) unfilter(filter, row, above, out, pixels, 1);
     else if (channels == 3) unfilter(filter, row, above, out, pixels, 3);
     else unfilter(filter, row, above, out, pixels, 4);
-}
-
-void sf_png_spread(const uint8_t *row, int channels, uint8_t *out, int wanted, size_t pixels) {
-    if (wanted == channels) {
-        memcpy(out, row, pixels * (size_t)channels);
-        return;
-    }
-    const int second = channels > 1, third = channels > 1 ? 2 : 0;
-    for (size_t i = 0; i < pixels; i++, row += channels, out += wanted) {
-        out[0] = row[0];
-        if (wanted == 1) continue;
-        out[1] = row[second];
-        out[2] = row[third];
-        if (wanted == 4) out[3] = 255; /* only where the file has no alpha: else nothing would have to change */
-    }
 }

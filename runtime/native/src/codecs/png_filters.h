@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rows of a PNG: its filters undone (PNG specification, section 9), and its channels made those that are wanted. */
-#ifndef SF_PNG_ROWS_H
-#define SF_PNG_ROWS_H
+/* The filters of a PNG's rows (PNG specification, section 9), undone. */
+#ifndef SF_PNG_FILTERS_H
+#define SF_PNG_FILTERS_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -11,8 +11,5 @@
  * 0 above the first. The three rows lie apart.
  */
 void sf_png_unfilter(int filter, const uint8_t *row, const uint8_t *above, uint8_t *out, size_t pixels, int channels);
-
-/* From 1 (gray), 3 or 4 channels to 1 (the first one), 3 or 4 (alpha 255 where there is none). */
-void sf_png_spread(const uint8_t *row, int channels, uint8_t *out, int wanted, size_t pixels);
 
 #endif

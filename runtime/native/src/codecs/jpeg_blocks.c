@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The coefficients of a block: T.81, sections F.2.2 and G.1.2, G.2. */
+#include "jpeg.h"
+
+#if defined(__GNUC__)
+#define INLINE static inline __attribute__((always_inline))
+#else
+#define INLINE static inline
+#endif
+
+const uint8_t SF_JPEG_ORDER[64] = {0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,
+                                   12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6,  7,  14, 21, 28,
+                                   35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51,
+                                   58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63};
+
+void sf_jpeg_begin_bits(sf_jpeg *j) {
+    j->in = (sf_jpeg_bits){j->next, j->end, 0, 0, 0, 0};
+    j->blocks_to_skip = 0;
+    for (int i = 0; i < j->components; i++) j->component[i].dc_before = 0;
+}
+
+int sf_jpeg_bits_are_bad(const sf_jpeg_bits *in) { return in->is_damaged || in->beyond > in->count; }
+
+static uint64_t eight_bytes(const uint8_t *p) {
+    return (uint64_t)p[0] << 56 | (uint64_t)p[1] << 48 | (uint64_t)p[2] << 40 | (uint64_t)p[3] << 32 |
+           (uint64_t)p[4] << 24 | (uint64_t)p[5] << 16 | (uint64_t)p[6] << 8 | (uint64_t)p[7];
+}
+
+/* At least 57 bits where there were less than 57. */
+static void refill(sf_jpeg_bits *in) {
+    if (in->end - in->next >= 8) {
+        const uint64_t word = eight_bytes(in->next), low = 0x0101010101010101u, high = 0x8080808080808080u;
+        /* A byte of 0xff is one that becomes 0 when inverted; where one may be, go byte by byte. */
+        if (!((~word - low) & word & high)) {
+            const int bytes = (64 - in->count) >> 3;
+            in->bits |= word >> in->count; /* a part of the next byte, too, which will only be repeated */
+            in->next += bytes;
+            in->count += 8 * bytes;
+            return;
+        }
+    }
+    while (in->count <= 56) {
+        uint64_t byte = 0;
+        if (in->next < in->end && in->next[0] != 0xff) {
+            byte = *in->next++;
+        } else if (in->end - in->next >= 2 && in->next[1] == 0) {
+            byte = 0xff;
+            in->next += 2;
+        } else {
+            in->beyond += 8; /* a marker */
+        }
+        in->bits |= byte << (56 - in->count);
+        in->count += 8;
+    }
+}
+
+/* A code of 16 bits and a value of 15 fit into what is there afterwards. */
+INLINE void need_32(sf_jpeg_bits *in) {
+    if (in->count < 32) refill(in);
+}
+
+INLINE void drop(sf_jpeg_bits *in, int n) {
+    in->bits <<= n;
+    in->count -= n;
+}
+
+/* n bits, 1 to 16. */
+INLINE int32_t take(sf_jpeg_bits *in, int n) {
+    const int32_t value = (int32_t)(in->bits >> (64 - n));
+    drop(in, n);
+    return value;
+}
+
+/* A value of n bits, 1 to 15 (T.81, table F.1). */
+INLINE int32_t take_value(sf_jpeg_bits *in, int n) {
+    const int32_t value = take(in, n);
+    return value >> (n - 1) ? value : value - (1 << n) + 1;
+}
+
+/* A code that is longer than the bits of the first look. */
+static int take_long_code(sf_jpeg_bits *in, const sf_jpeg_codes *codes) {
+    const uint32_t next = (uint32_t)(in->bits >> 48);
+    int n = SF_JPEG_LOOK_BITS + 1;
+    while (next >= codes->limit[n]) n++;
+    if (n > 16) {
+        in->is_damaged = 1;
+        return 0;
+    }
+    drop(in, n);
+    return codes->symbols[codes->offset[n] + (int32_t)(next >> (16 - n))];
+}
+
+INLINE int32_t look(const sf_jpeg_bits *in, const sf_jpeg_codes *codes) {
+    return codes->look[in->bits >> (64 - SF_JPEG_LOOK_BITS)];
+}
+
+INLINE int take_symbol(sf_jpeg_bits *in, const sf_jpeg_codes *codes) {
+    const int32_t entry = look(in, codes);
+    if (!(entry & 31)) return take_long_code(in, codes);
+    drop(in, entry & 31);
+    return entry >> 10 & 255;
+}
+
+INLINE int32_t take_dc(sf_jpeg_bits *in, sf_jpeg_component *c) {
+    need_32(in);
+    const int size = take_symbol(in, c->dc); /* 0..15, which was checked when the scan began */
+    if (size) c->dc_before = (int16_t)(c->dc_before + take_value(in, size));
+    return c->dc_before;
+}
+
+/* All coefficients of a sequential block, or those from first on of a progressive one. Returns blocks to skip. */
+INLINE uint32_t read_ac(sf_jpeg_bits *shared, const sf_jpeg_codes *codes, int first, int last, int low,
+                        int16_t *block) {
+    sf_jpeg_bits in = *shared; /* a copy, which the compiler can keep in registers */
+    uint32_t skip = 0;
+    for (int k = first; k <= last; k++) {
+        need_32(&in);
+        const int32_t entry = look(&in, codes);
+        int32_t value;
+        if (entry >> 5 & 31) {
+            drop(&in, entry >> 5 & 31);
+            k += entry >> 14 & 15;
+            value = entry >> 20;
+        } else {
+            const int symbol = take_symbol(&in, codes), size = symbol & 15, run = symbol >> 4;
+            if (!size) {
+                if (run == 15) {
+                    k += 15;
+                    continue;
+                }
+                if (run) skip = (1u << run) + (uint32_t)take(&in, run);
+                else skip = 1;
+                break;
+            }
+            k += run;
+            value = take_value(&in, size);
+        }
+        if (k > last) {
+            in.is_damaged = 1;
+            break;
+        }
+        block[SF_JPEG_ORDER[k]] = (int16_t)(value * (1 << low));
+    }
+    *shared = in;
+    return skip;
+}
+
+static void refine(sf_jpeg_bits *in, int16_t *coefficient, int low) {
+    need_32(in);
+    if (!take(in, 1)) return;
+    *coefficient = (int16_t)(*coefficient + (*coefficient > 0 ? 1 << low : -(1 << low)));
+}
+
+/* One more bit of each coefficient that is not 0, and new ones of 1 (T.81, section G.1.2.3). */
+static void refine_ac(sf_jpeg *j, const sf_jpeg_codes *codes, int16_t *block) {
+    sf_jpeg_bits *const in = &j->in;
+    int k = j->first;
+    while (!j->blocks_to_skip && k <= j->last) {
+        need_32(in);
+        const int symbol = take_symbol(in, codes), size = symbol & 15;
+        int run = symbol >> 4, value = 0;
+        if (size) {
+            if (size > 1) in->is_damaged = 1;
+            value = take(in, 1) ? 1 << j->low : -(1 << j->low);
+        } else if (run < 15) {
+            j->blocks_to_skip = (1u << run) + (run ? (uint32_t)take(in, run) : 0);
+            break;
+        }
+        for (; k <= j->last; k++) {
+            int16_t *const coefficient = block + SF_JPEG_ORDER[k];
+            if (*coefficient) refine(in, coefficient, j->low);
+            else if (--run < 0) break;
+        }
+        if (k > j->last) {
+            in->is_damaged |= value != 0; /* no place for it */
+            break;
+        }
+        block[SF_JPEG_ORDER[k++]] = (int16_t)value;
+    }
+    if (!j->blocks_to_skip) return;
+    for (; k <= j->last; k++)
+        if (block[SF_JPEG_ORDER[k]]) refine(in, block + SF_JPEG_ORDER[k], j->low);
+    j->blocks_to_skip--;
+}
+
+void sf_jpeg_read_block(sf_jpeg *j, sf_jpeg_component *c, int16_t *block) {
+    if (!j->is_progressive) {
+        block[0] = (int16_t)take_dc(&j->in, c);
+        if (read_ac(&j->in, c->ac, 1, 63, 0, block) > 1) j->in.is_damaged = 1; /* runs are for progressive ones */
+    } else if (!j->first) {
+        if (!j->high) {
+            block[0] = (int16_t)((uint32_t)take_dc(&j->in, c) << j->low);
+        } else {
+            need_32(&j->in);
+            block[0] = (int16_t)(block[0] | take(&j->in, 1) << j->low);
+        }
+    } else if (j->high) {
+        refine_ac(j, c->ac, block);
+    } else if (j->blocks_to_skip || (j->blocks_to_skip = read_ac(&j->in, c->ac, j->first, j->last, j->low, block))) {
+        j->blocks_to_skip--;
+    }
+}
