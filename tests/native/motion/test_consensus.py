@@ -11,7 +11,7 @@ import pytest
 from stillflow.consensus import agree
 
 from ..internals import Room, internals, pointer
-from .motions import array_at
+from .motions import MATTE_ERROR, array_at
 
 
 def agreed_in_c(classes: np.ndarray, moves: np.ndarray, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -28,13 +28,13 @@ def agreed_in_c(classes: np.ndarray, moves: np.ndarray, photo: np.ndarray) -> tu
 
 
 def same(classes: np.ndarray, moves: np.ndarray, photo: np.ndarray) -> None:
-    """Hold C to Python: probabilities to 1e-4, and the logit of what moves."""
+    """Hold C to Python: probabilities, their logarithms, and the logit of what moves."""
     found, moving = agreed_in_c(classes, moves, photo)
     expected, expected_moving = agree(classes, moves, photo)
     assert found.shape == expected.shape
-    np.testing.assert_allclose(np.exp(found), np.exp(expected), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-4)
-    np.testing.assert_allclose(moving, expected_moving, rtol=1e-4, atol=2e-4)
+    np.testing.assert_allclose(np.exp(found), np.exp(expected), rtol=1e-4, atol=MATTE_ERROR)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=4 * MATTE_ERROR)
+    np.testing.assert_allclose(moving, expected_moving, rtol=1e-4, atol=4 * MATTE_ERROR)
 
 
 def test_real_photos_agree_as_in_python(seen) -> None:

@@ -14,7 +14,7 @@ from stillflow.guidance import Hints
 from stillflow.motion import Motion
 from stillflow.photo import Photo
 
-from .motions import Order, predict
+from .motions import MATTE_ERROR, Order, predict
 
 ENGINE = 10
 """SF_ERROR_ENGINE."""
@@ -23,7 +23,8 @@ ENGINE = 10
 def same(found: Motion | None, expected: Motion, ties: float = 0.0) -> None:
     """Hold a motion of C to that of Python; ties: the share of samples whose class may be another one."""
     assert found is not None
-    for name in ("velocity", "matte", "confidence", "doubt"):
+    np.testing.assert_allclose(found.matte, expected.matte, atol=MATTE_ERROR)
+    for name in ("velocity", "confidence", "doubt"):
         np.testing.assert_allclose(
             getattr(found, name), getattr(expected, name), rtol=1e-4, atol=2e-6, err_msg=name
         )
