@@ -52,16 +52,14 @@ int32_t test_npz_read(sf_room *room, const void *bytes, size_t size, const char 
 /* Open a bundle's folder or zip, read one file of it, close it. */
 int32_t test_files_read(sf_room *room, const char *path, const char *name, size_t most, const void **out, size_t *size) {
     sf_files **files = calloc(1, sizeof *files); /* not a local, which a jump would leave undefined */
-    int32_t status = 0;
-    if (setjmp(room->way_out)) {
-        status = room->status;
-    } else {
+    room->status = SF_OK;
+    if (!setjmp(room->way_out)) {
         sf_files_open(room, path, files);
         *out = sf_files_read(room, *files, name, most, size);
     }
     sf_files_close(*files);
     free(files);
-    return status;
+    return room->status;
 }
 
 static void read_photo(sf_room *room, void *argument) {

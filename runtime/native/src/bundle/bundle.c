@@ -138,6 +138,12 @@ static void open_all(sf_bundle *bundle, const sf_bundle_source *source) {
     if (rules.plate_network || rules.blend_network) open_graph(bundle, SF_GENERATOR);
 }
 
+static int32_t close_after(sf_bundle *bundle, int32_t status) {
+    sf_bundle_end(bundle, status);
+    sf_bundle_close(bundle);
+    return status;
+}
+
 int32_t sf_bundle_open(const sf_bundle_source *source, sf_bundle **opened, sf_error *error) {
     const char *fix = "set struct_size to sizeof(sf_bundle_source), and path";
     if (opened) *opened = 0;
@@ -151,19 +157,11 @@ int32_t sf_bundle_open(const sf_bundle_source *source, sf_bundle **opened, sf_er
     bundle->log_user = source->log_user;
     open_room(bundle, &bundle->lasting, LASTING(bundle->limit), error);
     sf_bundle_begin(bundle, error);
-    int32_t status = SF_OK;
-    if (setjmp(bundle->lasting.way_out))
-        status = bundle->lasting.status;
-    else if (setjmp(bundle->passing.way_out))
-        status = bundle->passing.status;
-    else
-        open_all(bundle, source);
-    sf_bundle_end(bundle, status);
-    if (status)
-        sf_bundle_close(bundle);
-    else
-        *opened = bundle;
-    return status;
+    if (setjmp(bundle->lasting.way_out)) return close_after(bundle, bundle->lasting.status);
+    if (setjmp(bundle->passing.way_out)) return close_after(bundle, bundle->passing.status);
+    open_all(bundle, source);
+    *opened = bundle;
+    return sf_bundle_end(bundle, SF_OK);
 }
 
 void sf_bundle_close(sf_bundle *bundle) {
