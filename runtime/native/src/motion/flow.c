@@ -80,6 +80,7 @@ static void to_field(sf_room *room, const sf_tensor *t, int channel, const sf_mo
 
 static void find_velocity(sf_room *room, const sf_tensor outputs[OUTPUTS], sf_motion *motion) {
     const size_t n = (size_t)motion->h * (size_t)motion->w;
+    const sf_mark mark = sf_room_mark(room);
     float *plane = sf_take(room, n, sizeof(float));
     for (int axis = 0; axis < 2; axis++) {
         to_field(room, &outputs[VELOCITY], axis, motion, plane);
@@ -92,11 +93,13 @@ static void find_velocity(sf_room *room, const sf_tensor outputs[OUTPUTS], sf_mo
         const float speed = sf_hypot(motion->velocity[2 * k], motion->velocity[2 * k + 1]);
         motion->confidence[k] = 1 / (1 + error / (speed + SLOWEST));
     }
+    sf_room_rewind(room, mark);
 }
 
 /* "moves" decides what moves; the classes only say how: the most probable of those that move, or that stand still. */
 static void find_classes(sf_room *room, const float *agreed, const float *moving, int oh, int ow, sf_motion *motion) {
     const size_t n = (size_t)motion->h * (size_t)motion->w, places = (size_t)oh * (size_t)ow;
+    const sf_mark mark = sf_room_mark(room);
     float *plane = sf_take(room, n, sizeof(float)), *best = sf_take(room, n, 2 * sizeof(float));
     uint8_t *likely = sf_take(room, n, 2);
     sf_resize_linear_f32(room, moving, oh, ow, 1, plane, motion->h, motion->w);
@@ -113,6 +116,7 @@ static void find_classes(sf_room *room, const float *agreed, const float *moving
         }
     }
     for (size_t k = 0; k < n; k++) motion->classes[k] = motion->matte[k] > 0.5f ? likely[k] : likely[n + k];
+    sf_room_rewind(room, mark);
 }
 
 void sf_predict_motion(sf_room *room, const sf_network *flow, const sf_rules *rules, const uint8_t *photo,
