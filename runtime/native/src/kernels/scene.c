@@ -164,23 +164,9 @@ static int32_t check_values(const sf_scene_arrays *a) {
     if (a->lights && !all_within(a->light, (size_t)a->lights * cells * 2, SF_LIGHT_MOST)) return SF_ERROR_VALUE;
     if (a->blend && !all_within(a->blend, 2 * cells, 1e5f)) return SF_ERROR_VALUE;
     if (!periods_good(a->sway_periods, a->harmonics) || !periods_good(a->light_periods, a->lights)) return SF_ERROR_VALUE;
-    for (size_t i = 0; i < cells; i++)
-        if (a->cycles[i] == 0) return SF_ERROR_VALUE;
-    return SF_OK;
-}
-
-static void pack_plate(sf_scene *s, const uint8_t *plate) {
-    const int32_t before = SF_PLATE_BEFORE, pixels = s->plate_stride / 4;
-    for (int32_t y = 0; y < s->height + before + SF_PLATE_AFTER; y++) {
-        int32_t row = y < before ? 0 : y - before < s->height ? y - before : s->height - 1;
-        const uint8_t *from = plate + (size_t)row * (size_t)s->width * 3;
-        uint8_t *to = s->plate + (size_t)y * (size_t)s->plate_stride;
-        for (int32_t x = 0; x < pixels; x++) {
-            int32_t column = x < before ? 0 : x - before < s->width ? x - before : s->width - 1;
-            for (int k = 0; k < 3; k++) to[4 * x + k] = from[3 * column + k] ^ SF_PLATE_BIAS;
-            to[4 * x + 3] = 0;
-        }
-    }
+    uint8_t none = 0;
+    for (size_t i = 0; i < cells; i++) none |= a->cycles[i] == 0;
+    return none ? SF_ERROR_VALUE : SF_OK;
 }
 
 /* Cubic convolution (Keys 1981) in int16; rows sum to 2^14 exactly, so that a flat plate stays what it is. */
@@ -194,36 +180,6 @@ static void fill_cubic(int16_t *table) {
         for (int k = 0; k < 4; k++) sum += fixed[k] = (int32_t)floor(weights[k] * 16384 + 0.5);
         fixed[f < 0.5 ? 1 : 2] += 16384 - sum;
         for (int k = 0; k < 8; k++) table[8 * i + k] = (int16_t)fixed[k / 2];
-    }
-}
-
-static void pack_fields(sf_scene *s, const sf_scene_arrays *a) {
-    size_t cells = (size_t)s->cell_stride * ((size_t)s->h + 1);
-    memset(s->velocity, 0, (cells + 1) * 2 * sizeof(float));
-    memset(s->low, 0, (cells + 1) * 4 * sizeof(float));
-    memset(s->cycles, 1, cells);
-    memset(s->reach, 0, cells);
-    memset(s->layer, 0, cells);
-    uint8_t first = 0;
-    s->many_layers = 0;
-    for (int32_t y = 0; y < s->h; y++) {
-        size_t from = (size_t)y * (size_t)s->w, to = (size_t)y * (size_t)s->cell_stride;
-        memcpy(s->velocity + 2 * to, a->velocity + 2 * from, 2 * (size_t)s->w * sizeof(float));
-        memcpy(s->cycles + to, a->cycles + from, (size_t)s->w);
-        memcpy(s->layer + to, a->flow + from, (size_t)s->w);
-        for (int32_t x = 0; x < s->w; x++) {
-            const float *rgb = a->low + 3 * (from + (size_t)x);
-            float *low = s->low + 4 * (to + (size_t)x);
-            uint8_t flow = a->flow[from + (size_t)x];
-            if (flow) {
-                s->reach[to + (size_t)x] = SF_FLOWS;
-                if (!first) first = flow;
-                if (flow != first) s->many_layers = 1;
-            }
-            memcpy(low, rgb, 3 * sizeof(float));
-            low[3] = a->inside[from + (size_t)x];
-            s->cycles_used[s->cycles[to + (size_t)x]] = 1;
-        }
     }
 }
 
@@ -267,8 +223,8 @@ int32_t sf_prepare(const sf_scene_arrays *a, void *memory, size_t memory_bytes, 
     s->light = a->light;
     for (int32_t k = 0; k < a->harmonics; k++) s->sway_periods[k] = a->sway_periods ? a->sway_periods[k] : k + 1;
     for (int32_t k = 0; k < a->lights; k++) s->light_periods[k] = a->light_periods ? a->light_periods[k] : k + 1;
-    pack_plate(s, a->plate);
-    pack_fields(s, a);
+    sf_pack_plate(s, a->plate);
+    sf_pack_fields(s, a);
     fill_cubic(s->cubic);
     clear_padding(s, &pieces);
     sf_find_regions(s, &pieces);

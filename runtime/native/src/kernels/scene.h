@@ -157,6 +157,10 @@ int sf_size_good(int32_t height, int32_t width);
 
 size_t sf_scratch_layout(const sf_scene_arrays *arrays, void *memory, sf_scratch *scratch);
 
+/* Lay a plate and the fields out as the kernels read them (pack.c). */
+void sf_pack_plate(sf_scene *scene, const uint8_t *plate);
+void sf_pack_fields(sf_scene *scene, const sf_scene_arrays *arrays);
+
 /* Find which groups and cells every frame has to compute (region.c). */
 void sf_find_regions(sf_scene *scene, const sf_scratch *scratch);
 

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A scene's arrays, laid out as the kernels read them: every page of the scene's memory is written once. */
+#include <string.h>
+
+#include "scene.h"
+
+/* A row of RGB to biased RGBX, its borders repeated. */
+static void pack_row(const sf_scene *s, const uint8_t *from, uint8_t *to) {
+    const int32_t before = SF_PLATE_BEFORE, end = before + s->width;
+    s->kernels->to_four(from, s->width, 0, to + 4 * before);
+    /* The fourth byte, 255 now, becomes 0. */
+    static const uint8_t bias[16] = {
+        SF_PLATE_BIAS, SF_PLATE_BIAS, SF_PLATE_BIAS, 255, SF_PLATE_BIAS, SF_PLATE_BIAS, SF_PLATE_BIAS, 255,
+        SF_PLATE_BIAS, SF_PLATE_BIAS, SF_PLATE_BIAS, 255, SF_PLATE_BIAS, SF_PLATE_BIAS, SF_PLATE_BIAS, 255};
+    const int32_t whole = s->plate_stride / 16; /* of what lies behind the row, too: it is written below */
+    memset(to + 4 * end, 255, (size_t)(s->plate_stride - 4 * end));
+    memset(to, 255, (size_t)(4 * before));
+    for (int32_t x = 0; x < whole; x++)
+        for (int k = 0; k < 16; k++) to[16 * x + k] ^= bias[k];
+    for (int32_t x = 0; x < before; x++) memcpy(to + 4 * x, to + 4 * before, 4);
+    for (int32_t x = end; x < s->plate_stride / 4; x++) memcpy(to + 4 * x, to + 4 * (end - 1), 4);
+}
+
+void sf_pack_plate(sf_scene *s, const uint8_t *plate) {
+    const size_t stride = (size_t)s->plate_stride;
+    uint8_t *first = s->plate + SF_PLATE_BEFORE * stride, *last = first + (size_t)(s->height - 1) * stride;
+    for (int32_t y = 0; y < s->height; y++)
+        pack_row(s, plate + (size_t)y * (size_t)s->width * 3, first + (size_t)y * stride);
+    for (int y = 0; y < SF_PLATE_BEFORE; y++) memcpy(s->plate + (size_t)y * stride, first, stride);
+    for (size_t y = 1; y <= SF_PLATE_AFTER; y++) memcpy(last + y * stride, last, stride);
+}
+
+/* Whether a layer flows beside the first one. */
+static int many_layers(const uint8_t *flow, size_t cells) {
+    size_t at = 0;
+    while (at < cells && !flow[at]) at++;
+    if (at == cells) return 0;
+    uint8_t other = 0, first = flow[at];
+    for (; at < cells; at++) other |= (uint8_t)((flow[at] != 0) & (flow[at] != first));
+    return other;
+}
+
+/* Rows of cells, and the column and row of padding behind them. */
+void sf_pack_fields(sf_scene *s, const sf_scene_arrays *a) {
+    const size_t w = (size_t)s->w, stride = (size_t)s->cell_stride, end = stride * (size_t)s->h;
+    s->many_layers = many_layers(a->flow, w * (size_t)s->h);
+    for (size_t y = 0; y < (size_t)s->h; y++) {
+        const size_t from = y * w, to = y * stride;
+        memcpy(s->velocity + 2 * to, a->velocity + 2 * from, 2 * w * sizeof(float));
+        memset(s->velocity + 2 * (to + w), 0, 2 * sizeof(float));
+        const float *rgb = a->low + 3 * from, *inside = a->inside + from;
+        float *low = s->low + 4 * to;
+        for (size_t x = 0; x < w; x++) {
+            low[4 * x] = rgb[3 * x];
+            low[4 * x + 1] = rgb[3 * x + 1];
+            low[4 * x + 2] = rgb[3 * x + 2];
+            low[4 * x + 3] = inside[x];
+        }
+        memset(low + 4 * w, 0, 4 * sizeof(float));
+        const uint8_t *flow = a->flow + from, *cycles = a->cycles + from;
+        memcpy(s->cycles + to, cycles, w);
+        memcpy(s->layer + to, flow, w);
+        for (size_t x = 0; x < w; x++) s->reach[to + x] = flow[x] ? SF_FLOWS : 0;
+        for (size_t x = 0; x < w; x++) s->cycles_used[cycles[x]] = 1;
+        s->cycles[to + w] = 1;
+        s->layer[to + w] = s->reach[to + w] = 0;
+    }
+    memset(s->velocity + 2 * end, 0, (stride + 1) * 2 * sizeof(float));
+    memset(s->low + 4 * end, 0, (stride + 1) * 4 * sizeof(float));
+    memset(s->cycles + end, 1, stride);
+    memset(s->layer + end, 0, stride);
+    memset(s->reach + end, 0, stride);
+}
