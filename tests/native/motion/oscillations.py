@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import cv2
@@ -12,6 +13,7 @@ import numpy as np
 from stillflow.oscillation import Oscillation, smooth_noise
 
 from ...runtime.scenes import textured
+from ..internals import Room, internals
 from .motions import Oscillation as CPart
 
 STATIC, WATER, CLOUD, SMOKE, FIRE, FOLIAGE, PERSON, ANIMAL, CLOTH, SKY = range(10)
@@ -46,6 +48,29 @@ class Scenery(NamedTuple):
     matte: np.ndarray
     classes: np.ndarray
     order: np.ndarray
+
+
+class CScenery(ctypes.Structure):
+    """The argument of the shims test_draw_sway and test_draw_light."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("photo", "classes", "order", "matte")),
+        *((name, ctypes.c_int32) for name in ("height", "width", "h", "w")),
+        ("drawn", CPart),
+    )
+
+
+def statuses(shim: str, s: Scenery, limits: Iterable[int]) -> list[int]:
+    """What drawing a scenery comes to in rooms of these limits, bytes."""
+    (height, width), (h, w) = s.photo.shape[:2], s.matte.shape
+    addresses = [getattr(s, name).ctypes.data for name in ("photo", "classes", "order", "matte")]
+    argument = CScenery(*addresses, height, width, h, w)
+    found = []
+    for limit in limits:
+        with Room(limit) as room:
+            body = ctypes.cast(getattr(internals(), shim), ctypes.c_void_p)
+            found.append(internals().test_try(room.address, body, ctypes.addressof(argument)))
+    return found
 
 
 def figure(classes: np.ndarray, x: int, y: int, tall: int) -> None:

@@ -15,7 +15,10 @@ from stillflow import light
 from stillflow.oscillation import Oscillation
 
 from ..internals import Room, internals, pointer
-from .oscillations import FIRE, PERSON, STATIC, CPart, Scenery, everything, given, taken
+from .oscillations import FIRE, FOLIAGE, PERSON, STATIC, CPart, Scenery, everything, given, statuses, taken
+
+LIMIT = 9
+"""SF_ERROR_LIMIT."""
 
 AGREES = 1e-4
 """Parts of the largest coefficient."""
@@ -66,10 +69,24 @@ def test_a_gray_picture_and_a_large_field_shine_as_in_python():
     assert difference(s._replace(photo=gray), strength=3.0, seed=2**32 - 1) < AGREES
 
 
+def test_photos_shine_as_in_python(seen):
+    """What flows in them, called fire: the network finds none in the samples."""
+    for one in seen:
+        kinds = np.where(one.motion.classes == FOLIAGE, STATIC, FIRE).astype(np.uint8)
+        s = Scenery(one.photo.pixels, one.motion.matte, kinds, one.motion.order)
+        assert difference(s, seed=1) < AGREES
+
+
 def test_nothing_shines_by_day_or_without_strength():
     s = everything(1)
     assert not len(in_c(s, strength=0).hz)
     assert not len(in_c(s._replace(matte=np.zeros_like(s.matte))).hz)
+
+
+def test_a_room_that_is_too_small_is_an_error():
+    night = everything(2, night=True)
+    assert statuses("test_draw_light", night, [1 << n for n in range(6, 22)]) == [LIMIT] * 16
+    assert statuses("test_draw_light", night, [1 << 28]) == [0]
 
 
 @for_all(seed=st.integers(0, 10_000), count=st.integers(0, 5))

@@ -4,21 +4,18 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from stillflow import Animator
-from stillflow.animator import load_photo
 from stillflow.oscillation import Oscillation
 from stillflow.sway import predict_sway
 
 from ..internals import Room, internals, pointer
-from .oscillations import ANIMAL, CLOTH, FOLIAGE, PERSON, CPart, Scenery, everything, taken
+from .oscillations import ANIMAL, CLOTH, FOLIAGE, PERSON, CPart, Scenery, everything, statuses, taken
 
-ROOT = Path(__file__).resolve().parents[3]
+LIMIT = 9
+"""SF_ERROR_LIMIT."""
 
 AGREES = 1e-4
 """Parts of the largest coefficient."""
@@ -45,18 +42,6 @@ def difference(s: Scenery, strength: float = 1.0, seed: int = 0) -> float:
     return float(np.abs(got.coefficients - known.coefficients).max() / most)
 
 
-@pytest.fixture(scope="module")
-def photos() -> Iterator[list[Scenery]]:
-    """Two samples as the flow network sees them."""
-    with Animator() as animator:
-        known = []
-        for name in ("waterfall", "fog"):
-            photo = load_photo(ROOT / "samples" / f"{name}.jpg").fitted(640)
-            motion = animator.motion(photo)
-            known.append(Scenery(photo.pixels, motion.matte, motion.classes, motion.order))
-        yield known
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_all_kinds_sway_as_in_python(seed):
     assert difference(everything(seed), seed=seed) < AGREES
@@ -76,8 +61,25 @@ def test_a_picture_of_a_few_samples_sways():
     assert difference(everything(5, 24, 17), seed=1) < AGREES
 
 
-def test_photos_sway_as_in_python(photos):
-    assert max(difference(photo, seed=seed) for photo in photos for seed in (0, 1)) < AGREES
+@pytest.mark.parametrize(("h", "w"), [(1, 1), (2, 1), (3, 3), (7, 200)])
+def test_fields_of_any_shape_sway(h, w):
+    rng = np.random.default_rng(h * w)
+    photo = rng.integers(0, 256, (4 * h - 1, 4 * w - 2, 3)).astype(np.uint8)
+    order = rng.integers(0, 4, (h, w)).astype(np.uint8)
+    s = Scenery(photo, np.ones((h, w), np.float32), np.full((h, w), FOLIAGE, np.uint8), order)
+    known = predict_sway(*s, seed=2).coefficients
+    assert np.allclose(in_c(s, seed=2).coefficients, known, atol=AGREES * max(np.abs(known).max(), 1e-6))
+
+
+def test_a_room_that_is_too_small_is_an_error():
+    assert statuses("test_draw_sway", everything(2), [1 << n for n in range(6, 23)]) == [LIMIT] * 17
+    assert statuses("test_draw_sway", everything(2), [1 << 28]) == [0]
+
+
+def test_photos_sway_as_in_python(seen):
+    for one in seen:
+        s = Scenery(one.photo.pixels, one.motion.matte, one.motion.classes, one.motion.order)
+        assert max(difference(s, seed=seed) for seed in (0, 1)) < AGREES
 
 
 def test_nothing_sways_without_strength_or_without_what_sways():
