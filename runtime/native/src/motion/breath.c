@@ -7,14 +7,14 @@
 
 #define SF_TAU 6.283185307179586476925286766559
 
-#define SF_LIFT 0.0026         /* amplitude at the shoulders, in parts of the region's height */
-#define SF_LIFT_MOST 0.0022    /* picture widths */
-#define SF_WIDENING 0.6f       /* of the flanks, in parts of the lift */
-#define SF_HEAD_FOLLOWS 0.45   /* likewise */
-#define SF_SECOND 0.22         /* share of twice the frequency */
-#define SF_WIDER 1.3           /* of shoulders, against anywhere above */
-#define SF_LEAST_HEIGHT 0.06   /* picture widths */
-#define SF_LEAST_AREA 12
+#define SF_LIFT 0.0026       /* amplitude at the shoulders, in parts of the region's height */
+#define SF_LIFT_MOST 0.0022  /* picture widths */
+#define SF_WIDENING 0.6f     /* of the flanks, in parts of the lift */
+#define SF_HEAD_FOLLOWS 0.45 /* likewise */
+#define SF_SECOND 0.22       /* share of twice the frequency */
+#define SF_WIDER 1.3         /* of shoulders, against anywhere above */
+#define SF_LEAST_HEIGHT 0.06 /* picture widths: of smaller figures nobody sees the breath */
+#define SF_LEAST_AREA 12     /* samples */
 
 static double clipped(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
 

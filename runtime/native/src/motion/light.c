@@ -68,7 +68,8 @@ void sf_light_touches(sf_room *room, const sf_oscillation *light, int h, int w, 
 }
 
 /* _flicker: coefficients of sources that flicker half together, each with phases around those of all. */
-static void flicker(sf_room *room, sf_draws *draws, const uint8_t *sources, const float *strengths, const scenery *s, float *drawn) {
+static void flicker(sf_room *room, sf_draws *draws, const uint8_t *sources, const float *strengths, const scenery *s,
+                    float *drawn) {
     const sf_mark mark = sf_room_mark(room);
     int32_t *labels = sf_take(room, s->samples, sizeof *labels);
     float *noise = sf_take(room, s->samples, sizeof *noise);
@@ -183,7 +184,8 @@ static int is_dark(sf_room *room, const scenery *s) {
 }
 
 /* Small, warm, bright spots in a dark picture tremble a little; the sky's and the water's do not. */
-static void add_lamps(sf_room *room, sf_draws *draws, const uint8_t *photo, int height, int width, const scenery *s, float *total) {
+static void add_lamps(sf_room *room, sf_draws *draws, const uint8_t *photo, int height, int width, const scenery *s,
+                      float *total) {
     if (!is_dark(room, s)) return;
     const sf_mark mark = sf_room_mark(room);
     const size_t plane = s->samples * 2;

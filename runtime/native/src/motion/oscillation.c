@@ -155,7 +155,8 @@ double sf_steepness(sf_room *room, const sf_oscillation *sway, int h, int w) {
         }
     for (int y = 0; y < h; y++)
         for (int t = 0; t < SF_TIMES; t++) {
-            float *of_time = rows + (size_t)t * 4 * (size_t)w, *now = of_time + (y & 1) * 2 * w, *before = of_time + (~y & 1) * 2 * w;
+            float *of_time = rows + (size_t)t * 4 * (size_t)w;
+            float *now = of_time + (y & 1) * 2 * w, *before = of_time + (~y & 1) * 2 * w;
             displace(sway, (size_t)y * (size_t)w, count, w, swing[t], now);
             worst = larger_of(worst, largest_change(now, now + 2, w - 1));
             if (y) worst = larger_of(worst, largest_change(now, before, w));

@@ -8,8 +8,8 @@
 #include "raster/raster.h"
 
 #define SF_WORKING_SIDE 192.0
-#define SF_SLOPE 0.2f      /* largest change of an amplitude from one sample to the next */
-#define SF_STEEPEST 0.42   /* likewise of a displacement */
+#define SF_SLOPE 0.2f       /* largest change of an amplitude from one sample to the next */
+#define SF_STEEPEST 0.42    /* likewise of a displacement */
 #define SF_GUST_SPEED 0.35f /* picture widths a second */
 #define SF_PI 3.141592653589793238462643383279
 
@@ -185,7 +185,8 @@ static void draw_scenery(sf_room *room, const uint8_t *photo, int height, int wi
 }
 
 void sf_predict_sway(sf_room *room, const uint8_t *photo, int height, int width, const float *matte,
-                     const uint8_t *classes, const uint8_t *order, int h, int w, double strength, uint32_t seed, sf_oscillation *sway) {
+                     const uint8_t *classes, const uint8_t *order, int h, int w, double strength, uint32_t seed,
+                     sf_oscillation *sway) {
     const double scale = fmin(1, SF_WORKING_SIDE / (h > w ? h : w));
     const size_t samples = samples_of(h, w);
     scenery s = {.h = (int)fmax(2, rint(h * scale)), .w = (int)fmax(2, rint(w * scale))};

@@ -123,7 +123,8 @@ static void arrivals(sf_room *room, const uint8_t *region, const sf_wind *wind, 
     int32_t *labels = sf_take(room, samples, sizeof *labels);
     sf_part *parts;
     const int32_t count = sf_components(room, region, wind->h, wind->w, 8, labels, &parts);
-    double *middle = sf_take_zeroed(room, (uint64_t)count, sizeof *middle), *size = sf_take_zeroed(room, (uint64_t)count, sizeof *size);
+    double *middle = sf_take_zeroed(room, (uint64_t)count, sizeof *middle);
+    double *size = sf_take_zeroed(room, (uint64_t)count, sizeof *size);
     for (size_t i = 0; i < samples; i++) {
         middle[labels[i]] += wind->travelled[i];
         size[labels[i]] += wind->leaves[i];
@@ -134,7 +135,7 @@ static void arrivals(sf_room *room, const uint8_t *region, const sf_wind *wind, 
         if (!part) continue;
         double loose = ((double)parts[part].width / wind->w - SF_STIFF) / (SF_LOOSE - SF_STIFF);
         float mean = (float)(middle[part] / parts[part].area), leaves = (float)(size[part] / parts[part].area);
-        late[i] = mean + (late[i] - mean) * (float)(loose < 0.15 ? 0.15 : loose > 1 ? 1 : loose) / (leaves > 0.7f ? leaves : 0.7f);
+        late[i] = mean + (late[i] - mean) * clipped((float)loose, 0.15f, 1) / (leaves > 0.7f ? leaves : 0.7f);
     }
     sf_room_rewind(room, mark);
 }
@@ -190,7 +191,8 @@ static void twigs_and_leaves(sf_room *room, sf_draws *draws, const sf_wind *wind
 
 static float *take_field(sf_room *room, size_t samples) { return sf_take(room, samples, sizeof(float)); }
 
-void sf_draw_foliage(sf_room *room, sf_draws *draws, const uint8_t *region, const uint8_t *over, const sf_wind *wind, float *drawn) {
+void sf_draw_foliage(sf_room *room, sf_draws *draws, const uint8_t *region, const uint8_t *over, const sf_wind *wind,
+                     float *drawn) {
     const int h = wind->h, w = wind->w;
     const size_t samples = samples_of(h, w);
     const sf_mark mark = sf_room_mark(room);
@@ -217,7 +219,8 @@ void sf_draw_foliage(sf_room *room, sf_draws *draws, const uint8_t *region, cons
     sf_room_rewind(room, mark);
 }
 
-void sf_draw_cloth(sf_room *room, sf_draws *draws, const uint8_t *region, const uint8_t *over, const sf_wind *wind, float *drawn) {
+void sf_draw_cloth(sf_room *room, sf_draws *draws, const uint8_t *region, const uint8_t *over, const sf_wind *wind,
+                   float *drawn) {
     static const float shares[4] = {0.25f, 0.6f, 0.45f, 0.2f};
     const int h = wind->h, w = wind->w;
     const size_t samples = samples_of(h, w);
