@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE
 #include "room.h"
 
 #include <stdarg.h>
@@ -8,6 +9,9 @@
 #include <string.h>
 #if defined(_WIN32)
 #include <malloc.h>
+#endif
+#if defined(__linux__)
+#include <sys/mman.h>
 #endif
 
 /* Lies before every piece, padded so that the piece begins at a multiple of SF_ALIGNMENT. */
@@ -18,11 +22,22 @@ typedef struct sf_piece {
 
 #define SF_HEAD ((size_t)SF_ALIGNMENT)
 
+/* Pieces of at least two large pages are asked for in such pages: a page fault costs more than writing the page. */
+#define SF_LARGE_PAGE ((size_t)1 << 21)
+
 static void *allocate(size_t bytes) {
 #if defined(_WIN32)
     return _aligned_malloc(bytes, SF_ALIGNMENT);
 #else
     void *memory = 0;
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    if (bytes >= 2 * SF_LARGE_PAGE) {
+        if (posix_memalign(&memory, SF_LARGE_PAGE, bytes)) return 0;
+        /* Whole pages only: the last part shares its pages with others. No harm where it fails. */
+        madvise(memory, bytes / SF_LARGE_PAGE * SF_LARGE_PAGE, MADV_HUGEPAGE);
+        return memory;
+    }
+#endif
     /* Not aligned_alloc: that wants whole multiples, and would hide a few bytes read past the end from a sanitizer. */
     return posix_memalign(&memory, SF_ALIGNMENT, bytes) ? 0 : memory;
 #endif

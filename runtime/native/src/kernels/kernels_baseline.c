@@ -6,4 +6,4 @@
 #include "splat_kernel.h"
 
 const sf_kernels sf_kernels_baseline = {trace, finish, compose, add_row, divide_row,
-                              to_four, to_nv12, mix_rows, add_row_part, end_sums, stretch};
+                              to_four, to_plate, to_nv12, mix_rows, add_row_part, end_sums, stretch};

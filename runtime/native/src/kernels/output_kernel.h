@@ -39,6 +39,25 @@ static void to_four(const uint8_t *rgb, int32_t pixels, int swapped, uint8_t *ou
     }
 }
 
+static void to_plate(const uint8_t *rgb, int32_t pixels, uint8_t *out) {
+    int32_t x = 0;
+#if defined(SF_BYTE_SHUFFLE)
+    const v16b bias = {SF_PLATE_BIAS, SF_PLATE_BIAS, SF_PLATE_BIAS, SF_PLATE_BIAS, SF_PLATE_BIAS, SF_PLATE_BIAS,
+                       SF_PLATE_BIAS, SF_PLATE_BIAS, SF_PLATE_BIAS, SF_PLATE_BIAS, SF_PLATE_BIAS, SF_PLATE_BIAS,
+                       SF_PLATE_BIAS, SF_PLATE_BIAS, SF_PLATE_BIAS, SF_PLATE_BIAS};
+    for (; x + 6 <= pixels; x += 4) {
+        v16b v;
+        memcpy(&v, rgb + 3 * (size_t)x, sizeof v);
+        v = (v16b)SF_SHUFFLE(v16b, v, bias, 0, 1, 2, 16, 3, 4, 5, 16, 6, 7, 8, 16, 9, 10, 11, 16) ^ bias;
+        memcpy(out + 4 * (size_t)x, &v, sizeof v);
+    }
+#endif
+    for (; x < pixels; x++) {
+        for (size_t k = 0; k < 3; k++) out[4 * (size_t)x + k] = rgb[3 * (size_t)x + k] ^ SF_PLATE_BIAS;
+        out[4 * (size_t)x + 3] = 0;
+    }
+}
+
 /* Products of the low halves plus products of the high halves of each element, as signed 16 bits. */
 SF_INLINE v8i multiply_pairs(v8i a, v8i b) {
 #if defined(__AVX2__)

@@ -4,19 +4,10 @@
 
 #include "scene.h"
 
-/* A row of RGB to biased RGBX, its borders repeated. */
+/* A row, its borders repeated. */
 static void pack_row(const sf_scene *s, const uint8_t *from, uint8_t *to) {
     const int32_t before = SF_PLATE_BEFORE, end = before + s->width;
-    s->kernels->to_four(from, s->width, 0, to + 4 * before);
-    /* The fourth byte, 255 now, becomes 0. */
-    static const uint8_t bias[16] = {
-        SF_PLATE_BIAS, SF_PLATE_BIAS, SF_PLATE_BIAS, 255, SF_PLATE_BIAS, SF_PLATE_BIAS, SF_PLATE_BIAS, 255,
-        SF_PLATE_BIAS, SF_PLATE_BIAS, SF_PLATE_BIAS, 255, SF_PLATE_BIAS, SF_PLATE_BIAS, SF_PLATE_BIAS, 255};
-    const int32_t whole = s->plate_stride / 16; /* of what lies behind the row, too: it is written below */
-    memset(to + 4 * end, 255, (size_t)(s->plate_stride - 4 * end));
-    memset(to, 255, (size_t)(4 * before));
-    for (int32_t x = 0; x < whole; x++)
-        for (int k = 0; k < 16; k++) to[16 * x + k] ^= bias[k];
+    s->kernels->to_plate(from, s->width, to + 4 * before);
     for (int32_t x = 0; x < before; x++) memcpy(to + 4 * x, to + 4 * before, 4);
     for (int32_t x = end; x < s->plate_stride / 4; x++) memcpy(to + 4 * x, to + 4 * (end - 1), 4);
 }

@@ -44,20 +44,29 @@ static int group_moves(const sf_scene *s, const uint8_t *matte, int32_t g) {
     return any != 0;
 }
 
+/* The next group from g on that moves, or does not; or groups. */
+static int32_t next_group(const sf_scene *s, const uint8_t *matte, int32_t g, int32_t groups, int moves) {
+    if (g == 0 && group_moves(s, matte, 0) == moves) return 0;
+    const int32_t whole = (s->width + SF_GROUP_SHIFT) / SF_GROUP; /* groups before this end within the picture */
+    for (g = g ? g : 1; g < whole; g++) {
+        uint64_t eight;
+        memcpy(&eight, matte + g * SF_GROUP - SF_GROUP_SHIFT, sizeof eight);
+        if ((eight != 0) == moves) return g;
+    }
+    while (g < groups && group_moves(s, matte, g) != moves) g++;
+    return g;
+}
+
 static void find_groups(sf_scene *s) {
     uint32_t n = 0;
     const int32_t groups = (s->width + SF_GROUP_SHIFT - 1) / SF_GROUP + 1;
     for (int32_t y = 0; y < s->height; y++) {
         const uint8_t *matte = s->matte + (size_t)y * (size_t)s->width;
-        int32_t open = -1;
         s->groups.start[y] = n;
-        for (int32_t g = 0; g <= groups; g++) {
-            const int moves = group_moves(s, matte, g);
-            if (moves && open < 0) open = g;
-            if (!moves && open >= 0) {
-                s->groups.runs[n++] = (sf_run){(uint16_t)open, (uint16_t)g};
-                open = -1;
-            }
+        for (int32_t g = next_group(s, matte, 0, groups, 1); g < groups; g = next_group(s, matte, g, groups, 1)) {
+            const int32_t open = g;
+            g = next_group(s, matte, g, groups, 0);
+            s->groups.runs[n++] = (sf_run){(uint16_t)open, (uint16_t)g};
         }
     }
     s->groups.start[s->height] = n;

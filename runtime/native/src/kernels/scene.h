@@ -125,6 +125,8 @@ typedef struct sf_kernels {
     void (*divide_row)(const sf_splat *splat, const sf_splat_target *target, int32_t y, const float *sums);
     /* Pixels of RGB to 4 bytes each, alpha 255; swapped: blue first. */
     void (*to_four)(const uint8_t *rgb, int32_t pixels, int swapped, uint8_t *out);
+    /* Pixels of RGB to those of the plate: less SF_PLATE_BIAS, and a fourth byte of 0. */
+    void (*to_plate)(const uint8_t *rgb, int32_t pixels, uint8_t *out);
     /*
      * Two rows of RGB to two of Y and one of Cb Cr; the width is made even by repeating the last pixel. A lower row
      * beyond the picture is given as the upper one again.
