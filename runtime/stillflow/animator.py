@@ -36,6 +36,11 @@ MAX_SECONDS = 60.0
 MAX_FPS = 240.0
 """Highest frame rate; no common player shows more."""
 
+Progress = Callable[[str, float], None]
+"""Called with a stage as it begins and the share of the stages that is done, 0..1."""
+
+STAGES = ("read", "motion", "assess", "scene")
+
 Ask = Callable[[str], "Run"]
 """Gives the ``run`` of a network by its name."""
 
@@ -121,6 +126,7 @@ class Animator:
         fps: float = 30.0,
         size: int | None = None,
         strict: bool = False,
+        progress: Progress | None = None,
     ) -> Loop:
         """Make a loop of a photo.
 
@@ -131,6 +137,8 @@ class Animator:
             fps: frames a second, 1..240.
             size: longest side of the loop in pixels; None keeps the photo's size.
             strict: refuse a photo that will not work; otherwise ``loop.suitability`` says so.
+            progress: called with each stage (read, motion, assess, scene) as it begins and the share of them that is
+                done; what it raises ends the making.
 
         Returns:
             The loop. Its frames are not rendered yet.
@@ -138,8 +146,10 @@ class Animator:
         Raises:
             StillflowError: something about the photo, the guidance or the numbers; it says how to fix it.
         """
-        futures = self.futures(photo, guidance, 1, seconds=seconds, fps=fps, size=size, strict=strict)
-        return next(futures)
+        made = self.futures(
+            photo, guidance, 1, seconds=seconds, fps=fps, size=size, strict=strict, progress=progress
+        )
+        return next(made)
 
     def futures(
         self,
@@ -151,6 +161,7 @@ class Animator:
         fps: float = 30.0,
         size: int | None = None,
         strict: bool = False,
+        progress: Progress | None = None,
     ) -> Iterator[Loop]:
         """Make several loops of a photo, each another way it could move.
 
@@ -165,6 +176,7 @@ class Animator:
             fps: frames a second, 1..240.
             size: longest side of the loops in pixels; None keeps the photo's size.
             strict: refuse a photo that will not work; otherwise ``loop.suitability`` says so.
+            progress: as for ``animate``, for each of them.
 
         Returns:
             The loops, one by one.
@@ -179,7 +191,8 @@ class Animator:
         seed = guidance.seed if guidance is not None else 0
         check_futures(count, seed, given=guidance is not None and guidance.velocity is not None)
         watch: dict[str, float] = {}
-        with _stage(watch, "read"):
+        told = progress or (lambda stage, done: None)
+        with _stage(watch, "read", told):
             picture, hints = self._read(photo, guidance, size, fps)
 
         def one_by_one() -> Iterator[Loop]:
@@ -187,7 +200,7 @@ class Animator:
             for seed in range(hints.seed, hints.seed + count):
                 stages = dict(watch) if seed == hints.seed else {"read": 0.0}
                 drawn = replace(hints, seed=seed)
-                yield self._loop(picture, drawn, ask, stages, seconds=seconds, fps=fps, strict=strict)
+                yield self._loop(picture, drawn, ask, stages, told, seconds=seconds, fps=fps, strict=strict)
 
         return one_by_one()
 
@@ -197,17 +210,18 @@ class Animator:
         hints: Hints,
         ask: Ask,
         watch: dict[str, float],
+        progress: Progress,
         *,
         seconds: float,
         fps: float,
         strict: bool,
     ) -> Loop:
         """Make one future: its motion, the verdict on it, a safer strength where that is open, the scene."""
-        with _stage(watch, "motion"):
+        with _stage(watch, "motion", progress):
             motion = self._motion(picture, hints, ask)
         from stillflow.assess import assess
 
-        with _stage(watch, "assess"):
+        with _stage(watch, "assess", progress):
             suitability = assess(picture, motion, placed=hints.placed, seconds=seconds)
             if strict:
                 suitability.refuse(picture.source.name if picture.source else "this photo")
@@ -218,7 +232,7 @@ class Animator:
         from stillflow.scenes import Order, make_scene
 
         told: list[str] = []
-        with _stage(watch, "scene"):
+        with _stage(watch, "scene", progress):
             order = Order(self.bundle.manifest, self.networks, picture, motion, hints, seconds, fps)
             scene = make_scene(order, told)
         runs, warnings = self._runs(motion, scene, told), (*self.warnings, *told)
@@ -344,7 +358,8 @@ def check_timing(seconds: float, fps: float) -> None:
 
 
 @contextmanager
-def _stage(watch: dict[str, float], name: str) -> Iterator[None]:
+def _stage(watch: dict[str, float], name: str, progress: Progress) -> Iterator[None]:
+    progress(name, STAGES.index(name) / len(STAGES))
     started = time.perf_counter()
     yield
     watch[name] = time.perf_counter() - started

@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-SCENE = ROOT / "tests" / "data" / "baked" / "scene-1.0.sflow"
+SCENE = ROOT / "tests" / "data" / "baked" / "falls-1.0.sflow"
 
 LARGEST = 300_000
 """Bytes of the stripped library."""
@@ -83,9 +84,9 @@ def test_pkg_config_finds_it(installed, tmp_path):
 
 
 def test_c_and_cpp_and_python_play_the_same_frames(examples, tmp_path):
-    from stillflow.baked import read_scene
+    from stillflow.baked import read_baked
 
-    scene = read_scene(SCENE)
+    scene = read_baked(SCENE).scene
     frames = b"".join(scene.frame(t).tobytes() for t in range(scene.frames))
     run(examples / "play", SCENE, tmp_path / "c.rgb", "rgb", "0x0", "3")
     run(examples / "play_cpp", SCENE, tmp_path / "cpp.rgb")
@@ -104,6 +105,14 @@ def test_examples_say_what_is_wrong(examples, tmp_path):
         )
         assert done.returncode == 2
         assert "fix:" in done.stderr
+
+
+@pytest.mark.parametrize("how", ["piped", "shared", "cancelled"])
+def test_the_worker_is_asked_in_c(examples, how, tmp_path):
+    photo, program = ROOT / "samples" / "fog.jpg", Path(sys.executable).with_name("stillflow")
+    done = run(examples / "worker", photo, tmp_path / "frames.rgb", "0.07", how, program)
+    assert '"protocol":"1.0"' in done.stderr
+    assert (tmp_path / "frames.rgb").stat().st_size == (0 if how == "cancelled" else 2 * 1280 * 854 * 3)
 
 
 def test_the_window_shows_frames(examples):

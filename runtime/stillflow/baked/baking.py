@@ -147,7 +147,7 @@ def bake(
     return Baking(assemble(arrays_of(loop.scene), loop.fps, every), loop, sizes, told, psnr)
 
 
-def about_loop(loop: Loop, wishes: Wishes) -> Mapping[str, Any]:
+def about_loop(loop: Loop, wishes: Wishes | None = None) -> Mapping[str, Any]:
     """What a file says of itself: that its motion is made, by what, and what the user says of the photo."""
     made = {part: loop.runs[part] for part in MADE if part in loop.runs}
     said: dict[str, Any] = {
@@ -158,7 +158,7 @@ def about_loop(loop: Loop, wishes: Wishes) -> Mapping[str, Any]:
         "seed": loop.seed,
         "runs": made,
     }
-    given = {"alt": wishes.alt, "credit": wishes.credit}
+    given = {} if wishes is None else {"alt": wishes.alt, "credit": wishes.credit}
     return said | {name: text for name, text in given.items() if text}
 
 

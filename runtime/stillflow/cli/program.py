@@ -14,6 +14,7 @@ COMMANDS = {
     "animate": ("stillflow.cli.animate", "Turn a photo into a seamless loop."),
     "bake": ("stillflow.cli.bake", "Bake a photo into one file that plays without networks."),
     "play": ("stillflow.cli.play", "Render a baked scene as a video."),
+    "serve": ("stillflow.cli.serve", "Serve another program over its pipes."),
     "motion": ("stillflow.cli.motion", "Write how a photo would move: arrays or a picture."),
     "assess": ("stillflow.cli.assess", "Say how well a photo lends itself to a loop, and why not."),
     "doctor": ("stillflow.cli.doctor", "Say what this machine can run, and how to fix what it cannot."),
