@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``stillflow serve`` speaks the protocol and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from stillflow.worker.wire import LENGTHS
+
+
+def test_the_command_speaks_only_the_protocol():
+    bye = b'{"type":"bye","id":1}'
+    done = subprocess.run(
+        [sys.executable, "-m", "stillflow", "serve", "--stdio"],
+        input=LENGTHS.pack(len(bye), 0) + bye,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    out, kinds = done.stdout, []
+    while out:
+        text, payload = LENGTHS.unpack_from(out)
+        assert payload == 0
+        kinds.append(out[LENGTHS.size : LENGTHS.size + text].split(b'"')[3])
+        out = out[LENGTHS.size + text :]
+    assert kinds == [b"hello", b"done"]
+
+
+def test_without_stdio_it_says_how():
+    done = subprocess.run(
+        [sys.executable, "-m", "stillflow", "serve"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "--stdio" in done.stderr
