@@ -94,12 +94,24 @@ void *sf_take_zeroed(sf_room *room, uint64_t count, uint64_t size) {
     return memory;
 }
 
+/* Texts tell of names in hostile files, and are cut to fit: what is left over of a character becomes question marks. */
+static void keep_utf8(char *text) {
+    for (unsigned char *at = (unsigned char *)text; *at;) {
+        const int more = *at >= 0xF0 && *at < 0xF5 ? 3 : *at >= 0xE0 && *at < 0xF0 ? 2 : *at >= 0xC2 && *at < 0xE0 ? 1 : 0;
+        int good = more ? 1 : *at >= 0x20 && *at < 0x7F;
+        for (int i = 1; i <= more && good; i++) good = (at[i] & 0xC0) == 0x80;
+        if (!good) *at = '?';
+        at += good ? more + 1 : 1;
+    }
+}
+
 static void fill(sf_error *error, int32_t status, const char *what, const char *fix, const char *why, va_list values) {
     if (!error || error->struct_size < sizeof(sf_error)) return;
     error->status = status;
     snprintf(error->what, sizeof error->what, "%s", what ? what : "");
     vsnprintf(error->why, sizeof error->why, why, values);
     snprintf(error->fix, sizeof error->fix, "%s", fix ? fix : "");
+    keep_utf8(error->why);
 }
 
 int32_t sf_fail(sf_error *error, int32_t status, const char *what, const char *fix, const char *why, ...) {

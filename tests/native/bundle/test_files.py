@@ -179,6 +179,13 @@ def test_damage_in_a_zip(tmp_path: Path) -> None:
     refused(path, "zip64")
 
 
+def test_what_is_told_of_a_hostile_name_is_text(tmp_path: Path) -> None:
+    path = pack(tmp_path / "x.sfb", "../aaaa")
+    path.write_bytes(path.read_bytes().replace(b"aaaa", b"a\xff\xc3\x1b"))
+    refused(path, r"its entry '\.\./a\?\?\?' climbs")
+    refused(pack(path, "../" + "\u00e4" * 60), "\u00e4\\?' climbs")
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_damage_is_refused_or_leaves_the_bytes(tmp_path: Path, data: st.DataObject) -> None:
