@@ -91,7 +91,7 @@ def test_every_truncation_is_refused(level):
         assert inflate(packed[:size], len(data)) is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_changed_bytes_are_judged_as_by_zlib(data):
     whole = samples()[data.draw(st.integers(1, 7))][:4000]
@@ -106,7 +106,7 @@ def test_changed_bytes_are_judged_as_by_zlib(data):
     assert inflate(bytes(packed), size, False) == told_by_zlib(bytes(packed), size, -15)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=60))
 @example(bytes([0b101, 0]))  # fixed codes, cut off
 @example(bytes([0b111]))  # a kind that does not exist

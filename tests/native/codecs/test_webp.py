@@ -157,7 +157,7 @@ def test_memory_has_a_limit():
     assert refusal.value.args[0] == ERROR_LIMIT
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_damage_is_survived(data):
     kind = data.draw(st.sampled_from(KINDS))

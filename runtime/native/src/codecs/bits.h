@@ -20,17 +20,23 @@ static inline uint64_t sf_eight_bytes(const uint8_t *p) {
            (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
 }
 
+/* Near the end. By value: what has an address is not kept in registers. */
+static inline sf_bits sf_bits_refilled(sf_bits in) {
+    for (; in.count < 56; in.count += 8) {
+        if (in.next < in.end) in.bits |= (uint64_t)*in.next++ << in.count;
+        else in.beyond++;
+    }
+    return in;
+}
+
 /* After it there are at least 56 bits. */
 static inline void sf_bits_refill(sf_bits *in) {
     if (in->end - in->next >= 8) {
         in->bits |= sf_eight_bytes(in->next) << in->count;
         in->next += (63 - in->count) >> 3;
         in->count |= 56;
-        return;
-    }
-    for (; in->count < 56; in->count += 8) {
-        if (in->next < in->end) in->bits |= (uint64_t)*in->next++ << in->count;
-        else in->beyond++;
+    } else {
+        *in = sf_bits_refilled(*in);
     }
 }
 

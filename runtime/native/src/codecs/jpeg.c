@@ -8,9 +8,9 @@
 static void take_samples(sf_jpeg *j, int with_coefficients) {
     for (int i = 0; i < j->components; i++) {
         sf_jpeg_component *const c = j->component + i;
-        const uint64_t blocks = (uint64_t)c->padded_x * (uint64_t)c->padded_y;
-        c->stride = 8 * (size_t)c->padded_x;
-        c->samples = sf_take(j->room, blocks, 64);
+        const uint64_t across = (uint64_t)c->padded_x, blocks = across * (uint64_t)c->padded_y;
+        c->stride = 8 * (size_t)across;
+        c->samples = sf_take(j->room, across * 2 * (uint64_t)c->v, 64);
         if (with_coefficients) c->coefficients = sf_take_zeroed(j->room, blocks, 64 * sizeof(int16_t));
     }
     sf_jpeg_begin_rows(j);
@@ -23,7 +23,7 @@ static void finish_rows(sf_jpeg *j) {
             sf_jpeg_component *const c = j->component + i;
             for (int32_t row = y * c->v; row < (y + 1) * c->v; row++) {
                 const int16_t *block = c->coefficients + 64 * (size_t)row * (size_t)c->padded_x;
-                uint8_t *const out = c->samples + 8 * (size_t)row * c->stride;
+                uint8_t *const out = sf_jpeg_samples(c, 8 * row);
                 for (int32_t x = 0; x < c->padded_x; x++, block += 64)
                     sf_jpeg_idct(block, c->quant, out + 8 * (size_t)x, c->stride);
             }

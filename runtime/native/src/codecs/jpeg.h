@@ -13,7 +13,7 @@
 
 #define SF_JPEG_COMPONENTS 3
 #define SF_JPEG_TABLES 4
-#define SF_JPEG_LOOK_BITS 10
+#define SF_JPEG_LOOK_BITS 11
 
 /*
  * A Huffman code. look: by the next bits, an entry of bits 0..4 length of the code (0: it is longer), 5..9 the same
@@ -42,7 +42,7 @@ typedef struct sf_jpeg_component {
     int32_t padded_x, padded_y;   /* in whole MCUs */
     int32_t width, height;        /* samples that hold pixels */
     int16_t *coefficients;        /* of padded blocks, or null while blocks go to samples at once */
-    uint8_t *samples;             /* of padded blocks */
+    uint8_t *samples;             /* of two rows of MCUs, in turn: what is older has become pixels */
     size_t stride;
     uint16_t quant[64];           /* in rows, as coefficients */
     int has_quant;
@@ -99,6 +99,11 @@ void sf_jpeg_begin_bits(sf_jpeg *j);
 int sf_jpeg_bits_are_bad(const sf_jpeg_bits *in);
 
 void sf_jpeg_read_scan(sf_jpeg *j);
+
+/* Where row y of a channel's samples is. */
+static inline uint8_t *sf_jpeg_samples(const sf_jpeg_component *c, int32_t y) {
+    return c->samples + (size_t)(y % (16 * c->v)) * c->stride;
+}
 
 /* 8 rows of 8 samples of a block of coefficients. */
 void sf_jpeg_idct(const int16_t *block, const uint16_t *quant, uint8_t *out, size_t stride);

@@ -26,8 +26,27 @@ static uint64_t eight_bytes(const uint8_t *p) {
            (uint64_t)p[4] << 24 | (uint64_t)p[5] << 16 | (uint64_t)p[6] << 8 | (uint64_t)p[7];
 }
 
-/* At least 57 bits where there were less than 57. */
-static void refill(sf_jpeg_bits *in) {
+/* Byte by byte. By value, here and below: what has an address is not kept in registers. */
+static sf_jpeg_bits refilled(sf_jpeg_bits in) {
+    while (in.count <= 56) {
+        uint64_t byte = 0;
+        if (in.next < in.end && in.next[0] != 0xff) {
+            byte = *in.next++;
+        } else if (in.end - in.next >= 2 && in.next[1] == 0) {
+            byte = 0xff;
+            in.next += 2;
+        } else {
+            in.beyond += 8; /* a marker */
+        }
+        in.bits |= byte << (56 - in.count);
+        in.count += 8;
+    }
+    return in;
+}
+
+/* At least 32 bits: a code of 16 and a value of 15. */
+INLINE void need_32(sf_jpeg_bits *in) {
+    if (in->count >= 32) return;
     if (in->end - in->next >= 8) {
         const uint64_t word = eight_bytes(in->next), low = 0x0101010101010101u, high = 0x8080808080808080u;
         /* A byte of 0xff is one that becomes 0 when inverted; where one may be, go byte by byte. */
@@ -39,24 +58,7 @@ static void refill(sf_jpeg_bits *in) {
             return;
         }
     }
-    while (in->count <= 56) {
-        uint64_t byte = 0;
-        if (in->next < in->end && in->next[0] != 0xff) {
-            byte = *in->next++;
-        } else if (in->end - in->next >= 2 && in->next[1] == 0) {
-            byte = 0xff;
-            in->next += 2;
-        } else {
-            in->beyond += 8; /* a marker */
-        }
-        in->bits |= byte << (56 - in->count);
-        in->count += 8;
-    }
-}
-
-/* A code of 16 bits and a value of 15 fit into what is there afterwards. */
-INLINE void need_32(sf_jpeg_bits *in) {
-    if (in->count < 32) refill(in);
+    *in = refilled(*in);
 }
 
 INLINE void drop(sf_jpeg_bits *in, int n) {
@@ -78,7 +80,7 @@ INLINE int32_t take_value(sf_jpeg_bits *in, int n) {
 }
 
 /* A code that is longer than the bits of the first look. */
-static int take_long_code(sf_jpeg_bits *in, const sf_jpeg_codes *codes) {
+INLINE int take_long_code(sf_jpeg_bits *in, const sf_jpeg_codes *codes) {
     const uint32_t next = (uint32_t)(in->bits >> 48);
     int n = SF_JPEG_LOOK_BITS + 1;
     while (next >= codes->limit[n]) n++;
@@ -145,7 +147,7 @@ INLINE uint32_t read_ac(sf_jpeg_bits *shared, const sf_jpeg_codes *codes, int fi
     return skip;
 }
 
-static void refine(sf_jpeg_bits *in, int16_t *coefficient, int low) {
+INLINE void refine(sf_jpeg_bits *in, int16_t *coefficient, int low) {
     need_32(in);
     if (!take(in, 1)) return;
     *coefficient = (int16_t)(*coefficient + (*coefficient > 0 ? 1 << low : -(1 << low)));
@@ -153,34 +155,37 @@ static void refine(sf_jpeg_bits *in, int16_t *coefficient, int low) {
 
 /* One more bit of each coefficient that is not 0, and new ones of 1 (T.81, section G.1.2.3). */
 static void refine_ac(sf_jpeg *j, const sf_jpeg_codes *codes, int16_t *block) {
-    sf_jpeg_bits *const in = &j->in;
+    sf_jpeg_bits in = j->in;
+    const int last = j->last, low = j->low;
     int k = j->first;
-    while (!j->blocks_to_skip && k <= j->last) {
-        need_32(in);
-        const int symbol = take_symbol(in, codes), size = symbol & 15;
+    while (!j->blocks_to_skip && k <= last) {
+        need_32(&in);
+        const int symbol = take_symbol(&in, codes), size = symbol & 15;
         int run = symbol >> 4, value = 0;
         if (size) {
-            if (size > 1) in->is_damaged = 1;
-            value = take(in, 1) ? 1 << j->low : -(1 << j->low);
+            if (size > 1) in.is_damaged = 1;
+            value = take(&in, 1) ? 1 << low : -(1 << low);
         } else if (run < 15) {
-            j->blocks_to_skip = (1u << run) + (run ? (uint32_t)take(in, run) : 0);
+            j->blocks_to_skip = (1u << run) + (run ? (uint32_t)take(&in, run) : 0);
             break;
         }
-        for (; k <= j->last; k++) {
+        for (; k <= last; k++) {
             int16_t *const coefficient = block + SF_JPEG_ORDER[k];
-            if (*coefficient) refine(in, coefficient, j->low);
+            if (*coefficient) refine(&in, coefficient, low);
             else if (--run < 0) break;
         }
-        if (k > j->last) {
-            in->is_damaged |= value != 0; /* no place for it */
+        if (k > last) {
+            in.is_damaged |= value != 0; /* no place for it */
             break;
         }
         block[SF_JPEG_ORDER[k++]] = (int16_t)value;
     }
-    if (!j->blocks_to_skip) return;
-    for (; k <= j->last; k++)
-        if (block[SF_JPEG_ORDER[k]]) refine(in, block + SF_JPEG_ORDER[k], j->low);
-    j->blocks_to_skip--;
+    if (j->blocks_to_skip) {
+        for (; k <= last; k++)
+            if (block[SF_JPEG_ORDER[k]]) refine(&in, block + SF_JPEG_ORDER[k], low);
+        j->blocks_to_skip--;
+    }
+    j->in = in;
 }
 
 void sf_jpeg_read_block(sf_jpeg *j, sf_jpeg_component *c, int16_t *block) {

@@ -9,10 +9,6 @@
 #include "channels.h"
 #include "jpeg.h"
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 #define PIXELS 16 /* that vectors take at once */
 
 void sf_jpeg_begin_rows(sf_jpeg *j) {
@@ -56,7 +52,7 @@ static void weigh(const uint8_t *restrict near, const uint8_t *restrict far, uin
 static const uint8_t *upsample(const sf_jpeg *j, const sf_jpeg_component *c, int32_t y, uint8_t *out) {
     const int wide = j->h / c->h, high = j->v / c->v;
     const int32_t row = y / high;
-    const uint8_t *const near = c->samples + (size_t)row * c->stride;
+    const uint8_t *const near = sf_jpeg_samples(c, row);
     if (wide == 1 && high == 1) return near;
     if (wide == 2 && c->width <= 2) { /* too narrow for the filter: repeated in both directions */
         for (int32_t x = 0; x < j->width; x++) out[x] = near[x / 2];
@@ -65,7 +61,7 @@ static const uint8_t *upsample(const sf_jpeg *j, const sf_jpeg_component *c, int
     /* The farther row: above the upper of two rows, below the lower. There is none beyond the picture. */
     int32_t other = row + (y & 1 ? 1 : -1);
     if (other < 0 || other >= c->height) other = row;
-    const uint8_t *const far = c->samples + (size_t)other * c->stride;
+    const uint8_t *const far = sf_jpeg_samples(c, other);
     uint16_t *const sums = j->sums + 1;
     if (wide == 1) {
         const int half = y & 1 ? 2 : 1;
@@ -96,14 +92,6 @@ static void convert_pixels(const uint8_t *y, const uint8_t *cb, const uint8_t *c
 }
 
 #if defined(__SSE2__)
-
-/* Drop the fourth byte of four pixels; the last 4 bytes of the result are 0. */
-static inline __m128i drop_fourth(__m128i x) {
-    const __m128i even = _mm_and_si128(x, _mm_set1_epi64x(0xffffff));
-    const __m128i odd = _mm_and_si128(_mm_srli_epi64(x, 8), _mm_set1_epi64x(0xffffff000000));
-    const __m128i six = _mm_or_si128(even, odd);
-    return _mm_or_si128(_mm_move_epi64(six), _mm_slli_si128(_mm_srli_si128(six, 8), 6));
-}
 
 typedef struct rgb {
     __m128i r, g, b;
@@ -144,8 +132,8 @@ static inline void convert_sixteen(const uint8_t *y, const uint8_t *cb, const ui
     const __m128i b0[2] = {_mm_unpacklo_epi8(blue, zero), _mm_unpackhi_epi8(blue, zero)};
     for (int k = 0; k < 2; k++) {
         const __m128i first = _mm_unpacklo_epi16(rg[k], b0[k]), second = _mm_unpackhi_epi16(rg[k], b0[k]);
-        _mm_storeu_si128((__m128i *)(void *)(out + 24 * k), drop_fourth(first));
-        _mm_storeu_si128((__m128i *)(void *)(out + 24 * k + 12), drop_fourth(second));
+        sf_store_rgb(out + 24 * k, first);
+        sf_store_rgb(out + 24 * k + 12, second);
     }
 }
 

@@ -22,7 +22,7 @@ static void read_block(sf_jpeg *j, sf_jpeg_component *c, int32_t x, int32_t y) {
     }
     int16_t block[64] = {0};
     sf_jpeg_read_block(j, c, block);
-    sf_jpeg_idct(block, c->quant, c->samples + 8 * (size_t)y * c->stride + 8 * (size_t)x, c->stride);
+    sf_jpeg_idct(block, c->quant, sf_jpeg_samples(c, 8 * y) + 8 * (size_t)x, c->stride);
 }
 
 /* A single channel comes block by block, as many as hold pixels; several come MCU by MCU. */

@@ -19,16 +19,24 @@ static void add_row(const uint8_t *restrict row, const uint8_t *restrict above, 
 
 #if defined(__SSE2__)
 
-/* A pixel in the lowest bytes. */
+/* A pixel in the lowest bytes. Three bytes go one by one: gcc copies them through memory, where a load has to wait. */
 INLINE __m128i load_pixel(const uint8_t *p, int channels) {
-    int pixel = 0;
-    memcpy(&pixel, p, (size_t)channels);
+    int32_t pixel = p[0];
+    if (channels == 3) pixel |= p[1] << 8 | p[2] << 16;
+    else if (channels == 4) memcpy(&pixel, p, 4);
     return _mm_cvtsi32_si128(pixel);
 }
 
 INLINE void store_pixel(uint8_t *p, int channels, __m128i pixel) {
-    const int bytes = _mm_cvtsi128_si32(pixel);
-    memcpy(p, &bytes, (size_t)channels);
+    const int32_t bytes = _mm_cvtsi128_si32(pixel);
+    if (channels == 4) {
+        memcpy(p, &bytes, 4);
+        return;
+    }
+    p[0] = (uint8_t)bytes;
+    if (channels == 1) return;
+    p[1] = (uint8_t)(bytes >> 8);
+    p[2] = (uint8_t)(bytes >> 16);
 }
 
 INLINE void left_row(const uint8_t *row, uint8_t *out, size_t pixels, int n) {

@@ -58,12 +58,15 @@ static const sf_vp8l_group *group_at(const choice *codes, uint32_t x, uint32_t y
 }
 
 static void copy(uint32_t *out, size_t distance, size_t length, cache *c) {
+    /* What is there already is a whole number of repeats, so twice as much can be copied each time. */
     const uint32_t *const from = out - distance;
-    if (distance >= length) memcpy(out, from, length * sizeof *out);
-    else
-        for (size_t i = 0; i < length; i++) out[i] = from[i];
-    if (c->shift < 32)
-        for (size_t i = 0; i < length; i++) remember(c, out[i]);
+    for (size_t done = 0, now = distance; done < length; done += now, now = done + distance) {
+        if (now > length - done) now = length - done;
+        memcpy(out + done, from, now * sizeof *out);
+    }
+    if (c->shift == 32) return;
+    for (size_t i = 0; i < length; i++)
+        if (out[i] != out[(ptrdiff_t)i - 1]) remember(c, out[i]);
 }
 
 static void read_pixels(sf_room *room, sf_bits *shared, uint32_t width, uint32_t height, const choice *codes, cache *c,

@@ -2,6 +2,7 @@
 /* WebP: the container (RFC 9649, section 2), and lossless pictures in it. */
 #include <string.h>
 
+#include "channels.h"
 #include "codecs.h"
 #include "look.h"
 #include "vp8l.h"
@@ -77,24 +78,32 @@ int sf_webp_look(const uint8_t *bytes, size_t size, sf_picture *picture) {
     return find_content(bytes, size, &found) || look_at(&found, picture);
 }
 
-static void write_row(const uint32_t *row, uint8_t *out, uint32_t width, int32_t channels, uint32_t alpha) {
-    if (channels == 1) {
-        for (uint32_t x = 0; x < width; x++) out[x] = (uint8_t)(row[x] >> 8);
-    } else if (channels == 3) {
-        for (uint32_t x = 0; x < width; x++, out += 3) {
-            out[0] = (uint8_t)(row[x] >> 16);
-            out[1] = (uint8_t)(row[x] >> 8);
-            out[2] = (uint8_t)row[x];
-        }
-    } else {
-        for (uint32_t x = 0; x < width; x++, out += 4) {
-            const uint32_t pixel = row[x] | alpha;
-            out[0] = (uint8_t)(pixel >> 16);
-            out[1] = (uint8_t)(pixel >> 8);
-            out[2] = (uint8_t)pixel;
-            out[3] = (uint8_t)(pixel >> 24);
-        }
+/* 3 or 4 channels; alpha is what is set in all pixels. */
+static void write_colours(const uint32_t *row, uint8_t *out, uint32_t width, int32_t channels, uint32_t alpha) {
+    uint32_t x = 0;
+#if defined(__SSE2__)
+    const __m128i green_alpha = _mm_set1_epi32((int)0xff00ff00u), set = _mm_set1_epi32((int)alpha);
+    for (; x + 6 <= width; x += 4) { /* two pixels are left: what is written beyond four stays in the row */
+        const __m128i p = _mm_or_si128(_mm_loadu_si128((const __m128i *)(const void *)(row + x)), set);
+        const __m128i others = _mm_andnot_si128(green_alpha, p);
+        const __m128i swapped = _mm_or_si128(_mm_srli_epi32(others, 16), _mm_slli_epi32(others, 16));
+        const __m128i rgba = _mm_or_si128(_mm_and_si128(p, green_alpha), swapped);
+        if (channels == 3) sf_store_rgb(out + 3 * (size_t)x, rgba);
+        else _mm_storeu_si128((__m128i *)(void *)(out + 4 * (size_t)x), rgba);
     }
+#endif
+    for (; x < width; x++) {
+        const uint32_t pixel = row[x] | alpha;
+        uint8_t *const to = out + (size_t)channels * x;
+        to[0] = (uint8_t)(pixel >> 16);
+        to[1] = (uint8_t)(pixel >> 8);
+        to[2] = (uint8_t)pixel;
+        if (channels == 4) to[3] = (uint8_t)(pixel >> 24);
+    }
+}
+
+static void write_green(const uint32_t *restrict row, uint8_t *restrict out, uint32_t width) {
+    for (uint32_t x = 0; x < width; x++) out[x] = (uint8_t)(row[x] >> 8);
 }
 
 void sf_webp_decode(sf_room *room, const uint8_t *bytes, size_t size, uint8_t *out, int32_t channels) {
@@ -112,8 +121,9 @@ void sf_webp_decode(sf_room *room, const uint8_t *bytes, size_t size, uint8_t *o
     const uint32_t *const pixels = sf_vp8l_image(room, &in, columns, height, 1);
     for (uint32_t y = 0; y < height; y++) {
         const uint32_t *const row = sf_vp8l_undo(&transforms, pixels + (size_t)y * columns, y);
-        write_row(row, out + (size_t)y * width * (size_t)channels, width, channels,
-                  picture.channels == 4 ? 0 : 0xff000000u);
+        uint8_t *const to = out + (size_t)y * width * (size_t)channels;
+        if (channels == 1) write_green(row, to, width);
+        else write_colours(row, to, width, channels, picture.channels == 4 ? 0 : 0xff000000u);
     }
     sf_room_rewind(room, mark);
 }
