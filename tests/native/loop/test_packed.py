@@ -37,7 +37,7 @@ def section(
     return Section(held.ctypes.data, held.size, None, encoding, exponent, *shape), held
 
 
-shapes = st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 40))
+shapes = st.tuples(st.sampled_from([1, 2, 4]), st.integers(1, 9), st.integers(1, 40))
 
 
 @settings(max_examples=60, deadline=None)

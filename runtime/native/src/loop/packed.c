@@ -5,61 +5,94 @@
 #include <string.h>
 
 #include "codecs/codecs.h"
+#include "kernels/simd.h"
 
 static uint64_t elements_of(const sf_section *s) { return (uint64_t)s->planes * (uint64_t)s->rows * (uint64_t)s->columns; }
 
+#define SF_TOGETHER_MOST 4
+
 uint64_t sf_unpack_memory(const sf_section *s) {
     if (!s->bytes || s->encoding != SF_PACKED_NUMBERS) return 0;
-    /* The residuals, and two rows. */
-    return 2 * elements_of(s) + 4 * (uint64_t)s->columns + 2 * SF_ALIGNMENT;
+    /* The residuals, and rows. */
+    return 2 * elements_of(s) + 2 * (SF_TOGETHER_MOST + 1) * (uint64_t)s->columns + 2 * SF_ALIGNMENT;
 }
 
-/* A row of numbers, step apart in out, `together` from one to the next. */
-static void store_row(const uint16_t *numbers, int32_t columns, float step, int32_t together, float *out) {
+/* Rows of numbers of one, two or four planes, side by side. */
+static void store_rows(const uint16_t *rows, size_t columns, int32_t together, float step, float *restrict out) {
+    const uint16_t *a = rows, *b = a + columns, *c = b + columns, *d = c + columns;
     if (together == 1) {
-        for (int32_t x = 0; x < columns; x++) out[x] = (float)(int16_t)numbers[x] * step;
-        return;
+        for (size_t x = 0; x < columns; x++) out[x] = (float)(int16_t)a[x] * step;
+    } else if (together == 2) {
+        for (size_t x = 0; x < columns; x++) {
+            out[2 * x] = (float)(int16_t)a[x] * step;
+            out[2 * x + 1] = (float)(int16_t)b[x] * step;
+        }
+    } else {
+        for (size_t x = 0; x < columns; x++) {
+            out[4 * x] = (float)(int16_t)a[x] * step;
+            out[4 * x + 1] = (float)(int16_t)b[x] * step;
+            out[4 * x + 2] = (float)(int16_t)c[x] * step;
+            out[4 * x + 3] = (float)(int16_t)d[x] * step;
+        }
     }
-    for (int32_t x = 0; x < columns; x++) out[(size_t)x * (size_t)together] = (float)(int16_t)numbers[x] * step;
+}
+
+typedef uint16_t v8u __attribute__((vector_size(16)));
+
+/* Sums of all numbers up to each, in place. Eight at once: one after the other they would wait for each other. */
+static void sum_up(uint16_t *row, size_t count) {
+    const v8u none = {0};
+    uint16_t sum = 0;
+    size_t x = 0;
+    for (; x + 8 <= count; x += 8) {
+        v8u v;
+        memcpy(&v, row + x, sizeof v);
+        v += (v8u)SF_SHUFFLE(v8u, none, v, 0, 8, 9, 10, 11, 12, 13, 14);
+        v += (v8u)SF_SHUFFLE(v8u, none, v, 0, 0, 8, 9, 10, 11, 12, 13);
+        v += (v8u)SF_SHUFFLE(v8u, none, v, 0, 0, 0, 0, 8, 9, 10, 11);
+        v += sum;
+        sum = v[7];
+        memcpy(row + x, &v, sizeof v);
+    }
+    for (; x < count; x++) row[x] = sum = (uint16_t)(sum + row[x]);
 }
 
 /* One row of residuals: the sum of the differences along the row, then added to the row above, in place. */
-static void undo_row(const uint8_t *low, const uint8_t *high, int32_t columns, uint16_t *residual, uint16_t *row) {
-    for (int32_t x = 0; x < columns; x++) {
+static void undo_row(const uint8_t *low, const uint8_t *high, size_t columns, uint16_t *restrict residual, uint16_t *restrict row) {
+    for (size_t x = 0; x < columns; x++) {
         const uint16_t u = (uint16_t)(low[x] | high[x] << 8);
         residual[x] = (uint16_t)(u >> 1 ^ -(u & 1));
     }
-    uint16_t sum = 0;
-    for (int32_t x = 0; x < columns; x++) residual[x] = sum = (uint16_t)(sum + residual[x]);
-    for (int32_t x = 0; x < columns; x++) row[x] = (uint16_t)(row[x] + residual[x]);
+    sum_up(residual, columns);
+    for (size_t x = 0; x < columns; x++) row[x] = (uint16_t)(row[x] + residual[x]);
 }
 
 void sf_unpack_numbers(sf_room *room, const sf_section *s, const char *name, int32_t together, float *out) {
     const size_t columns = (size_t)s->columns, cells = (size_t)s->rows * columns;
+    const int packed = s->encoding == SF_PACKED_NUMBERS;
     const float step = ldexpf(1.0f, s->exponent);
     const sf_mark mark = sf_room_mark(room);
     const uint8_t *bytes = s->bytes;
-    uint16_t *row = 0, *residual = 0;
-    if (s->encoding == SF_PACKED_NUMBERS) {
+    if (packed) {
         uint8_t *unpacked = sf_take(room, elements_of(s), 2);
         if (sf_inflate(s->bytes, s->size, unpacked, (size_t)elements_of(s) * 2, 1))
             sf_damaged(room, "its section %s does not decompress", name);
         bytes = unpacked;
     }
-    row = sf_take(room, 2 * (uint64_t)columns, sizeof *row);
-    residual = row + columns;
-    for (int32_t k = 0; k < s->planes; k++) {
-        const uint8_t *plane = bytes + 2 * cells * (size_t)k;
-        float *to = out + (size_t)(k / together) * cells * (size_t)together + (size_t)(k % together);
-        memset(row, 0, columns * sizeof *row);
-        for (int32_t y = 0; y < s->rows; y++, to += columns * (size_t)together) {
-            const size_t at = (size_t)y * columns;
-            if (s->encoding == SF_PACKED_NUMBERS)
-                undo_row(plane + at, plane + cells + at, s->columns, residual, row);
-            else
-                for (size_t x = 0; x < columns; x++)
-                    row[x] = (uint16_t)(plane[2 * (at + x)] | plane[2 * (at + x) + 1] << 8);
-            store_row(row, s->columns, step, together, to);
+    uint16_t *rows = sf_take(room, (SF_TOGETHER_MOST + 1) * (uint64_t)columns, sizeof *rows);
+    uint16_t *residual = rows + SF_TOGETHER_MOST * columns;
+    for (int32_t first = 0; first < s->planes; first += together) {
+        memset(rows, 0, SF_TOGETHER_MOST * columns * sizeof *rows);
+        for (size_t y = 0; y < (size_t)s->rows; y++, out += columns * (size_t)together) {
+            for (int32_t k = 0; k < together; k++) {
+                const uint8_t *plane = bytes + 2 * cells * (size_t)(first + k);
+                uint16_t *row = rows + (size_t)k * columns;
+                if (packed) undo_row(plane + y * columns, plane + cells + y * columns, columns, residual, row);
+                else
+                    for (size_t x = 0; x < columns; x++)
+                        row[x] = (uint16_t)(plane[2 * (y * columns + x)] | plane[2 * (y * columns + x) + 1] << 8);
+            }
+            store_rows(rows, columns, together, step, out);
         }
     }
     sf_room_rewind(room, mark);

@@ -9,7 +9,7 @@
 uint64_t sf_unpack_memory(const sf_section *section);
 
 /*
- * Numbers to floats: planes of groups of `together` lie side by side, (planes / together, rows, columns, together).
+ * Numbers to floats: `together`, 1, 2 or 4, planes lie side by side, (planes / together, rows, columns, together).
  * Gives up where the bytes are damaged. The room's scratch is rewound.
  */
 void sf_unpack_numbers(sf_room *room, const sf_section *section, const char *name, int32_t together, float *out);
