@@ -104,15 +104,35 @@ SF_INLINE v8h colour8(v8i red_blue, v8i green, int red, int green_weight, int bl
     return narrow8((sum + ((offset << SF_COLOUR_BITS) + (1 << (SF_COLOUR_BITS - 1)))) >> SF_COLOUR_BITS);
 }
 
+/* Eight pixels, red lowest; the highest byte holds anything. Not by way of memory: narrow stores would hold up the load. */
+SF_INLINE v8i load_pixels8(const uint8_t *p) {
+    sf_int_halves s;
+#if defined(SF_BYTE_SHUFFLE)
+    v16b first, last;
+    memcpy(&first, p, sizeof first);
+    memcpy(&last, p + 8, sizeof last);
+    s.half[0] = (v4i)(v16b)SF_SHUFFLE(v16b, first, first, 0, 1, 2, 0, 3, 4, 5, 0, 6, 7, 8, 0, 9, 10, 11, 0);
+    s.half[1] = (v4i)(v16b)SF_SHUFFLE(v16b, last, last, 4, 5, 6, 0, 7, 8, 9, 0, 10, 11, 12, 0, 13, 14, 15, 0);
+#else
+    int32_t word[8];
+    for (int k = 0; k < 7; k++) memcpy(&word[k], p + 3 * k, 4);
+    memcpy(&word[7], p + 20, 4);
+    s.half[0] = (v4i){word[0], word[1], word[2], word[3]};
+    s.half[1] = (v4i){word[4], word[5], word[6], word[7] >> 8};
+#endif
+#if defined(__AVX2__)
+    return (v8i)_mm256_inserti128_si256(_mm256_castsi128_si256((__m128i)s.half[0]), (__m128i)s.half[1], 1);
+#else
+    return s.whole;
+#endif
+}
+
 typedef struct sf_colours {
     v8h y, cb, cr;
 } sf_colours;
 
 SF_INLINE sf_colours colours_of(const uint8_t *rgb) {
-    uint8_t bytes[32];
-    load_eight_pixels(rgb, bytes);
-    v8i pixels;
-    memcpy(&pixels, bytes, sizeof pixels);
+    const v8i pixels = load_pixels8(rgb);
     const v8i red_blue = pixels & 0x00ff00ff, green = (pixels >> 8) & 0xff;
     return (sf_colours){colour8(red_blue, green, 187, 629, 63, 16), colour8(red_blue, green, -103, -347, 450, 128),
                         colour8(red_blue, green, 450, -409, -41, 128)};
@@ -122,14 +142,29 @@ SF_INLINE sf_colours colours_of(const uint8_t *rgb) {
 #define SF_NV12_COLUMNS 128
 #define SF_NV12_BEFORE 8
 
-/* Means of two columns and two rows, to the right of an even column and to its left; then theirs, ties to even. */
-SF_INLINE uint8_t chroma_of(int left, int middle, int right) {
-    const int sum = ((middle + right + 2) >> 2) + ((left + middle + 2) >> 2);
-    return (uint8_t)((sum + (sum >> 1 & 1)) >> 1);
+SF_INLINE v8h load_halfwords(const int16_t *p) {
+    v8h v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+/* Elements 0, 2, 4... of 16, and elements 1, 3, 5... */
+SF_INLINE v8h evens_of(v8h a, v8h b) { return (v8h)SF_SHUFFLE(v8h, a, b, 0, 2, 4, 6, 8, 10, 12, 14); }
+SF_INLINE v8h odds_of(v8h a, v8h b) { return (v8h)SF_SHUFFLE(v8h, a, b, 1, 3, 5, 7, 9, 11, 13, 15); }
+
+/*
+ * Chroma of 8 even columns from the sums of two rows: means of two columns and two rows, to the right of the column and
+ * to its left; then theirs, ties to even.
+ */
+SF_INLINE v8h chroma8(const int16_t *sums) {
+    const v8h a = load_halfwords(sums), b = load_halfwords(sums + 8);
+    const v8h left = evens_of(load_halfwords(sums - 1), load_halfwords(sums + 7)), middle = evens_of(a, b);
+    const v8h sum = ((middle + odds_of(a, b) + 2) >> 2) + ((left + middle + 2) >> 2);
+    return (sum + (sum >> 1 & 1)) >> 1;
 }
 
 static void to_nv12(const uint8_t *const rows[2], int32_t width, uint8_t *const luma[2], uint8_t *chroma) {
-    int16_t cb[SF_NV12_BEFORE + SF_NV12_COLUMNS + 8], cr[SF_NV12_BEFORE + SF_NV12_COLUMNS + 8];
+    int16_t cb[SF_NV12_BEFORE + SF_NV12_COLUMNS] = {0}, cr[SF_NV12_BEFORE + SF_NV12_COLUMNS] = {0};
     for (int32_t from = 0; from < width; from += SF_NV12_COLUMNS) {
         const int32_t count = width - from < SF_NV12_COLUMNS ? width - from : SF_NV12_COLUMNS;
         for (int32_t i = 0; i < count; i += 8) {
@@ -158,10 +193,10 @@ static void to_nv12(const uint8_t *const rows[2], int32_t width, uint8_t *const 
         }
         int16_t *b = cb + SF_NV12_BEFORE, *r = cr + SF_NV12_BEFORE;
         if (from == 0) b[-1] = b[0], r[-1] = r[0];
-        uint8_t *out = chroma + from;
-        for (int32_t i = 0; i < (count + 1) / 2; i++) {
-            out[2 * i] = chroma_of(b[2 * i - 1], b[2 * i], b[2 * i + 1]);
-            out[2 * i + 1] = chroma_of(r[2 * i - 1], r[2 * i], r[2 * i + 1]);
+        for (int32_t i = 0; i < count; i += 16) {
+            const v8h pairs = chroma8(b + i) | chroma8(r + i) << 8;
+            if (i + 16 <= count) memcpy(chroma + from + i, &pairs, sizeof pairs);
+            else memcpy(chroma + from + i, &pairs, (size_t)(count - i + (count & 1)));
         }
         b[-1] = b[SF_NV12_COLUMNS - 1];
         r[-1] = r[SF_NV12_COLUMNS - 1];
