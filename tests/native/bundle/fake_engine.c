@@ -12,7 +12,7 @@
 #define PUBLIC __attribute__((visibility("default")))
 
 static int calls, fail_at, live;
-static const char *version = "1.16.0";
+static const char *version = "1.18.0";
 static int dtype = ORT_FLOAT32, same_names = 1;
 static char told[2000];
 

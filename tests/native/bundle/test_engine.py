@@ -40,7 +40,7 @@ Begin = Callable[..., str]
 def begin(library: ctypes.CDLL) -> Begin:
     """Start the library anew; gives its path."""
 
-    def start(fails: int = 0, version: bytes = b"1.16.0", dtype: int = FLOAT32, names: bool = True) -> str:
+    def start(fails: int = 0, version: bytes = b"1.18.0", dtype: int = FLOAT32, names: bool = True) -> str:
         library.kept = version  # which it does not copy
         library.fake_begin(fails, version, dtype, names)
         return str(library._name)
@@ -68,7 +68,7 @@ def test_everything_is_released_whatever_call_fails(
         assert library.fake_calls() >= number
         assert library.fake_live() == 0
         assert caught.value.status == ENGINE
-        assert caught.value.why == "ONNX Runtime 1.16.0 says: made to fail"
+        assert caught.value.why == "ONNX Runtime 1.18.0 says: made to fail"
         assert caught.value.fix
 
 
@@ -100,7 +100,7 @@ def test_options_are_those_of_the_python_side(library: ctypes.CDLL, begin: Begin
     said: list[tuple[int, str]] = []
     Bundle(GOLDEN, library=begin(), log=said).close()
     assert told(library) == ["severity=fatal", "session.intra_op.allow_spinning=0"]
-    assert said == [(1, "ONNX Runtime 1.16.0, provider cpu")]
+    assert said == [(1, "ONNX Runtime 1.18.0, provider cpu")]
 
 
 def test_a_provider_that_is_asked_for_is_the_only_one(library: ctypes.CDLL, begin: Begin) -> None:
@@ -126,7 +126,7 @@ def test_wishes_that_mean_nothing(library: ctypes.CDLL, begin: Begin, options: d
     assert library.fake_live() == 0
 
 
-@pytest.mark.parametrize("version", [b"1.15.9", b"0.5.0", b"2.0.0", b"", b"new"])
+@pytest.mark.parametrize("version", [b"1.17.9", b"0.5.0", b"2.0.0", b"", b"new"])
 def test_other_versions_are_refused(begin: Begin, version: bytes) -> None:
     with pytest.raises(RefusedError, match="the library is version") as caught:
         Bundle(GOLDEN, library=begin(version=version))
@@ -148,4 +148,4 @@ def test_a_library_that_is_not_there_or_another() -> None:
         with pytest.raises(RefusedError, match=why) as caught:
             Bundle(GOLDEN, library=name)
         assert caught.value.status == ENGINE
-        assert "1.16" in caught.value.fix
+        assert "1.18" in caught.value.fix

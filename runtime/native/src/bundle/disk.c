@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files as the system gives them. */
 #define _XOPEN_SOURCE 700 /* realpath, pread, O_CLOEXEC */
+#define _FILE_OFFSET_BITS 64
 #include "bundle/disk.h"
 
 #include <errno.h>

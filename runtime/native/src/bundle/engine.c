@@ -11,7 +11,9 @@
 #include <dlfcn.h>
 #endif
 
-#define INSTALL "install ONNX Runtime 1.16 or later, or give the path of its library"
+#define BEGIN 70 /* characters of a long message that are told */
+#define END 180
+#define INSTALL "install ONNX Runtime 1.18 or later, or give the path of its library"
 
 static const char what[] = "cannot use ONNX Runtime";
 
@@ -55,12 +57,17 @@ static const char *load_error(void) {
 #endif
 
 void sf_engine_check(sf_room *room, const sf_engine *engine, ort_status *status, const char *what, const char *fix) {
-    char told[256];
+    char told[1024];
     if (!status) return;
     snprintf(told, sizeof told, "%s", engine->ort->message(status));
-    told[strcspn(told, "\r\n")] = 0; /* stack traces follow */
     engine->ort->release_status(status);
-    sf_give_up(room, SF_ERROR_ENGINE, what, fix, "ONNX Runtime %s says: %s", engine->version, told);
+    told[strcspn(told, "\r\n")] = 0; /* stack traces follow */
+    const size_t length = strlen(told);
+    if (length <= BEGIN + END)
+        sf_give_up(room, SF_ERROR_ENGINE, what, fix, "ONNX Runtime %s says: %s", engine->version, told);
+    /* A long line has names of functions in the middle, and the reason at its end. */
+    sf_give_up(room, SF_ERROR_ENGINE, what, fix, "ONNX Runtime %s says: %.*s ... %s", engine->version, BEGIN, told,
+               told + length - END);
 }
 
 static void load_library(sf_room *room, sf_engine *engine, const char *named) {
@@ -77,11 +84,11 @@ static void load_library(sf_room *room, sf_engine *engine, const char *named) {
     int major = 0, minor = 0;
     engine->version = base->version();
     /* Not simply tried: for a table that it lacks it prints a line. */
-    if (sscanf(engine->version, "%d.%d", &major, &minor) != 2 || major != 1 || minor < ORT_MINOR_LEAST)
+    if (sscanf(engine->version, "%d.%d", &major, &minor) != 2 || major != 1 || minor < ORT_TABLE)
         sf_give_up(room, SF_ERROR_VERSION, what, INSTALL, "the library is version %.40s", engine->version);
     engine->ort = base->table(ORT_TABLE);
     if (!engine->ort)
-        sf_give_up(room, SF_ERROR_VERSION, what, INSTALL, "version %.40s lacks the functions of 1.16", engine->version);
+        sf_give_up(room, SF_ERROR_VERSION, what, INSTALL, "version %.40s lacks the functions of 1.18", engine->version);
 }
 
 static void check(sf_room *room, const sf_engine *engine, ort_status *status) {

@@ -17,9 +17,9 @@
 #define ORT_CALL
 #endif
 
-/* Version of the table that is asked for: ONNX Runtime 1.16 and later have it. */
-#define ORT_TABLE 16
-#define ORT_MINOR_LEAST 16
+/* Version of the table that is asked for: ONNX Runtime 1.18 and later have it. Older ones do not read our graphs, whose
+ * ONNX IR version is 10; tried with 1.16.3, 1.18.0 and 1.32.0. */
+#define ORT_TABLE 18
 
 #define ORT_FATAL 4    /* log severity: errors come as statuses, and nothing is printed */
 #define ORT_FLOAT32 1  /* element type, as ONNX numbers them */
