@@ -17,13 +17,46 @@ static void add_row(const uint8_t *restrict row, const uint8_t *restrict above, 
     for (size_t i = 0; i < bytes; i++) out[i] = (uint8_t)(row[i] + above[i]);
 }
 
+/* Byte by byte: where there are no vectors, and faster than these for a single channel. */
+
+INLINE void left_bytes(const uint8_t *row, uint8_t *out, size_t pixels, int n) {
+    for (int c = 0; c < n; c++) {
+        uint8_t left = 0;
+        for (size_t i = (size_t)c; i < pixels * (size_t)n; i += (size_t)n) out[i] = left = (uint8_t)(left + row[i]);
+    }
+}
+
+INLINE void mean_bytes(const uint8_t *row, const uint8_t *above, uint8_t *out, size_t pixels, int n) {
+    for (int c = 0; c < n; c++) {
+        uint8_t left = 0;
+        for (size_t i = (size_t)c; i < pixels * (size_t)n; i += (size_t)n)
+            out[i] = left = (uint8_t)(row[i] + ((left + above[i]) >> 1));
+    }
+}
+
+INLINE int magnitude(int x) { return x < 0 ? -x : x; }
+
+INLINE void paeth_bytes(const uint8_t *row, const uint8_t *above, uint8_t *out, size_t pixels, int n) {
+    int left[4] = {0}, corner[4] = {0};
+    for (size_t i = 0; i < pixels; i++, row += n, above += n, out += n) {
+        for (int c = 0; c < n; c++) {
+            const int up = above[c], to_left = up - corner[c], to_up = left[c] - corner[c];
+            const int d = magnitude(to_left), e = magnitude(to_up), f = magnitude(to_left + to_up);
+            const int nearest = d <= e && d <= f ? left[c] : e <= f ? up : corner[c];
+            out[c] = (uint8_t)(row[c] + nearest);
+            left[c] = out[c];
+            corner[c] = up;
+        }
+    }
+}
+
 #if defined(__SSE2__)
 
 /* A pixel in the lowest bytes. Three bytes go one by one: gcc copies them through memory, where a load has to wait. */
 INLINE __m128i load_pixel(const uint8_t *p, int channels) {
-    int32_t pixel = p[0];
-    if (channels == 3) pixel |= p[1] << 8 | p[2] << 16;
-    else if (channels == 4) memcpy(&pixel, p, 4);
+    int32_t pixel;
+    if (channels == 4) memcpy(&pixel, p, 4);
+    else pixel = p[0] | p[1] << 8 | p[2] << 16;
     return _mm_cvtsi32_si128(pixel);
 }
 
@@ -34,7 +67,6 @@ INLINE void store_pixel(uint8_t *p, int channels, __m128i pixel) {
         return;
     }
     p[0] = (uint8_t)bytes;
-    if (channels == 1) return;
     p[1] = (uint8_t)(bytes >> 8);
     p[2] = (uint8_t)(bytes >> 16);
 }
@@ -80,46 +112,21 @@ INLINE void paeth_row(const uint8_t *row, const uint8_t *above, uint8_t *out, si
     }
 }
 
-#else
-
-INLINE void left_row(const uint8_t *row, uint8_t *out, size_t pixels, int n) {
-    for (int c = 0; c < n; c++) {
-        uint8_t left = 0;
-        for (size_t i = (size_t)c; i < pixels * (size_t)n; i += (size_t)n) out[i] = left = (uint8_t)(left + row[i]);
-    }
-}
-
-INLINE void mean_row(const uint8_t *row, const uint8_t *above, uint8_t *out, size_t pixels, int n) {
-    for (int c = 0; c < n; c++) {
-        uint8_t left = 0;
-        for (size_t i = (size_t)c; i < pixels * (size_t)n; i += (size_t)n)
-            out[i] = left = (uint8_t)(row[i] + ((left + above[i]) >> 1));
-    }
-}
-
-INLINE int distance(int x) { return x < 0 ? -x : x; }
-
-INLINE void paeth_row(const uint8_t *row, const uint8_t *above, uint8_t *out, size_t pixels, int n) {
-    int left[4] = {0}, corner[4] = {0};
-    for (size_t i = 0; i < pixels; i++, row += n, above += n, out += n) {
-        for (int c = 0; c < n; c++) {
-            const int up = above[c], to_left = up - corner[c], to_up = left[c] - corner[c];
-            const int d = distance(to_left), e = distance(to_up), f = distance(to_left + to_up);
-            const int nearest = d <= e && d <= f ? left[c] : e <= f ? up : corner[c];
-            out[c] = (uint8_t)(row[c] + nearest);
-            left[c] = out[c];
-            corner[c] = up;
-        }
-    }
-}
-
 #endif
 
 /* Once for each number of channels, which so is a constant inside. */
 INLINE void unfilter(int filter, const uint8_t *row, const uint8_t *above, uint8_t *out, size_t pixels, int n) {
-    if (filter == 1) left_row(row, out, pixels, n);
-    else if (filter == 3) mean_row(row, above, out, pixels, n);
-    else paeth_row(row, above, out, pixels, n);
+#if defined(__SSE2__)
+    if (n > 1) {
+        if (filter == 1) left_row(row, out, pixels, n);
+        else if (filter == 3) mean_row(row, above, out, pixels, n);
+        else paeth_row(row, above, out, pixels, n);
+        return;
+    }
+#endif
+    if (filter == 1) left_bytes(row, out, pixels, n);
+    else if (filter == 3) mean_bytes(row, above, out, pixels, n);
+    else paeth_bytes(row, above, out, pixels, n);
 }
 
 void sf_png_unfilter(int filter, const uint8_t *row, const uint8_t *above, uint8_t *out, size_t pixels, int channels) {
