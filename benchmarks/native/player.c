@@ -182,10 +182,10 @@ static void time_frames(const sf_loop *loop, int format, int32_t width, int32_t 
     for (int k = 1; k < threads; k++) pthread_join(started[k], 0);
     if (w.failed) exit(4);
     const double frame_ms = part_of(frames, count, 0.5), copy_ms = part_of(copies, count, 0.5);
-    printf("%s  {\"format\": \"%s\", \"width\": %d, \"height\": %d, \"threads\": %d, \"frames\": %d, \"ms\": %.3f, "
-           "\"ms_best\": %.3f, \"fields_ms\": %.3f, \"memcpy_ms\": %.3f, \"memcpys\": %.2f}",
+    printf("%s  {\"format\": \"%s\", \"width\": %d, \"height\": %d, \"threads\": %d, \"frames\": %d, \"ms\": %.4f, "
+           "\"ms_best\": %.4f, \"fields_ms\": %.4f, \"memcpy_ms\": %.4f, \"memcpys\": %.2f}",
            first ? "" : ",\n", format_names[format], (int)width, (int)height, threads, count, frame_ms,
-           part_of(frames, count, 0), part_of(fields, count, 0.5), copy_ms, frame_ms / copy_ms);
+           part_of(frames, count, 0), part_of(fields, count, 0.5), copy_ms, copy_ms > 0 ? frame_ms / copy_ms : 0.0);
     for (int k = 0; k < threads; k++) free(w.rows[k]);
     pthread_barrier_destroy(&w.begin);
     pthread_barrier_destroy(&w.end);
