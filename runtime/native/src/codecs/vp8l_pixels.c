@@ -15,9 +15,10 @@ typedef struct choice {
     int bits;
 } choice;
 
+/* Colours that came by, each at a place that its bits give. */
 typedef struct cache {
-    uint32_t colours[1 << CACHE_BITS_MOST];
-    int shift; /* 32 less its bits; 32 where there is none */
+    uint32_t *colours; /* null where there is none */
+    int shift;         /* 32 less the bits of a place */
 } cache;
 
 /* Where short distances lead, nearest first: x to the left, y up. */
@@ -47,9 +48,7 @@ static uint32_t to_distance(uint32_t number, uint32_t width) {
     return distance < 1 ? 1 : (uint32_t)distance;
 }
 
-static void remember(cache *c, uint32_t colour) {
-    if (c->shift < 32) c->colours[(0x1e35a7bdu * colour) >> c->shift] = colour;
-}
+static void remember(cache c, uint32_t colour) { c.colours[(0x1e35a7bdu * colour) >> c.shift] = colour; }
 
 static const sf_vp8l_group *group_at(const choice *codes, uint32_t x, uint32_t y) {
     if (!codes->map) return codes->groups;
@@ -57,19 +56,19 @@ static const sf_vp8l_group *group_at(const choice *codes, uint32_t x, uint32_t y
     return codes->groups + (block >> 8 & 0xffff);
 }
 
-static void copy(uint32_t *out, size_t distance, size_t length, cache *c) {
+static void copy(uint32_t *out, size_t distance, size_t length, cache c) {
     /* What is there already is a whole number of repeats, so twice as much can be copied each time. */
     const uint32_t *const from = out - distance;
     for (size_t done = 0, now = distance; done < length; done += now, now = done + distance) {
         if (now > length - done) now = length - done;
         memcpy(out + done, from, now * sizeof *out);
     }
-    if (c->shift == 32) return;
-    for (size_t i = 0; i < length; i++)
-        if (out[i] != out[(ptrdiff_t)i - 1]) remember(c, out[i]);
+    /* The pixel before is in the cache; in a plain area there is nothing to add. */
+    if (!c.colours || !memcmp(out, out - 1, length * sizeof *out)) return;
+    for (size_t i = 0; i < length; i++) remember(c, out[i]);
 }
 
-static void read_pixels(sf_room *room, sf_bits *shared, uint32_t width, uint32_t height, const choice *codes, cache *c,
+static void read_pixels(sf_room *room, sf_bits *shared, uint32_t width, uint32_t height, const choice *codes, cache c,
                         uint32_t *out) {
     const size_t all = (size_t)width * height;
     const uint32_t in_block = codes->map ? (1u << codes->bits) - 1 : UINT32_MAX;
@@ -99,7 +98,7 @@ static void read_pixels(sf_room *room, sf_bits *shared, uint32_t width, uint32_t
         } else {
             uint32_t colour;
             if (green >= VALUES) {
-                colour = c->colours[green - VALUES - SF_VP8L_LENGTHS];
+                colour = c.colours[green - VALUES - SF_VP8L_LENGTHS];
             } else if (group->is_constant) {
                 colour = group->constant | green << 8;
             } else {
@@ -110,7 +109,7 @@ static void read_pixels(sf_room *room, sf_bits *shared, uint32_t width, uint32_t
                     colour = (colour & 0xffffff) | sf_vp8l_symbol(&in, group->alpha) << 24;
                 }
             }
-            remember(c, colour);
+            if (c.colours) remember(c, colour);
             out[i++] = colour;
             if (++x < width) continue;
             x = 0;
@@ -148,8 +147,8 @@ uint32_t *sf_vp8l_image(sf_room *room, sf_bits *in, uint32_t width, uint32_t hei
     uint32_t groups = 1;
     if (is_main && sf_bits_take(in, 1)) groups = read_map(room, in, width, height, &codes);
     codes.groups = sf_vp8l_groups(room, in, groups, cache_bits > 0 ? cache_bits : 0);
-    cache *const c = sf_take_zeroed(room, 1, sizeof *c);
-    c->shift = cache_bits > 0 ? 32 - cache_bits : 32;
+    cache c = {0, 32 - cache_bits};
+    if (cache_bits > 0) c.colours = sf_take_zeroed(room, (uint64_t)1 << cache_bits, sizeof *c.colours);
     read_pixels(room, in, width, height, &codes, c, out);
     sf_room_rewind(room, mark);
     return out;
