@@ -8,7 +8,8 @@
 #include "codecs/codecs.h"
 
 #define SOUND_COPY "fetch or export the bundle again"
-#define LASTING(limit) ((limit) / 4 + 1) /* of the memory limit, for what lasts; the rest is for what is read meanwhile */
+/* Of the memory limit, for what lasts; the rest is for what is read meanwhile. */
+#define LASTING(limit) ((limit) / 4 + 1)
 
 const char *const sf_graph_names[SF_GRAPHS] = {"flow", "generator"};
 
@@ -48,7 +49,8 @@ static int same_sum(const uint8_t *bytes, size_t size, const char *expected) {
 
 const uint8_t *sf_bundle_file(sf_bundle *bundle, sf_room *room, const char *path, size_t *size) {
     const sf_json *file = sf_manifest_file(bundle->manifest, path);
-    if (!file) sf_give_up(room, SF_ERROR_FORMAT, "cannot read a file of the bundle", SOUND_COPY, "%.200s is not listed", path);
+    if (!file)
+        sf_give_up(room, SF_ERROR_FORMAT, "cannot read a file of the bundle", SOUND_COPY, "%.200s is not listed", path);
     const size_t wanted = (size_t)sf_json_get(file, "bytes")->number;
     const uint8_t *bytes = sf_files_read(room, bundle->files, path, wanted, size);
     if (*size != wanted || !same_sum(bytes, *size, sf_manifest_text(file, "sha256", "")))
@@ -129,7 +131,8 @@ static void open_all(sf_bundle *bundle, const sf_bundle_source *source) {
     if (source->precision) {
         const size_t length = strlen(source->precision) + 1;
         if (!sf_is_precision(source->precision))
-            sf_give_up(lasting, SF_ERROR_ARGUMENT, what, "use fp32, fp16 or int8", "there is no precision '%.20s'", source->precision);
+            sf_give_up(lasting, SF_ERROR_ARGUMENT, what, "use fp32, fp16 or int8", "there is no precision '%.20s'",
+                       source->precision);
         bundle->precision = memcpy(sf_take(lasting, length, 1), source->precision, length);
     }
     const sf_rules rules = sf_manifest_rules(bundle->manifest);

@@ -6,7 +6,9 @@
 #include "motion/motion.h"
 
 /* A JSON document in a room: a tree that is read by name. All input is hostile; at most 64 levels, 2^20 values. */
-typedef enum sf_json_kind { SF_JSON_NULL, SF_JSON_FALSE, SF_JSON_TRUE, SF_JSON_NUMBER, SF_JSON_STRING, SF_JSON_ARRAY, SF_JSON_OBJECT } sf_json_kind;
+typedef enum sf_json_kind {
+    SF_JSON_NULL, SF_JSON_FALSE, SF_JSON_TRUE, SF_JSON_NUMBER, SF_JSON_STRING, SF_JSON_ARRAY, SF_JSON_OBJECT
+} sf_json_kind;
 
 typedef struct sf_json {
     sf_json_kind kind;
@@ -55,10 +57,12 @@ typedef struct sf_port {
 
 /* A graph that can be asked as sf_network says. */
 typedef struct sf_session sf_session;
-void sf_session_open(sf_room *room, sf_engine *engine, const char *name, const uint8_t *graph, size_t size, sf_session **opened);
+void sf_session_open(sf_room *room, sf_engine *engine, const char *name, const uint8_t *graph, size_t size,
+                     sf_session **opened);
 /* Inputs (side 0) or outputs (side 1) as the file has them; returns how many. */
 int32_t sf_session_ports(const sf_session *session, int32_t side, const sf_port **ports);
-void sf_session_run(void *session, sf_room *room, const sf_tensor *inputs, int32_t input_count, sf_tensor *outputs, int32_t output_count);
+void sf_session_run(void *session, sf_room *room, const sf_tensor *inputs, int32_t input_count, sf_tensor *outputs,
+                    int32_t output_count);
 /* Release what a run that gave up has left; a run that ended has left nothing. */
 void sf_session_settle(sf_session *session);
 void sf_session_close(sf_session *session); /* null is allowed */

@@ -44,7 +44,8 @@ static int lies_in(const char *full, const char *folder) {
     char *root = full_path(folder);
     if (!root) return 0;
     const size_t length = strlen(root);
-    const int inside = strncmp(full, root, length) == 0 && (full[length] == '/' || full[length] == '\\' || root[length - 1] == '/');
+    const int inside = strncmp(full, root, length) == 0 &&
+                       (full[length] == '/' || full[length] == '\\' || root[length - 1] == '/');
     free(root);
     return inside;
 }

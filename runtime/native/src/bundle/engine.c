@@ -79,7 +79,8 @@ static void load_library(sf_room *room, sf_engine *engine, const char *named) {
     if (!engine->library) sf_give_up(room, SF_ERROR_ENGINE, what, INSTALL, "%.300s", load_error());
     const ort_entry entry = find_entry(engine->library);
     if (!entry)
-        sf_give_up(room, SF_ERROR_ENGINE, what, INSTALL, "%.200s is not it: it lacks OrtGetApiBase", named ? named : usual[0]);
+        sf_give_up(room, SF_ERROR_ENGINE, what, INSTALL, "%.200s is not it: it lacks OrtGetApiBase",
+                   named ? named : usual[0]);
     const ort_base *base = entry();
     int major = 0, minor = 0;
     engine->version = base->version();
@@ -101,7 +102,8 @@ static void add_cuda(sf_room *room, sf_engine *engine, const char *device) {
     const char *const keys[] = {"device_id", "use_tf32", "cudnn_conv_algo_search", "arena_extend_strategy"};
     const char *const values[] = {device, "0", "HEURISTIC", "kSameAsRequested"};
     const char *failed = "cannot use ONNX Runtime on CUDA";
-    const char *fix = "install ONNX Runtime for GPUs with the CUDA and cuDNN that it was built for, or use the provider cpu";
+    const char *fix =
+        "install ONNX Runtime for GPUs with the CUDA and cuDNN that it was built for, or use the provider cpu";
     sf_engine_check(room, engine, engine->ort->create_cuda(&engine->cuda), failed, fix);
     sf_engine_check(room, engine, engine->ort->update_cuda(engine->cuda, keys, values, 4), failed, fix);
     sf_engine_check(room, engine, engine->ort->append_cuda(engine->options, engine->cuda), failed, fix);
@@ -110,7 +112,8 @@ static void add_cuda(sf_room *room, sf_engine *engine, const char *device) {
 static void add_tensorrt(sf_room *room, sf_engine *engine, const char *device) {
     const char *const keys[] = {"device_id"};
     const char *failed = "cannot use ONNX Runtime with TensorRT";
-    const char *fix = "install ONNX Runtime for GPUs with the TensorRT that it was built for, or use the provider cuda or cpu";
+    const char *fix =
+        "install ONNX Runtime for GPUs with the TensorRT that it was built for, or use the provider cuda or cpu";
     sf_engine_check(room, engine, engine->ort->create_tensorrt(&engine->tensorrt), failed, fix);
     sf_engine_check(room, engine, engine->ort->update_tensorrt(engine->tensorrt, keys, &device, 1), failed, fix);
     sf_engine_check(room, engine, engine->ort->append_tensorrt(engine->options, engine->tensorrt), failed, fix);
@@ -139,7 +142,8 @@ static void set_options(sf_room *room, sf_engine *engine, const sf_bundle_source
     else if (strcmp(provider, "tensorrt") == 0)
         add_tensorrt(room, engine, device);
     else
-        sf_give_up(room, SF_ERROR_ARGUMENT, what, "use cpu, cuda or tensorrt", "the provider '%.40s' is not known", provider);
+        sf_give_up(room, SF_ERROR_ARGUMENT, what, "use cpu, cuda or tensorrt", "the provider '%.40s' is not known",
+                   provider);
 }
 
 void sf_engine_open(sf_room *room, const sf_bundle_source *source, sf_engine **opened) {

@@ -32,7 +32,8 @@ static void check_entry(sf_room *room, const sf_zip *zip, const sf_zip_entry *en
                                                               : 0;
     if (tells) sf_give_up(room, SF_ERROR_FORMAT, what, SOUND_COPY, "its entry '%.80s' %s", entry->name, tells);
     if (entry->method != 0 || entry->packed != entry->size)
-        sf_give_up(room, SF_ERROR_FORMAT, what, "pack it with `zip -0 -r NAME.zip FOLDER`, or unpack it and give the folder",
+        sf_give_up(room, SF_ERROR_FORMAT, what,
+                   "pack it with `zip -0 -r NAME.zip FOLDER`, or unpack it and give the folder",
                    "its entry '%.80s' is compressed", entry->name);
 }
 
@@ -65,8 +66,10 @@ void sf_files_open(sf_room *room, const char *path, sf_files **opened) {
     files->zip.disk.file = -1;
     files->top = "";
     if (kind == SF_DISK_NOTHING || kind == SF_DISK_OTHER || strlen(path) >= PATH_MOST)
-        sf_give_up(room, SF_ERROR_FILE, what, "give the folder that holds manifest.json, or an uncompressed zip of it", "%s",
-                   kind == SF_DISK_NOTHING ? "there is no such folder or file" : "it is neither a folder nor a plain file");
+        sf_give_up(room, SF_ERROR_FILE, what,
+                   "give the folder that holds manifest.json, or an uncompressed zip of it", "%s",
+                   kind == SF_DISK_NOTHING ? "there is no such folder or file"
+                                           : "it is neither a folder nor a plain file");
     if (kind == SF_DISK_FILE) {
         open_zip(room, files, path);
     } else {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define UPGRADE "use a newer libstillflow, or export the bundle again for this version"
+#define OTHER "use the shipped bundle edge, or run it with `stillflow animate --bundle`"
 #define SOUND "use a bundle that `stillflow-export bundle` wrote, or ask whoever made this one for a sound copy"
 
 static const char what[] = "cannot open the bundle";
@@ -56,7 +57,8 @@ static void check_version(sf_room *room, const sf_json *manifest) {
     const char *version = sf_manifest_text(manifest, "schema_version", "");
     const size_t major = strspn(version, "0123456789");
     if (major && (version[major] == '.' || !version[major]) && !(major == 1 && version[0] == '1'))
-        sf_give_up(room, SF_ERROR_VERSION, what, UPGRADE, "it has schema version %.20s, this library reads 1.x", version);
+        sf_give_up(room, SF_ERROR_VERSION, what, UPGRADE, "it has schema version %.20s, this library reads 1.x",
+                   version);
 }
 
 typedef struct listed {
@@ -101,7 +103,8 @@ static void check_listed(const listing *all, const sf_json *speaks) {
     const char *path = sf_manifest_text(speaks, "file", 0), *sum = sf_manifest_text(speaks, "sha256", 0);
     if (!path) return; /* a licence without a text of its own */
     const listed *file = find_listed(all, path);
-    if (!file || strcmp(file->path, path) != 0) CONTRADICTS(all->room, "%.200s is used but not listed under files", path);
+    if (!file || strcmp(file->path, path) != 0)
+        CONTRADICTS(all->room, "%.200s is used but not listed under files", path);
     if (sum && strcmp(sum, file->sum) != 0) CONTRADICTS(all->room, "%.200s has two different sha256", path);
 }
 
@@ -166,12 +169,12 @@ static void check_playable(sf_room *room, const sf_json *manifest) {
         splat != (strcmp(sf_manifest_text(outputs, "blend", ""), "symmetric_splat") == 0))
         CONTRADICTS(room, "symmetric_splat goes with outputs.plate decoder and outputs.blend symmetric_splat");
     if (splat)
-        sf_give_up(room, SF_ERROR_UNSUPPORTED, what, "use the shipped bundle edge, or run it with `stillflow animate --bundle`",
+        sf_give_up(room, SF_ERROR_UNSUPPORTED, what, OTHER,
                    "a network makes each of its frames (loop rule symmetric_splat), which libstillflow does not do");
     if (strcmp(rule, "cross_fade") != 0)
         sf_give_up(room, SF_ERROR_UNSUPPORTED, what, UPGRADE, "its loop rule '%.100s' is not known", rule);
     if (strcmp(sf_manifest_text(outputs, "velocity_unguided", ""), "scene_flow") == 0)
-        sf_give_up(room, SF_ERROR_UNSUPPORTED, what, "use the shipped bundle edge, or run it with `stillflow animate --bundle`",
+        sf_give_up(room, SF_ERROR_UNSUPPORTED, what, OTHER,
                    "its motion comes from a scene_flow network, which libstillflow does not run");
 }
 
@@ -180,7 +183,8 @@ static void check_parts(sf_room *room, const sf_json *manifest) {
     static const char *const of_graphs[] = {"vectors", "weights"};
     static const char *const outputs[] = {"velocity_unguided", "velocity_guided", "matte", "plate", "blend"};
     const listing all = list_files(room, manifest);
-    for (const sf_json *graph = list(manifest, "graphs"); graph; graph = graph->next) check_graph(&all, manifest, graph);
+    for (const sf_json *graph = list(manifest, "graphs"); graph; graph = graph->next)
+        check_graph(&all, manifest, graph);
     for (int i = 0; i < 3; i++)
         for (const sf_json *part = list(manifest, speaking[i]); part; part = part->next)
             check_listed(&all, part);

@@ -36,7 +36,10 @@ int32_t sf_bundle_end(sf_bundle *bundle, int32_t status);
 /* The bytes of a file in a room, after comparing them with the manifest. */
 const uint8_t *sf_bundle_file(sf_bundle *bundle, sf_room *room, const char *path, size_t *size);
 
-/* Pixels of a photo as stillflow.photo reads them, (height, width, 3) in the room, scaled down to long_side if that is not 0. */
+/*
+ * Pixels of a photo as stillflow.photo reads them, (height, width, 3) in the room, scaled down to long_side if that is
+ * not 0.
+ */
 uint8_t *sf_photo_read(sf_room *room, const sf_photo *photo, int32_t long_side, int32_t *height, int32_t *width);
 
 #endif

@@ -19,7 +19,8 @@ static const char what[] = "cannot animate this photo";
 static void check_size(sf_room *room, int64_t height, int64_t width) {
     if (height < SIDE_LEAST || width < SIDE_LEAST)
         sf_give_up(room, SF_ERROR_SIZE, what, "give a larger picture; 1280x720 or more looks best",
-                   "it is %lldx%lld pixels, and each side needs at least %d", (long long)width, (long long)height, SIDE_LEAST);
+                   "it is %lldx%lld pixels, and each side needs at least %d", (long long)width,
+                   (long long)height, SIDE_LEAST);
     if (height > SIDE_MOST || width > SIDE_MOST || height * width > PIXELS_MOST)
         sf_give_up(room, SF_ERROR_SIZE, what, "scale it down first; a loop needs no more than 4096x4096",
                    "it is %lldx%lld pixels, and %d are the most", (long long)width, (long long)height, PIXELS_MOST);
@@ -29,7 +30,8 @@ static void check_size(sf_room *room, int64_t height, int64_t width) {
 static void lay_over_white(const uint8_t *rgba, size_t pixels, uint8_t *rgb) {
     for (size_t i = 0; i < pixels; i++) {
         const unsigned alpha = rgba[4 * i + 3];
-        for (int c = 0; c < 3; c++) rgb[3 * i + (size_t)c] = (uint8_t)((rgba[4 * i + (size_t)c] * alpha + (255 - alpha) * 255 + 127) / 255);
+        for (size_t c = 0; c < 3; c++)
+            rgb[3 * i + c] = (uint8_t)((rgba[4 * i + c] * alpha + (255 - alpha) * 255 + 127) / 255);
     }
 }
 
@@ -100,7 +102,8 @@ uint8_t *sf_photo_read(sf_room *room, const sf_photo *photo, int32_t long_side, 
     if (!photo->file) {
         check_pixels(room, photo);
     } else if (sf_picture_look(photo->file, photo->file_bytes, &picture)) {
-        sf_give_up(room, SF_ERROR_FORMAT, what, "give a JPEG, a PNG or a lossless WebP", "its bytes are not those of a picture");
+        sf_give_up(room, SF_ERROR_FORMAT, what, "give a JPEG, a PNG or a lossless WebP",
+                   "its bytes are not those of a picture");
     }
     check_size(room, picture.height, picture.width);
     const int sideways = picture.turn >= 5 && picture.turn <= 8;

@@ -87,15 +87,17 @@ static void wrap_input(sf_room *room, sf_session *session, const sf_tensor *inpu
     const sf_port *port = find_port(session, 0, input->name);
     uint64_t count = 1;
     if (!port) refuse(room, session, input->name, "is no input");
-    if (port->dtype != ORT_FLOAT32 || port->rank > 4) refuse(room, session, input->name, "is not float32 of four dimensions at most");
+    if (port->dtype != ORT_FLOAT32 || port->rank > 4)
+        refuse(room, session, input->name, "is not float32 of four dimensions at most");
     for (int i = 0; i < 4; i++) {
         if (input->shape[i] < 1 || input->shape[i] > 1 << 28 || (i >= port->rank && input->shape[i] != 1))
             refuse(room, session, input->name, "is given another number of dimensions");
         count *= (uint64_t)input->shape[i];
         if (count > 1 << 28) refuse(room, session, input->name, "is given too many samples");
     }
-    check_run(room, session, session->engine->ort->wrap(session->engine->memory, input->data, count * sizeof(float), input->shape,
-                                                       (size_t)port->rank, ORT_FLOAT32, value));
+    const sf_engine *engine = session->engine;
+    check_run(room, session, engine->ort->wrap(engine->memory, input->data, count * sizeof(float), input->shape,
+                                               (size_t)port->rank, ORT_FLOAT32, value));
 }
 
 /* Copy a value into the room; shapes of lower rank end in 1. */
@@ -108,7 +110,8 @@ static void copy_output(sf_room *room, sf_session *session, ort_value *value, sf
     check_run(room, session, ort->shape_of(value, &session->shape));
     check_run(room, session, ort->element(session->shape, &element));
     check_run(room, session, ort->rank(session->shape, &rank));
-    if (element != ORT_FLOAT32 || rank > 4) refuse(room, session, output->name, "is not float32 of four dimensions at most");
+    if (element != ORT_FLOAT32 || rank > 4)
+        refuse(room, session, output->name, "is not float32 of four dimensions at most");
     for (int i = 0; i < 4; i++) output->shape[i] = 1;
     check_run(room, session, ort->sides(session->shape, output->shape, rank));
     for (int i = 0; i < 4; i++) {
@@ -141,8 +144,9 @@ void sf_session_run(void *self, sf_room *room, const sf_tensor *inputs, int32_t 
         names[1][count] = outputs[i].name;
         wanted[count++] = &outputs[i];
     }
-    check_run(room, session, session->engine->ort->run(session->graph, 0, names[0], (const ort_value *const *)session->values[0],
-                                                       (size_t)input_count, names[1], count, session->values[1]));
+    const ort_value *const *values = (const ort_value *const *)session->values[0];
+    check_run(room, session, session->engine->ort->run(session->graph, 0, names[0], values, (size_t)input_count, names[1],
+                                                       count, session->values[1]));
     for (size_t i = 0; i < count; i++) copy_output(room, session, session->values[1][i], wanted[i]);
     sf_session_settle(session);
 }

@@ -8,7 +8,8 @@
 #define NAME_MOST 100 /* bytes of a name in a manifest */
 
 static const char what[] = "the bundle does not do what it promises";
-static const char fix[] = "fetch or export the bundle again; if it is sound, use another ONNX Runtime, provider or precision";
+static const char fix[] =
+    "fetch or export the bundle again; if it is sound, use another ONNX Runtime, provider or precision";
 
 #define DIFFERS(room, ...) sf_give_up(room, SF_ERROR_DIFFERS, what, fix, __VA_ARGS__)
 
@@ -51,7 +52,8 @@ static void compare(sf_room *room, const char *file, const sf_tensor *got, const
     }
     if (off <= allowed) return;
     DIFFERS(room, "%.100s: %.60s is off by %.3g at (%d, %d, %d, %d), allowed %.3g", file, got->name, off,
-            (int)(worst / (size_t)(shape[1] * shape[2] * shape[3])), (int)(worst / (size_t)(shape[2] * shape[3]) % (size_t)shape[1]),
+            (int)(worst / (size_t)(shape[1] * shape[2] * shape[3])),
+            (int)(worst / (size_t)(shape[2] * shape[3]) % (size_t)shape[1]),
             (int)(worst / (size_t)shape[3] % (size_t)shape[2]), (int)(worst % (size_t)shape[3]), allowed);
 }
 
