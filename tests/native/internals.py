@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import os
 import shutil
 import subprocess
 from functools import lru_cache
@@ -73,16 +74,16 @@ def internals() -> ctypes.CDLL:
         made = folder / f"{name}-{digest}.o"
         objects.append(made)
         if not made.is_file():
-            command = ["cc", *FLAGS, *INCLUDES, "-c", str(source), "-o", f"{made}.part"]
+            command = ["cc", *FLAGS, *INCLUDES, "-c", str(source), "-o", f"{made}.{os.getpid()}"]
             running.append((made, source, subprocess.Popen(command, stderr=subprocess.PIPE, text=True)))
     for made, source, process in running:
         _, told = process.communicate()
         assert process.returncode == 0, f"{source.name}: {told}"
-        Path(f"{made}.part").replace(made)
+        Path(f"{made}.{os.getpid()}").replace(made)
     whole = hashlib.sha256("".join(p.name for p in objects).encode()).hexdigest()[:16]
     library = folder / f"internals-{whole}.so"
     if not library.is_file():
-        part = library.with_suffix(".part")
+        part = library.with_suffix(f".{os.getpid()}")
         subprocess.run(["cc", "-shared", "-o", str(part), *map(str, objects), "-lm", "-ldl"], check=True)
         part.replace(library)
     loaded = ctypes.CDLL(str(library))
