@@ -53,6 +53,29 @@ def test_what_flows_what_sways_and_which_class_it_is(seed: int) -> None:
         assert (a != b).mean() < 1e-3
 
 
+def test_a_small_hole_stays_where_it_surely_stands_before_what_flows() -> None:
+    size = (240, 640)
+    motion = invented_motion(np.random.default_rng(0), *size)
+    pixels = np.full((*size, 3), (90, 130, 220), np.uint8)
+    pixels[:, 320:] = (60, 120, 40)
+    pixels[200:] = (20, 15, 10)
+    pixels[184:188, 100:106] = pixels[184:188, 500:506] = (20, 15, 10)  # as dark as the ground
+    motion.classes[:] = 2
+    motion.classes[:, 80:] = 5
+    motion.classes[50:] = 0
+    motion.matte[:] = 1
+    with plain_opencv():
+        expected = region.flow_region(motion, pixels)
+    found = [np.full(size, 9, np.uint8) for _ in range(2)]
+    with Room() as room:
+        fields = ctypes.byref(motion_fields(motion))
+        internals().sf_flow_region(room.address, fields, pointer(pixels), *map(pointer, found))
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+    flows, sways = found
+    assert not flows[186, 103], "the hole in what flows was filled"
+    assert sways[186, 503], "the hole in what sways was not"
+
+
 @pytest.mark.parametrize("ramp", [0.5, 6.0, 19.3])
 def test_an_inner_ramp(ramp: float) -> None:
     mask = patches(np.random.default_rng(3), 70, 90, (0, 255))
