@@ -4,12 +4,10 @@
 #include <string.h>
 
 #include "motion/oscillation.h"
-#include "raster/raster.h"
 #include "scene/making.h"
 #include "scene/stages.h"
 
 #define SF_SURELY_KNOWN 0.99f  /* share of a sample that shows the layer and nothing else */
-#define SF_FLOOR 0.02f         /* kernels.reference.CONFIDENCE_FLOOR */
 #define SF_FRAMES_MOST 1000000 /* what the kernels and a file allow */
 
 /* Steps of a scene's numbers: docs/sflow.md. */
@@ -118,7 +116,7 @@ static void paint(sf_room *room, const sf_network *generator, const sf_rules *ru
         /* The network has seen one layer at a time: what meets another, or begins at a lip, stays doubtful. */
         for (size_t i = 0; i < plan->count; i++) {
             const float doubtful = plan->apart[i] * plan->at_lips[i];
-            const float most = doubtful > SF_FLOOR ? doubtful : SF_FLOOR;
+            const float most = doubtful > SF_CONFIDENCE_FLOOR ? doubtful : SF_CONFIDENCE_FLOOR;
             if (plan->inside[i] > most) plan->inside[i] = most;
         }
     }

@@ -2,14 +2,12 @@
 /* How far each place is to be trusted as a source: 1 well inside what flows, the floor where something else may be. */
 #include <string.h>
 
-#include "raster/raster.h"
 #include "scene/stages.h"
 
 #define SF_EDGE_DOUBT 6.0f        /* pixels of a 1280-wide picture inside an edge where its outline may already show */
 #define SF_RAMP 12.0              /* the same, over which a source then loses its confidence */
 #define SF_BEHIND_CONFIDENCE 0.3f /* in what a layer is made to look like behind something nearer */
 #define SF_BEHIND_REACH 64.0f     /* pixels of a 1280-wide picture at which that has fallen to nothing */
-#define SF_FLOOR 0.02f            /* kernels.reference.CONFIDENCE_FLOOR */
 #define SF_AROUND_SWAY 7          /* samples: side of the box in which the plate holds what sways */
 
 static float larger(float a, float b) { return a > b ? a : b; }
@@ -103,7 +101,7 @@ void sf_confidence(sf_room *room, const sf_regions *r, const float *apart, const
     const int any = sf_any(r->flows, (size_t)r->height * (size_t)r->width);
     if (any) ramp_of(room, r, inside);
     for (size_t i = 0; i < count; i++)
-        inside[i] = any ? larger(inside[i] < apart[i] ? inside[i] : apart[i], SF_FLOOR) : SF_FLOOR;
+        inside[i] = any ? larger(inside[i] < apart[i] ? inside[i] : apart[i], SF_CONFIDENCE_FLOOR) : SF_CONFIDENCE_FLOOR;
     raise_behind(room, r, inside);
-    for (size_t i = 0; i < count; i++) inside[i] = larger(inside[i] * at_lips[i], SF_FLOOR);
+    for (size_t i = 0; i < count; i++) inside[i] = larger(inside[i] * at_lips[i], SF_CONFIDENCE_FLOOR);
 }

@@ -6,7 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "raster/raster.h"
 #include "scene/stages.h"
 
 #define SF_SIDES_MOST 4
@@ -19,6 +18,8 @@
 #define SF_SURE 0.7             /* mean log odds at which a small hole in what flows stays */
 #define SF_LEAST_SHARE 2e-4     /* of the picture: smaller islands and holes are specks */
 #define SF_KINDS_SIGMA 1.5      /* samples over which flow classes are blurred before they are cut */
+
+static int half_of(int side) { return side > 3 ? side / 2 : 1; }
 
 /* A Gaussian of a side's colours around each sample: region._colours. */
 typedef struct sf_colours {
@@ -128,7 +129,7 @@ void sf_margins(sf_room *room, int sides, const float *shares, int h, int w, con
                 float *leads) {
     const sf_mark mark = sf_room_mark(room);
     /* At half size: a quarter of the time, and what is a pixel wide is half mixed with its surroundings anyway. */
-    const int ph = height / 2 > 1 ? height / 2 : 1, pw = width / 2 > 1 ? width / 2 : 1;
+    const int ph = half_of(height), pw = half_of(width);
     const size_t count = (size_t)h * (size_t)w, many = (size_t)ph * (size_t)pw;
     float *pixels = sf_take(room, 3 * many, sizeof(float)), *small = sf_take(room, 3 * count, sizeof(float));
     float *first = sf_take(room, (uint64_t)sides * count, sizeof(float));
@@ -191,7 +192,7 @@ static void side_of(sf_room *room, float *lead, int h, int w, double sure, int h
 void sf_flow_region(sf_room *room, const sf_motion *motion, const uint8_t *photo, uint8_t *flows, uint8_t *sways) {
     const sf_mark mark = sf_room_mark(room);
     const int height = motion->height, width = motion->width;
-    const int ph = height / 2 > 1 ? height / 2 : 1, pw = width / 2 > 1 ? width / 2 : 1;
+    const int ph = half_of(height), pw = half_of(width);
     const size_t count = (size_t)motion->h * (size_t)motion->w, many = (size_t)ph * (size_t)pw;
     float *leads = sf_take(room, 3 * many, sizeof(float)), *shares = sf_take(room, 3 * count, sizeof(float));
     for (size_t i = 0; i < count; i++) {
@@ -223,7 +224,7 @@ static void nearest_kinds(sf_room *room, const sf_motion *motion, uint8_t *kinds
 void sf_flow_kinds(sf_room *room, const sf_motion *motion, const uint8_t *photo, uint8_t *kinds) {
     const sf_mark mark = sf_room_mark(room);
     const int h = motion->h, w = motion->w, height = motion->height, width = motion->width;
-    const int ph = height / 2 > 1 ? height / 2 : 1, pw = width / 2 > 1 ? width / 2 : 1;
+    const int ph = half_of(height), pw = half_of(width);
     const size_t count = (size_t)h * (size_t)w, many = (size_t)ph * (size_t)pw;
     nearest_kinds(room, motion, kinds);
     float *flow = sf_take(room, count, sizeof(float));

@@ -5,7 +5,6 @@
  */
 #include <math.h>
 
-#include "raster/raster.h"
 #include "scene/stages.h"
 
 #define SF_BEHIND 8.0f   /* how much later a layer arrives where what is farther than itself is seen */

@@ -3,7 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "raster/raster.h"
 #include "scene/stages.h"
 
 #define SF_MATTE_RAMP 6.0  /* pixels of a 1280-wide picture over which the matte rises from an edge inwards */

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "motion/oscillation.h"
-#include "raster/raster.h"
 #include "scene/stages.h"
 
 #define SF_SLOPE 0.3f     /* largest change of an amplitude from one sample to the next */

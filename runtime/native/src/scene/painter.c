@@ -6,7 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "raster/raster.h"
 #include "scene/stages.h"
 
 #define SF_LONG_SIDE 320       /* of the network's input, field samples */
@@ -16,7 +15,6 @@
 #define SF_TRAVEL_UNIT 32.0f   /* field pixels that count as 1 */
 #define SF_MEAN_BOX 5          /* side of the box, in the network's samples, that is applied twice */
 #define SF_STRIP 128           /* rows that are repainted at a time */
-#define SF_FLOOR 0.02f         /* kernels.reference.CONFIDENCE_FLOOR */
 
 /* What the network said, at field size: planes of colours 0..1, of texture and of trust. */
 typedef struct sf_said {
@@ -122,7 +120,7 @@ static void follow_trust(sf_room *room, const sf_layer *layer, const uint8_t *pa
     sf_dilate_f32(here, h, w, 0, near);
     for (size_t i = 0; i < count; i++) {
         const float more = near[i] > 0 && trust[i] > 0 ? 0 : trust[i];
-        layer->inside[i] = sf_clamp(layer->inside[i] + more, SF_FLOOR, 1);
+        layer->inside[i] = sf_clamp(layer->inside[i] + more, SF_CONFIDENCE_FLOOR, 1);
     }
     sf_room_rewind(room, mark);
 }
@@ -152,8 +150,7 @@ static void repaint_strip(sf_room *room, const sf_layer *layer, const uint8_t *p
             uint8_t *pixel = layer->plate + 3 * (first + i) + c;
             const float fine = (float)*pixel - here[c * strip + i];
             const float value = here[(3 + c) * strip + i] + here[6 * strip + i] * fine;
-            /* Written so that what is no number becomes 0. */
-            *pixel = value > 0 ? (uint8_t)sf_rint(value < 255 ? value : 255) : 0;
+            *pixel = sf_to_byte(value);
         }
     }
 }

@@ -5,15 +5,9 @@
  */
 #include <string.h>
 
-#include "raster/raster.h"
 #include "scene/stages.h"
 
 #define SF_BLUR_SIGMA 8.0 /* pixels over which a region's own colours are averaged */
-
-static uint8_t to_byte(float value) {
-    /* Written so that what is no number becomes 0. */
-    return value > 0 ? (uint8_t)sf_rint(value < 255 ? value : 255) : 0;
-}
 
 /* Gaussian mean of a region's own pixels, (height, width, 3), found at a quarter of the size: layer._masked_blur. */
 static void masked_blur(sf_room *room, const uint8_t *photo, const uint8_t *own, int height, int width, float *out) {
@@ -109,7 +103,7 @@ static void continue_one(sf_room *room, const uint8_t *photo, const uint8_t *own
     for (size_t i = 0; i < whole; i++) {
         if (!where[i]) continue;
         if (found.source[i] < 0) {
-            for (size_t k = 3 * i; k < 3 * i + 3; k++) plate[k] = to_byte(smooth[k]);
+            for (size_t k = 3 * i; k < 3 * i + 3; k++) plate[k] = sf_to_byte(smooth[k]);
             continue;
         }
         /* What is mirrored over the whole of a thin region would repeat it as a rim of its own. */
@@ -119,7 +113,7 @@ static void continue_one(sf_room *room, const uint8_t *photo, const uint8_t *own
         for (size_t c = 0; c < 3; c++) {
             const float texture = ((float)photo[source + c] - blur[source + c]) * (1 - share * share);
             const float target = blur[source + c] * (1 - share) + smooth[3 * i + c] * share;
-            plate[3 * i + c] = to_byte(target + texture);
+            plate[3 * i + c] = sf_to_byte(target + texture);
         }
     }
     sf_room_rewind(room, mark);

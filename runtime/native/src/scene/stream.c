@@ -5,7 +5,6 @@
  */
 #include <math.h>
 
-#include "raster/raster.h"
 #include "scene/stages.h"
 
 #define SF_MARCHES 6              /* doublings: a stream is followed for 2^6 samples each way */

@@ -2,7 +2,6 @@
 /* Tone of old photos: gray ones stay gray, sepia ones keep their one tint (stillflow.tone). */
 #include <math.h>
 
-#include "raster/raster.h"
 #include "scene/stages.h"
 
 #define SF_SPREAD_MOST 2.5    /* grey levels, root mean square, that a tinted photo's colours may lie off its curve */
