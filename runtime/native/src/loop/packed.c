@@ -101,9 +101,11 @@ void sf_unpack_numbers(sf_room *room, const sf_section *s, const char *name, int
 void sf_unpack_plane(sf_room *room, const sf_section *s, const char *name, uint8_t *out) {
     const size_t columns = (size_t)s->columns, cells = (size_t)s->rows * columns;
     if (sf_inflate(s->bytes, s->size, out, cells, 1)) sf_damaged(room, "its section %s does not decompress", name);
+    const uint8_t *above = 0;
     for (int32_t y = 0; y < s->rows; y++) {
         uint8_t *row = out + (size_t)y * columns, sum = 0;
         for (size_t x = 0; x < columns; x++) row[x] = sum = (uint8_t)(sum + row[x]);
-        if (y) for (size_t x = 0; x < columns; x++) row[x] = (uint8_t)(row[x] + row[x - columns]);
+        for (size_t x = 0; above && x < columns; x++) row[x] = (uint8_t)(row[x] + above[x]);
+        above = row;
     }
 }
