@@ -24,7 +24,12 @@ uint32_t sf_adler32(const void *bytes, size_t size);
  */
 int sf_inflate(const uint8_t *bytes, size_t size, uint8_t *out, size_t out_size, int zlib);
 
-typedef enum sf_picture_kind { SF_PICTURE_UNKNOWN = 0, SF_PICTURE_PNG = 1, SF_PICTURE_JPEG = 2, SF_PICTURE_WEBP = 3 } sf_picture_kind;
+typedef enum sf_picture_kind {
+    SF_PICTURE_UNKNOWN = 0,
+    SF_PICTURE_PNG = 1,
+    SF_PICTURE_JPEG = 2,
+    SF_PICTURE_WEBP = 3
+} sf_picture_kind;
 
 typedef struct sf_picture {
     int32_t kind, width, height;

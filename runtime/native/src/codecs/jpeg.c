@@ -52,6 +52,7 @@ void sf_jpeg_decode(sf_room *room, const uint8_t *bytes, size_t size, uint8_t *o
         if (j.scans == 1) {
             has_coefficients = j.is_progressive || j.scanned_count < j.components;
             take_samples(&j, has_coefficients);
+            j.plain = sf_take(room, (uint64_t)(j.end - j.next), 1);
         }
         sf_jpeg_read_scan(&j);
     }

@@ -27,7 +27,7 @@ typedef struct sf_jpeg_codes {
     int count, highest;
 } sf_jpeg_codes;
 
-/* Entropy-coded bytes, up to the next marker; after them come bits of 0. The next bit is the highest. */
+/* Bits of a scan, up to the next marker; after them come bits of 0. The next bit is the highest. */
 typedef struct sf_jpeg_bits {
     const uint8_t *next, *end;
     uint64_t bits;
@@ -66,6 +66,7 @@ typedef struct sf_jpeg {
     sf_jpeg_component *scanned[SF_JPEG_COMPONENTS];
     int scanned_count, first, last, high, low;
     uint32_t blocks_to_skip; /* EOBRUN */
+    uint8_t *plain; /* its bytes up to the next marker; room for all that the file has */
     sf_jpeg_bits in;
     int scans;
     uint64_t work; /* blocks of all scans */
@@ -92,7 +93,7 @@ extern const uint8_t SF_JPEG_ORDER[64];
 /* Read a block of the scan into its coefficients, which are 0 before the first scan. */
 void sf_jpeg_read_block(sf_jpeg *j, sf_jpeg_component *c, int16_t *block);
 
-/* Begin with the bytes at next. */
+/* Begin with the bytes at next, which goes to the marker behind them. */
 void sf_jpeg_begin_bits(sf_jpeg *j);
 
 /* 1 where more was read than there was, or a code that does not exist. */

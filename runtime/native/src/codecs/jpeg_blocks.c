@@ -2,6 +2,8 @@
 /* The coefficients of a block: T.81, sections F.2.2 and G.1.2, G.2. */
 #include "jpeg.h"
 
+#include <string.h>
+
 #if defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline))
 #else
@@ -13,8 +15,26 @@ const uint8_t SF_JPEG_ORDER[64] = {0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 2
                                    35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51,
                                    58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63};
 
+/* Copy entropy-coded bytes up to the next marker; behind each 0xff is a 0 that is left out. Returns their number. */
+static size_t unstuff(const uint8_t **next, const uint8_t *end, uint8_t *out) {
+    const uint8_t *p = *next;
+    size_t done = 0;
+    for (;;) {
+        const uint8_t *const found = memchr(p, 0xff, (size_t)(end - p)), *const stop = found ? found : end;
+        memcpy(out + done, p, (size_t)(stop - p));
+        done += (size_t)(stop - p);
+        if (end - stop < 2 || stop[1]) {
+            *next = stop;
+            return done;
+        }
+        out[done++] = 0xff;
+        p = stop + 2;
+    }
+}
+
 void sf_jpeg_begin_bits(sf_jpeg *j) {
-    j->in = (sf_jpeg_bits){j->next, j->end, 0, 0, 0, 0};
+    const size_t size = unstuff(&j->next, j->end, j->plain);
+    j->in = (sf_jpeg_bits){j->plain, j->plain + size, 0, 0, 0, 0};
     j->blocks_to_skip = 0;
     for (int i = 0; i < j->components; i++) j->component[i].dc_before = 0;
 }
@@ -26,39 +46,24 @@ static uint64_t eight_bytes(const uint8_t *p) {
            (uint64_t)p[4] << 24 | (uint64_t)p[5] << 16 | (uint64_t)p[6] << 8 | (uint64_t)p[7];
 }
 
-/* Byte by byte. By value, here and below: what has an address is not kept in registers. */
+/* Near the end. By value: what has an address is not kept in registers. */
 static sf_jpeg_bits refilled(sf_jpeg_bits in) {
-    while (in.count <= 56) {
-        uint64_t byte = 0;
-        if (in.next < in.end && in.next[0] != 0xff) {
-            byte = *in.next++;
-        } else if (in.end - in.next >= 2 && in.next[1] == 0) {
-            byte = 0xff;
-            in.next += 2;
-        } else {
-            in.beyond += 8; /* a marker */
-        }
-        in.bits |= byte << (56 - in.count);
-        in.count += 8;
+    for (; in.count <= 56; in.count += 8) {
+        if (in.next < in.end) in.bits |= (uint64_t)*in.next++ << (56 - in.count);
+        else in.beyond += 8;
     }
     return in;
 }
 
-/* At least 32 bits: a code of 16 and a value of 15. */
-INLINE void need_32(sf_jpeg_bits *in) {
-    if (in->count >= 32) return;
+/* At least 56 bits. Always done and not only where it must be: that would be a branch that nobody can predict. */
+INLINE void refill(sf_jpeg_bits *in) {
     if (in->end - in->next >= 8) {
-        const uint64_t word = eight_bytes(in->next), low = 0x0101010101010101u, high = 0x8080808080808080u;
-        /* A byte of 0xff is one that becomes 0 when inverted; where one may be, go byte by byte. */
-        if (!((~word - low) & word & high)) {
-            const int bytes = (64 - in->count) >> 3;
-            in->bits |= word >> in->count; /* a part of the next byte, too, which will only be repeated */
-            in->next += bytes;
-            in->count += 8 * bytes;
-            return;
-        }
+        in->bits |= eight_bytes(in->next) >> in->count; /* a part of a byte, too, which will only be repeated */
+        in->next += (63 - in->count) >> 3;
+        in->count |= 56;
+    } else {
+        *in = refilled(*in);
     }
-    *in = refilled(*in);
 }
 
 INLINE void drop(sf_jpeg_bits *in, int n) {
@@ -104,7 +109,7 @@ INLINE int take_symbol(sf_jpeg_bits *in, const sf_jpeg_codes *codes) {
 }
 
 INLINE int32_t take_dc(sf_jpeg_bits *in, sf_jpeg_component *c) {
-    need_32(in);
+    refill(in);
     const int size = take_symbol(in, c->dc); /* 0..15, which was checked when the scan began */
     if (size) c->dc_before = (int16_t)(c->dc_before + take_value(in, size));
     return c->dc_before;
@@ -116,7 +121,7 @@ INLINE uint32_t read_ac(sf_jpeg_bits *shared, const sf_jpeg_codes *codes, int fi
     sf_jpeg_bits in = *shared; /* a copy, which the compiler can keep in registers */
     uint32_t skip = 0;
     for (int k = first; k <= last; k++) {
-        need_32(&in);
+        refill(&in);
         const int32_t entry = look(&in, codes);
         int32_t value;
         if (entry >> 5 & 31) {
@@ -148,7 +153,7 @@ INLINE uint32_t read_ac(sf_jpeg_bits *shared, const sf_jpeg_codes *codes, int fi
 }
 
 INLINE void refine(sf_jpeg_bits *in, int16_t *coefficient, int low) {
-    need_32(in);
+    if (!in->count) refill(in);
     if (!take(in, 1)) return;
     *coefficient = (int16_t)(*coefficient + (*coefficient > 0 ? 1 << low : -(1 << low)));
 }
@@ -159,7 +164,7 @@ static void refine_ac(sf_jpeg *j, const sf_jpeg_codes *codes, int16_t *block) {
     const int last = j->last, low = j->low;
     int k = j->first;
     while (!j->blocks_to_skip && k <= last) {
-        need_32(&in);
+        refill(&in);
         const int symbol = take_symbol(&in, codes), size = symbol & 15;
         int run = symbol >> 4, value = 0;
         if (size) {
@@ -196,7 +201,7 @@ void sf_jpeg_read_block(sf_jpeg *j, sf_jpeg_component *c, int16_t *block) {
         if (!j->high) {
             block[0] = (int16_t)((uint32_t)take_dc(&j->in, c) << j->low);
         } else {
-            need_32(&j->in);
+            refill(&j->in);
             block[0] = (int16_t)(block[0] | take(&j->in, 1) << j->low);
         }
     } else if (j->high) {

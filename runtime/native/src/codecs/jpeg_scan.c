@@ -7,7 +7,7 @@
 /* Every restart_interval MCUs there is a marker, 0xffd0 to 0xffd7 in turn, after which nothing is remembered. */
 static void restart(sf_jpeg *j, uint32_t number) {
     if (sf_jpeg_bits_are_bad(&j->in)) sf_jpeg_give_up(j, "its compressed data are damaged");
-    const uint8_t *p = j->in.next;
+    const uint8_t *p = j->next;
     while (j->end - p >= 2 && p[0] == 0xff && p[1] == 0xff) p++;
     if (j->end - p < 2 || p[0] != 0xff || p[1] != 0xd0 + (number & 7))
         sf_jpeg_give_up(j, "its compressed data are damaged");
@@ -51,5 +51,4 @@ void sf_jpeg_read_scan(sf_jpeg *j) {
         /* The last row of chroma is not ready while the next one is unknown: it lies in between. */
         if (!j->scanned[0]->coefficients) sf_jpeg_write_rows(j, 8 * j->v * (y + 1) - (j->v - 1));
     }
-    j->next = j->in.next;
 }
