@@ -238,7 +238,10 @@ typedef struct sf_error {
 /* Called with one line of text, from the thread of the call that has something to tell. level: 1 note, 2 warning. */
 typedef void (*sf_log)(void *user, int32_t level, const char *line);
 
-/* A baked scene: a file's path, or its bytes in memory, at a multiple of SF_ALIGNMENT, kept until the loop is closed. */
+/*
+ * A baked scene: a file's path, or its bytes in memory, at a multiple of SF_ALIGNMENT, kept until the loop is closed. A
+ * file that is open must not be written over or cut short: put another one in its place by renaming that.
+ */
 typedef struct sf_source {
     uint32_t struct_size;  /* sizeof(sf_source) */
     int32_t isa;           /* sf_isa */
