@@ -54,14 +54,6 @@ def encode(picture: ByteArray, encoding: Encoding, quality: int = 95) -> bytes:
     return file.getvalue()
 
 
-def smallest(picture: ByteArray) -> tuple[Encoding, bytes]:
-    """The smaller of PNG and lossless WebP."""
-    found = [(Encoding.PNG, encode(picture, Encoding.PNG))]
-    if max(picture.shape[:2]) <= LONGEST_WEBP:
-        found.append((Encoding.WEBP, encode(picture, Encoding.WEBP)))
-    return min(found, key=lambda one: len(one[1]))
-
-
 def lossless(picture: ByteArray) -> tuple[Encoding, bytes]:
     """Lossless WebP, or PNG where a side is too long for that."""
     kind = Encoding.WEBP if max(picture.shape[:2]) <= LONGEST_WEBP else Encoding.PNG

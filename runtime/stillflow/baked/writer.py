@@ -135,11 +135,14 @@ def parts(arrays: SceneArrays, *, raw: bool = False, about: Mapping[str, Any] | 
         about: as for ``write_scene``.
 
     Returns:
-        The sections in the order of their kinds. Of the matte the smaller of PNG and WebP is taken; there is no plate
-        where that is the photo, and no sway, light or blend where the scene has none.
+        The sections in the order of their kinds. The matte is PNG, which opens in a third of the time that WebP takes
+        and is some 20 kB larger at 1080p; there is no plate where that is the photo, and no sway, light or blend where
+        the scene has none.
     """
     h, w = arrays.flow.shape
-    found = [_picture(Kind.MATTE, arrays.matte, raw), *_plate(arrays, raw)]
+    matte = Encoding.RAW if raw else Encoding.PNG
+    found = [Part(Kind.MATTE, matte, (1, *arrays.matte.shape), pictures.encode(arrays.matte, matte))]
+    found += _plate(arrays, raw)
 
     def numbers(kind: Kind, values: FloatArray) -> None:
         whole, exponent = to_numbers(kind.name.lower(), values, arrays.frames)
@@ -175,12 +178,6 @@ def parts(arrays: SceneArrays, *, raw: bool = False, about: Mapping[str, Any] | 
     return found
 
 
-def _picture(kind: Kind, picture: ByteArray, raw: bool) -> Part:
-    planes = 1 if picture.ndim == 2 else picture.shape[2]
-    encoding, data = (Encoding.RAW, picture.tobytes()) if raw else pictures.smallest(picture)
-    return Part(kind, encoding, (planes, *picture.shape[:2]), data)
-
-
 def _plate(arrays: SceneArrays, raw: bool) -> list[Part]:
     """The plate where it is not the photo; all bytes 0 elsewhere, which compresses to next to nothing."""
     differs = (arrays.plate != arrays.photo).any(-1)
@@ -189,7 +186,8 @@ def _plate(arrays: SceneArrays, raw: bool) -> list[Part]:
     plate = np.zeros((*differs.shape, 4), np.uint8)
     plate[differs, :3] = arrays.plate[differs]
     plate[differs, 3] = 255
-    return [_picture(Kind.PLATE, plate, raw)]
+    encoding, data = (Encoding.RAW, plate.tobytes()) if raw else pictures.lossless(plate)
+    return [Part(Kind.PLATE, encoding, (4, *differs.shape), data)]
 
 
 def assemble(arrays: SceneArrays, fps: float, parts: Sequence[Part]) -> bytes:

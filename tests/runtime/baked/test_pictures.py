@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from stillflow.baked.layout import Encoding
-from stillflow.baked.pictures import decode, encode, lossless, smallest
+from stillflow.baked.pictures import decode, encode, lossless
 
 from ..scenes import textured
 
@@ -57,16 +57,9 @@ def test_a_jpeg_decodes_as_opencv_decodes_it(planes: int) -> None:
     assert b"JFIF" in data
 
 
-def test_the_smaller_one_is_taken() -> None:
-    flat = np.zeros((20, 36), np.uint8)
-    encoding, data = smallest(flat)
-    assert len(data) == min(len(encode(flat, kind)) for kind in (Encoding.PNG, Encoding.WEBP))
-    assert np.array_equal(decode(data, encoding, (1, 20, 36)), flat)
-
-
 def test_a_side_too_long_for_webp_becomes_png() -> None:
     long = np.zeros((1, 16384, 3), np.uint8)
-    assert lossless(long)[0] is smallest(long)[0] is Encoding.PNG
+    assert lossless(long)[0] is Encoding.PNG
     assert lossless(long[:, 1:])[0] is Encoding.WEBP
 
 
