@@ -21,11 +21,14 @@ CUDA   ?= /usr/local/cuda
 NOT_PYCUDA := device_is_opened or graph or record or warn_once or nothing_moves or says_what or of_others or has_current or beside
 NATIVE := CMakeLists.txt $(wildcard runtime/native/include/*.h runtime/native/src/*.[ch] runtime/native/src/*/*.[ch])
 
+# Of each fuzz target, of which two run at once.
+FUZZ_SECONDS ?= 600
+
 # Where install-native puts header, library, CMake package and pkg-config file.
 PREFIX ?= build/install
 
 .DEFAULT_GOAL := help
-.PHONY: help install-native examples loop test pycuda-check lint format bench bench-full guard gpu-check gpu-pack pictures bundle train wheel clean
+.PHONY: help install-native examples loop test fuzz pycuda-check lint format bench bench-full guard gpu-check gpu-pack pictures bundle train wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +38,11 @@ loop: $(VENV)/.runtime ## Animate the sample photo with the shipped bundle: PHOT
 
 test: $(VENV)/.test ## Run the whole suite
 	$(BIN)/python -m pytest $(TESTFLAGS)
+
+fuzz: ## Fuzz the readers of scenes, pictures and bundles with clang: FUZZ_SECONDS=600, build/fuzz
+	cmake -S . -B build/fuzz -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Debug -DSTILLFLOW_FUZZ=ON
+	cmake --build build/fuzz --parallel 2 --target stillflow_fuzz_scene stillflow_fuzz_codecs stillflow_fuzz_bundle
+	tests/native/fuzz/run build/fuzz $(FUZZ_SECONDS)
 
 pycuda-check: $(VENV)/.test $(PYCUDA)/.built ## Build PyCUDA (a minute, with nvcc) and run the GPU tests through it, on a stand-in for the driver
 	PYTHONPATH=$(PYCUDA) tests/native/stand_in/run $(BIN)/python -m pytest -m device tests/runtime/gpu/test_pycuda.py

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The header is plain C11 and C++17, the library exports what it says and survives the sanitizers."""
+"""The header is plain C11 and C++17, the library exports what it says."""
 
 from __future__ import annotations
 
@@ -68,16 +68,3 @@ def test_the_soname_is_the_abi_version():
     assert version is not None
     assert f"STILLFLOW_{version[1]} {{" in (NATIVE / "stillflow.map").read_text()
     assert int(version[1]) == ABI_VERSION
-
-
-def test_random_scenes_under_address_and_undefined_sanitizers(tmp_path):
-    if shutil.which("cmake") is None:
-        pytest.skip("cmake is not installed")
-    options = ["-DSTILLFLOW_TESTS=ON", "-DSTILLFLOW_SANITIZE=ON", "-DCMAKE_BUILD_TYPE=Debug"]
-    for command in (["cmake", "-S", str(NATIVE.parents[1]), "-B", str(tmp_path), *options],
-                    ["cmake", "--build", str(tmp_path), "--target", "stillflow_soak"]):  # fmt: skip
-        built = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert built.returncode == 0, built.stdout + built.stderr
-    program = next(tmp_path.rglob("stillflow_soak"))
-    ran = subprocess.run([str(program)], capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stdout + ran.stderr

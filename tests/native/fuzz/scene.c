@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     uint8_t *bytes = take(size);
     if (size) memcpy(bytes, data, size);
     const unsigned choice = size ? data[size / 2] : 0u; /* any byte: the same for the same input */
-    const sf_source source = {.struct_size = sizeof source, .isa = (int32_t)(choice / 16 % 3), .bytes = bytes, .size = size,
+    const sf_source source = {.struct_size = sizeof source, .isa = (int32_t)(choice / 16 % 2), .bytes = bytes, .size = size,
                               .memory_limit = MEMORY_LIMIT};
     sf_error error = {.struct_size = sizeof error};
     sf_loop *loop = 0;
