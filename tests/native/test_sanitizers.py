@@ -10,30 +10,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
-ROOT = Path(__file__).resolve().parents[2]
+from .builds import ROOT, built
+
 SCENE = ROOT / "tests" / "data" / "baked" / "falls-1.0.sflow"
 CORPUS = ROOT / "tests" / "native" / "fuzz" / "corpus"
 BUNDLE = CORPUS / "bundle" / "small.zip"
 
 READERS = ("scene", "codecs", "bundle")
-
-
-def built(name: str, targets: tuple[str, ...], *options: str) -> Path:
-    """A build folder below build/, which is kept, so that a second run only builds what has changed."""
-    if shutil.which("cmake") is None:
-        pytest.skip("cmake is not installed")
-    place = ROOT / "build" / name
-    place.mkdir(parents=True, exist_ok=True)
-    with FileLock(place / ".lock"):
-        for command in (
-            ["cmake", "-S", str(ROOT), "-B", str(place), "-DCMAKE_BUILD_TYPE=Debug", *options],
-            ["cmake", "--build", str(place), "--parallel", "2", "--target", *targets],
-        ):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    return place
 
 
 @pytest.fixture(scope="module")
