@@ -28,15 +28,9 @@ def build() -> Path:
     return built("memchecked", ("play", "photo", "stillflow_fake_engine"), *options)
 
 
-def checked(program: Path, *given: object) -> subprocess.CompletedProcess[str]:
-    flags = (
-        "-q",
-        f"--error-exitcode={FOUND}",
-        "--leak-check=full",
-        "--show-leak-kinds=all",
-        "--errors-for-leak-kinds=all",
-    )
-    command = ["valgrind", *flags, str(program), *map(str, given)]
+def checked(program: Path, *given: object, kinds: str = "all") -> subprocess.CompletedProcess[str]:
+    flags = (f"--error-exitcode={FOUND}", f"--show-leak-kinds={kinds}", f"--errors-for-leak-kinds={kinds}")
+    command = ["valgrind", "-q", "--leak-check=full", *flags, str(program), *map(str, given)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -55,8 +49,10 @@ def test_play_of_a_damaged_scene(build, tmp_path):
 
 
 def test_photo_up_to_a_network_that_fails(build, tmp_path):
-    """ONNX Runtime takes 20 seconds under valgrind. What stands in for it gives the vectors' shapes, not the photo's."""
+    """ONNX Runtime takes 20 s under valgrind; what stands in for it gives the vectors' shapes, not the photo's."""
     engine = next((build / "tests" / "native").glob("*stillflow_fake_engine*.*"))
-    done = checked(build / "examples" / "photo", PICTURE, BUNDLE, tmp_path / "frames", 0.2, 0, engine)
+    given = (PICTURE, BUNDLE, tmp_path / "frames", 0.2, 0, engine)
+    # The engine's library stays loaded, and what the loader knows of it stays reachable.
+    done = checked(build / "examples" / "photo", *given, kinds="definite,indirect,possible")
     assert done.returncode == 2, done.stderr[-4000:]
     assert "photo: " in done.stderr and "fix: " in done.stderr
