@@ -88,6 +88,8 @@ def test_wheel_holds_library_types_and_bundle_but_no_leftovers(wheel: Path) -> N
     held = {name.as_posix() for name in names(wheel)}
     assert [name for name in held if name.startswith("stillflow/_native/libstillflow")]
     assert "stillflow/py.typed" in held
+    modules = {f"stillflow/_browser/{path.name}" for path in (ROOT / "runtime" / "browser").glob("*.js")}
+    assert modules and modules <= held
     assert "stillflow_engines/edge/manifest.json" in held
     assert "stillflow_engines/profiles/jetson-orin-nano.json" in held
     assert [name for name in held if name.startswith("stillflow_engines/edge/") and name.endswith(".onnx")]

@@ -18,6 +18,7 @@ def check_scene_target(
     *,
     reads: Reads = NOTHING,
     overwrite: bool = False,
+    page: bool = False,
 ) -> Path:
     """Refuse an output name before the networks run for it.
 
@@ -26,12 +27,13 @@ def check_scene_target(
         source: the photo, which is never overwritten.
         reads: other files that are read, by what they are; likewise.
         overwrite: whether an existing file may be replaced.
+        page: whether its page is written beside it; that is looked at too.
 
     Returns:
         The path.
 
     Raises:
-        StillflowError: another extension, or the file cannot be written there.
+        StillflowError: another extension, or a file cannot be written there.
     """
     target = Path(path)
     if target.suffix.lower() != SUFFIX:
@@ -40,5 +42,11 @@ def check_scene_target(
             f"its extension is {target.suffix or 'missing'}, and a baked scene ends in {SUFFIX}",
             f"name it {target.with_suffix(SUFFIX) if target.name else 'photo' + SUFFIX}",
         )
-    check_file(target, source=source, reads=reads, overwrite=overwrite)
+    for file in (target, page_of(target)) if page else (target,):
+        check_file(file, source=source, reads=reads, overwrite=overwrite)
     return target
+
+
+def page_of(path: str | os.PathLike[str]) -> Path:
+    """The page that plays a scene: photo.html beside photo.sflow."""
+    return Path(path).with_suffix(".html")

@@ -19,6 +19,7 @@ Examples:
   stillflow bake waterfall.jpg -o waterfall.sflow
   stillflow bake lake.jpg -o lake.sflow --mask water.png --alt "A lake at dusk" --credit "N. N., CC BY 4.0"
   stillflow bake sea.png -o sea.sflow --size 1280 --lossless --json
+  stillflow bake waterfall.jpg -o waterfall.sflow --html
 
 \b
 The photo is kept as its own JPEG bytes (without EXIF and places) where it is not scaled, else
@@ -47,6 +48,9 @@ LEAST_TOLD = 1000
 @click.option(
     "--raw", is_flag=True, help="The same, and nothing compressed: opens fastest, 11 bytes a pixel."
 )
+@click.option(
+    "--html", is_flag=True, help="Write a page beside it that plays it by itself: photo.html of photo.sflow."
+)
 @click.option("--alt", metavar="TEXT", help="What the photo shows, for people who do not see it.")
 @click.option("--credit", metavar="TEXT", help="Who made the photo, and under which licence.")
 @network_options
@@ -70,6 +74,7 @@ def bake(
     size: int,
     lossless: bool,
     raw: bool,
+    html: bool,
     alt: str | None,
     credit: str | None,
     bundle: str | None,
@@ -91,7 +96,8 @@ def bake(
     from stillflow.animator import Animator, check_timing
     from stillflow.baked.baking import BYTES_A_PIXEL, QUALITIES, Wishes
     from stillflow.baked.baking import bake as baked
-    from stillflow.baked.target import check_scene_target
+    from stillflow.baked.page import write_page
+    from stillflow.baked.target import check_scene_target, page_of
     from stillflow.cli.building import told_orders
     from stillflow.cli.options import tell
     from stillflow.cli.summary import warnings
@@ -99,7 +105,7 @@ def bake(
 
     check_timing(seconds, fps)
     reads = {"mask": mask, "still map": still, "velocity": velocity, "context": context}
-    check_scene_target(output, photo, reads=reads, overwrite=overwrite)
+    check_scene_target(output, photo, reads=reads, overwrite=overwrite, page=html)
     building = None if quiet else partial(told_orders, drawn=not as_json)
     animator = Animator(bundle, engine, precision, device, allow_fallback, building=building)
     picture, wishes = load_photo(photo).fitted(size), Wishes(lossless, raw, alt, credit)
@@ -109,10 +115,13 @@ def bake(
         if made.bytes_a_pixel > BYTES_A_PIXEL and not (lossless or raw):
             tell([f"even at quality {QUALITIES[-1]} it takes {made.bytes_a_pixel:.2f} bytes a pixel"])
     made.save(output)
+    if html:
+        write_page(made.data, page_of(output))
+    shown = page_of(output) if html else None
     if as_json:
-        click.echo(json.dumps(_summary(made, output)))
+        click.echo(json.dumps(_summary(made, output) | ({"page": str(shown)} if shown else {})))
     elif not quiet:
-        for line in _lines(made, output):
+        for line in [*_lines(made, output), *([f"  see it: {shown}"] if shown else [])]:
             click.echo(line)
 
 
