@@ -140,9 +140,9 @@ SF_INLINE int same_taps(const sf_taps *a, const sf_taps *b) {
  * way is long and each step waits for the one before, so a processor would stand still with one group at a time.
  */
 typedef struct sf_plan {
-    sf_taps taps_a, taps_b;
+    sf_taps taps[2]; /* of the sources A and B */
     v8f factor_a, factor_b, factor_mean;
-    v8h a[4], b[4];
+    v8h source[2][4];
     int both; /* whether B is read at all, and not from where A is */
 } sf_plan;
 
@@ -153,8 +153,8 @@ typedef struct sf_plan {
 SF_INLINE void plan_group(const sf_scene *s, const sf_chunk *chunk, int32_t x, int32_t y, int32_t i, sf_plan *plan) {
     const v8f column = (v8f){0, 1, 2, 3, 4, 5, 6, 7} + (float)x;
     const float line = (float)y;
-    find_taps(s, column + plane_of(chunk, 0, i), line + plane_of(chunk, 1, i), &plan->taps_a);
-    find_taps(s, column + plane_of(chunk, 2, i), line + plane_of(chunk, 3, i), &plan->taps_b);
+    for (int k = 0; k < 2; k++)
+        find_taps(s, column + plane_of(chunk, 2 * k, i), line + plane_of(chunk, 2 * k + 1, i), &plan->taps[k]);
     v8f weight = plane_of(chunk, 4, i), gain = plane_of(chunk, 5, i);
     /* v = mu (1 - g) + g (w A + (1 - w) B), all less the bias; both factors also undo the 64 of the gather. */
     v8f factor = gain * (1 / 64.0f);
@@ -162,17 +162,17 @@ SF_INLINE void plan_group(const sf_scene *s, const sf_chunk *chunk, int32_t x, i
     plan->factor_b = factor - plan->factor_a;
     plan->factor_mean = 1 - gain;
     /* What only sways has one source. */
-    plan->both = !all_zero((v8i)plan->factor_b) && !same_taps(&plan->taps_a, &plan->taps_b);
+    plan->both = !all_zero((v8i)plan->factor_b) && !same_taps(&plan->taps[0], &plan->taps[1]);
 }
 
 /* The moving layer at the pixels of a plan, two to a vector. */
 SF_INLINE void blend_group(const sf_chunk *chunk, const sf_plan *plan, int32_t i, v8f value[4]) {
-    const v8h *b = plan->both ? plan->b : plan->a;
+    const v8h *a = plan->source[0], *b = plan->source[plan->both];
     for (int k = 0; k < 4; k++) {
         const v8f step = k & 1 ? (v8f){0.625f, 0.625f, 0.625f, 0.625f, 0.875f, 0.875f, 0.875f, 0.875f}
                                : (v8f){0.125f, 0.125f, 0.125f, 0.125f, 0.375f, 0.375f, 0.375f, 0.375f};
         v8f mean = load_twice(chunk->mean[i + k / 2]) + load_twice(chunk->mean_slope[i + k / 2]) * step;
-        value[k] = mean * quads_of(plan->factor_mean, k) + widen_halfwords(plan->a[k]) * quads_of(plan->factor_a, k) +
+        value[k] = mean * quads_of(plan->factor_mean, k) + widen_halfwords(a[k]) * quads_of(plan->factor_a, k) +
                    (float)SF_PLATE_BIAS;
         value[k] = value[k] + widen_halfwords(b[k]) * quads_of(plan->factor_b, k);
     }
@@ -196,43 +196,32 @@ SF_INLINE void shine(const sf_chunk *chunk, int32_t i, const uint8_t mattes[8], 
     for (int k = 0; k < 4; k++) value[k] = value[k] * quads_of(light, k);
 }
 
-SF_INLINE void store_bytes(const v8f value[4], uint8_t bytes[28]) {
+SF_INLINE void store_bytes(const v8f value[4], uint8_t bytes[24]) {
     v16b first = drop_fourth(round_to_bytes(value[0], value[1])), last = drop_fourth(round_to_bytes(value[2], value[3]));
     memcpy(bytes, &first, 16);
     memcpy(bytes + 12, &last, 12);
 }
 
-static void compose_group(const sf_scene *s, const sf_plan *plan, const sf_chunk *chunk, int32_t x, int32_t y,
-                          int32_t i, uint8_t *row) {
+/* Eight pixels of a frame from as many of the photo and of the matte; i is the first of their blocks in the chunk. */
+SF_INLINE void compose_group(const sf_plan *plan, const sf_chunk *chunk, int32_t i, int lights, const uint8_t photo[24],
+                             const uint8_t mattes[8], uint8_t out[24]) {
     v8f value[4];
     blend_group(chunk, plan, i, value);
-    const size_t at = (size_t)y * (size_t)s->width + (size_t)x;
-    uint64_t mattes;
-    memcpy(&mattes, s->matte + at, 8);
-    if (mattes != ~(uint64_t)0) {
+    uint64_t all;
+    memcpy(&all, mattes, 8);
+    if (all != ~(uint64_t)0) {
         uint8_t pixels[32];
-        load_eight_pixels(s->photo + 3 * at, pixels);
-        show_photo(pixels, s->matte + at, value);
+        load_eight_pixels(photo, pixels);
+        show_photo(pixels, mattes, value);
     }
-    if (s->lights) shine(chunk, i, s->matte + at, value);
-    store_bytes(value, row + 3 * (size_t)x);
+    if (lights) shine(chunk, i, mattes, value);
+    store_bytes(value, out);
 }
 
-/* The same at the picture's left and right border, where a group lies partly outside. */
-static void compose_border(const sf_scene *s, const sf_plan *plan, const sf_chunk *chunk, int32_t x, int32_t y,
-                           int32_t i, uint8_t *row) {
-    v8f value[4];
-    blend_group(chunk, plan, i, value);
-    const int32_t skip = x < 0 ? -x : 0, count = (x + SF_GROUP > s->width ? s->width - x : SF_GROUP) - skip;
-    const size_t at = (size_t)y * (size_t)s->width + (size_t)(x + skip);
-    uint8_t mattes[8] = {0}, pixels[32] = {0}, bytes[28];
-    memcpy(mattes + skip, s->matte + at, (size_t)count);
-    for (int32_t k = 0; k < count; k++) memcpy(pixels + 4 * (k + skip), s->photo + 3 * (at + (size_t)k), 3);
-    show_photo(pixels, mattes, value);
-    if (s->lights) shine(chunk, i, mattes, value);
-    store_bytes(value, bytes);
-    memcpy(row + 3 * (ptrdiff_t)(x + skip), bytes + 3 * skip, 3 * (size_t)count);
-}
+/* Where a group lies partly outside the picture, it is composed apart, with a matte of 0 there. */
+typedef struct sf_border {
+    uint8_t photo[3 * SF_GROUP], mattes[SF_GROUP], out[3 * SF_GROUP];
+} sf_border;
 
 /* Groups begin..end-1 (at most SF_CHUNK) of a row. */
 static void compose_chunk(const sf_scene *s, const sf_plate_rows *source, const float *planes, int32_t y, int32_t begin,
@@ -244,15 +233,23 @@ static void compose_chunk(const sf_scene *s, const sf_plate_rows *source, const 
         for (int32_t k = 0; k < count; k++)
             plan_group(s, chunk, (from + k) * SF_GROUP - SF_GROUP_SHIFT, y, 2 * (from + k - begin), &plans[k]);
         for (int32_t k = 0; k < count; k++) {
-            gather(source, &plans[k].taps_a, plans[k].a);
-            if (plans[k].both) gather(source, &plans[k].taps_b, plans[k].b);
+            for (int b = 0; b <= plans[k].both; b++) gather(source, &plans[k].taps[b], plans[k].source[b]);
         }
         for (int32_t k = 0; k < count; k++) {
-            int32_t x = (from + k) * SF_GROUP - SF_GROUP_SHIFT, i = 2 * (from + k - begin);
-            if (x >= 0 && x + SF_GROUP <= s->width)
-                compose_group(s, &plans[k], chunk, x, y, i, row);
-            else
-                compose_border(s, &plans[k], chunk, x, y, i, row);
+            const int32_t x = (from + k) * SF_GROUP - SF_GROUP_SHIFT, skip = x < 0 ? -x : 0;
+            const size_t count = (size_t)((x + SF_GROUP > s->width ? s->width - x : SF_GROUP) - skip);
+            const size_t at = (size_t)(x + skip), in_picture = (size_t)y * (size_t)s->width + at;
+            const uint8_t *photo = s->photo + 3 * in_picture, *mattes = s->matte + in_picture;
+            uint8_t *out = row + 3 * at;
+            sf_border border;
+            if (count < SF_GROUP) {
+                memset(&border, 0, sizeof border);
+                memcpy(border.photo + 3 * skip, photo, 3 * count);
+                memcpy(border.mattes + skip, mattes, count);
+                photo = border.photo, mattes = border.mattes, out = border.out;
+            }
+            compose_group(&plans[k], chunk, 2 * (from + k - begin), s->lights, photo, mattes, out);
+            if (count < SF_GROUP) memcpy(row + 3 * at, border.out + 3 * skip, 3 * count);
         }
     }
 }
