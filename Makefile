@@ -26,6 +26,7 @@ FUZZ_SECONDS ?= 600
 
 # Where install-native puts header, library, CMake package and pkg-config file.
 PREFIX ?= build/install
+WHERE   = $(if $(filter /%,$(firstword $(PREFIX))),,$(CURDIR)/)$(PREFIX)
 
 .DEFAULT_GOAL := help
 .PHONY: help install-native examples loop test fuzz pycuda-check lint format bench bench-full guard gpu-check gpu-pack pictures bundle train wheel clean
@@ -67,12 +68,12 @@ bench-full: $(VENV)/.test ## All that can be measured here, in some hours: laten
 	$(BIN)/stillflow-bench everything
 
 install-native: ## Install libstillflow for products in C and C++, without Python: PREFIX=build/install
-	cmake -S . -B build/native -DCMAKE_INSTALL_PREFIX=$(abspath $(PREFIX))
+	cmake -S . -B build/native "-DCMAKE_INSTALL_PREFIX=$(WHERE)"
 	cmake --build build/native --parallel
 	cmake --install build/native --strip
 
 examples: install-native ## Build examples/ against what install-native put there: build/examples
-	cmake -S examples -B build/examples -DCMAKE_PREFIX_PATH=$(abspath $(PREFIX))
+	cmake -S examples -B build/examples "-DCMAKE_PREFIX_PATH=$(WHERE)"
 	cmake --build build/examples --parallel
 
 guard: $(VENV)/.test ## Count instructions, allocations and bytes of a frame: exit code 1 where one changed by more than 2 %

@@ -18,7 +18,7 @@ namespace stillflow {
 // What a call says when it fails: what(), and what to do about it.
 class Error : public std::runtime_error {
 public:
-    Error(int32_t status, const std::string &text, std::string fix) : std::runtime_error(text), status(status), fix(std::move(fix)) {}
+    Error(int32_t code, const std::string &text, std::string cure) : std::runtime_error(text), status(code), fix(std::move(cure)) {}
     const int32_t status;
     const std::string fix;
 };
@@ -93,6 +93,7 @@ public:
         frame_ = Memory(facts_.frame_bytes);
         rows_ = Memory(facts_.rows_bytes);
     }
+    Player(const Loop &&, int32_t = SF_RGB, int32_t = 0, int32_t = 0) = delete; // the loop must outlive it
     int32_t width() const { return target_.width ? target_.width : facts_.width; }
     int32_t height() const { return target_.height ? target_.height : facts_.height; }
     const sf_facts &facts() const { return facts_; }
