@@ -16,9 +16,6 @@ import numpy.typing as npt
 Planes = npt.NDArray[Any]
 """(planes, rows, columns) int16 or uint8."""
 
-STREAM_SLACK = 64
-"""Bytes that a stream may go on after its last one: its sum, and nothing more."""
-
 
 def pack(planes: Planes) -> bytes:
     """Compress planes.
@@ -55,15 +52,8 @@ def unpack(data: bytes | memoryview, shape: tuple[int, int, int], dtype: type[np
     Raises:
         ValueError: the stream is damaged, or holds less or more than the planes.
     """
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    stream = zlib.decompressobj()
-    try:
-        found = stream.decompress(data, size) if size else b""
-        # The sum at the stream's end is checked when it is asked to go on.
-        found += stream.decompress(stream.unconsumed_tail, STREAM_SLACK)
-    except zlib.error as error:
-        raise ValueError("its compressed bytes are damaged") from error
-    if len(found) != size or not stream.eof or stream.unused_data:
+    found, rest = inflate(data, int(np.prod(shape)) * np.dtype(dtype).itemsize)
+    if rest:
         raise ValueError("its compressed bytes hold less or more than its size says")
     if dtype is np.uint8:
         residual: npt.NDArray[Any] = np.frombuffer(found, np.uint8).reshape(shape)
@@ -74,3 +64,28 @@ def unpack(data: bytes | memoryview, shape: tuple[int, int, int], dtype: type[np
     # Sums of the unsigned type wrap around, which is what the layout asks for.
     summed = np.cumsum(np.cumsum(residual, axis=2, dtype=residual.dtype), axis=1, dtype=residual.dtype)
     return summed if dtype is np.uint8 else summed.view(np.int16)
+
+
+def inflate(data: bytes | memoryview, size: int) -> tuple[bytes, bytes]:
+    """Decompress a zlib stream whose size is known; no more memory is taken than that.
+
+    Args:
+        data: a zlib stream, and what follows it.
+        size: bytes that it holds, >= 1.
+
+    Returns:
+        Those bytes, and what follows the stream.
+
+    Raises:
+        ValueError: the stream is damaged, or holds less or more.
+    """
+    stream = zlib.decompressobj()
+    try:
+        found = stream.decompress(data, size)
+        # The sum at the stream's end is checked when it is asked to go on.
+        more = stream.decompress(stream.unconsumed_tail, 1)
+    except zlib.error as error:
+        raise ValueError("its compressed bytes are damaged") from error
+    if len(found) != size or more or not stream.eof:
+        raise ValueError("its compressed bytes hold less or more than its size says")
+    return found, stream.unused_data

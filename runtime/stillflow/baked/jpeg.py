@@ -7,13 +7,19 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-SOI, EOI, SOS, APP0, APP15, COM = 0xD8, 0xD9, 0xDA, 0xE0, 0xEF, 0xFE
+DHT, EOI, SOS, DQT, DRI, COM = 0xC4, 0xD9, 0xDA, 0xDB, 0xDD, 0xFE
 BASELINE, PROGRESSIVE = 0xC0, 0xC2
+APPLICATION = range(0xE0, 0xF0)
+"""EXIF, places, profiles, thumbnails: no decoder needs them."""
+
 OTHER_FRAMES = {0xC1, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 """Extended, lossless, hierarchical and arithmetic-coded frames."""
 
+KNOWN = {BASELINE, PROGRESSIVE, DHT, SOS, DQT, DRI, COM, *APPLICATION, *OTHER_FRAMES}
+"""Segments that a file may hold; a later one, such as DNL, could hide anything."""
+
 JFIF = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
-"""Says that three components are Y'CbCr, as decoders that know nothing else would have to guess."""
+"""Says that three components are Y'CbCr, whatever else the file says of them."""
 
 SAMPLINGS = {(0x11,), (0x11, 0x11, 0x11), (0x21, 0x11, 0x11), (0x22, 0x11, 0x11)}
 """Gray, 4:4:4, 4:2:2 and 4:2:0: horizontal and vertical factors of each component."""
@@ -29,15 +35,15 @@ class Frame:
 
 
 def frame_of(data: bytes) -> Frame:
-    """Read the frame header.
+    """Look through a JPEG of a baked scene and read its frame header.
 
     Args:
-        data: a JPEG file.
+        data: a JPEG file that begins with a JFIF mark and ends with its EOI.
 
     Raises:
         ValueError: it is no JPEG, damaged, or not of a kind that a baked scene may hold.
     """
-    found = None
+    found, end = None, 0
     for marker, start, end in _segments(data):
         if marker in OTHER_FRAMES or (marker in (BASELINE, PROGRESSIVE) and found is not None):
             raise ValueError("its JPEG is neither baseline nor progressive")
@@ -45,6 +51,10 @@ def frame_of(data: bytes) -> Frame:
             found = _frame(data[start + 4 : end])
     if found is None:
         raise ValueError("its JPEG has no frame")
+    if end != len(data):
+        raise ValueError("its JPEG goes on after its end")
+    if data[2:4] != JFIF[:2] or data[6:11] != JFIF[4:9] or int.from_bytes(data[4:6], "big") < 16:
+        raise ValueError("its JPEG does not begin with a JFIF mark")
     return found
 
 
@@ -54,14 +64,13 @@ def cleaned(data: bytes) -> bytes:
     The order and the bytes of everything else stay, so that it decodes to the same samples; a JFIF mark is put first.
 
     Raises:
-        ValueError: as ``frame_of``.
+        ValueError: it is damaged, or not of a kind that a baked scene may hold.
     """
-    frame_of(data)
     kept = [b"\xff\xd8", JFIF]
-    for marker, start, end in _segments(data):
-        if not (APP0 <= marker <= APP15 or marker == COM):
-            kept.append(data[start:end])
-    return b"".join(kept)
+    kept += [data[a:b] for marker, a, b in _segments(data) if marker not in APPLICATION and marker != COM]
+    clean = b"".join(kept)
+    frame_of(clean)
+    return clean
 
 
 def _frame(header: bytes) -> Frame:
@@ -91,7 +100,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             return
         length = int.from_bytes(data[at + 2 : at + 4], "big")
         end = at + 2 + length
-        if marker in (0x00, 0x01, SOI) or 0xD0 <= marker <= 0xD7 or length < 2 or end > len(data):
+        if marker not in KNOWN or length < 2 or end > len(data):
             raise ValueError("its JPEG is damaged or cut short")
         if marker == SOS:
             end = _scan_end(data, end)

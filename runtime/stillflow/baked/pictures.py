@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stillflow.baked.fields import inflate
 from stillflow.baked.jpeg import frame_of
 from stillflow.baked.layout import Encoding
 from stillflow.kernels.arrays import ByteArray
@@ -27,6 +29,10 @@ EFFORT = 4
 
 PNG_COLOURS = {0: 1, 2: 3, 6: 4}
 """PNG's colour type -> planes: gray, RGB, RGBA; not a palette, not gray with alpha."""
+
+PNG_KEPT = (b"IHDR", b"IDAT", b"IEND")
+PNG_PASSED = (b"IHDR", b"PLTE")
+"""Chunks that are passed over beside those that say of themselves that they may be (a lower-case first letter)."""
 
 
 def encode(picture: ByteArray, encoding: Encoding, quality: int = 95) -> bytes:
@@ -84,7 +90,7 @@ def decode(data: bytes, encoding: Encoding, shape: tuple[int, int, int]) -> Byte
         if (frame.width, frame.height) != (columns, rows):
             raise ValueError(f"its JPEG has {frame.width}x{frame.height} pixels")
     elif encoding is Encoding.PNG:
-        _check_png(data, shape)
+        data = _plain_png(data, shape)
     else:
         _check_webp(data, rows, columns)
     # WebP knows no gray: its green is that.
@@ -112,19 +118,38 @@ def _opened(data: bytes, name: str) -> Image.Image:
     return image
 
 
-def _check_png(data: bytes, shape: tuple[int, int, int]) -> None:
-    """Refuse a PNG that is not 8 bits of the planes' colour type, or is interlaced."""
+def _plain_png(data: bytes, shape: tuple[int, int, int]) -> bytes:
+    """A PNG with nothing but its pixels: 8 bits of the planes' colour type, not interlaced.
+
+    Pillow looks at chunks that do not matter here, and not at the sums of those that do.
+    """
     if data[:16] != b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR" or len(data) < 33:
         raise ValueError("it is no PNG")
-    width, height, bits, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
-    if (PNG_COLOURS.get(colour), height, width) != shape or bits != 8 or interlaced:
+    width, height, bits, colour, *how = struct.unpack_from(">IIBBBBB", data, 16)
+    if (PNG_COLOURS.get(colour), height, width) != shape or bits != 8 or any(how):
         raise ValueError(f"its PNG has {width}x{height} pixels, {bits} bits, colour type {colour}")
-    at, name = 8, b""
-    while name != b"IEND" and at + 12 <= len(data):
+    kept, names, at = [data[:8]], [b""], 8
+    while names[-1] != b"IEND" and at + 12 <= len(data):
         length, name = struct.unpack_from(">I4s", data, at)
-        at += 12 + length
-    if name != b"IEND" or at != len(data):
+        end = at + 12 + length
+        if end > len(data) or zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(
+            data[end - 4 : end], "big"
+        ):
+            raise ValueError("its PNG is damaged or cut short")
+        if name in PNG_KEPT and (name != b"IHDR" or at == 8):
+            kept.append(data[at:end])
+        elif not name[0] & 32 and name not in PNG_PASSED:
+            raise ValueError(f"its PNG holds a chunk {name!r}")
+        names.append(name)
+        at = end
+    runs = sum(a != b"IDAT" == b for a, b in zip(names, names[1:], strict=False))
+    if names[-1] != b"IEND" or at != len(data) or runs != 1:
         raise ValueError("its PNG is cut short, or goes on after its end")
+    try:
+        inflate(b"".join(chunk[8:-4] for chunk in kept[2:-1]), height * (1 + width * shape[0]))
+    except ValueError as error:
+        raise ValueError(f"of its PNG {error}") from error
+    return b"".join(kept)
 
 
 def _check_webp(data: bytes, rows: int, columns: int) -> None:

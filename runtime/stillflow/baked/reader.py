@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 from collections.abc import Mapping
@@ -69,14 +68,15 @@ def read_baked(path: str | os.PathLike[str], *, memory_limit: int = MEMORY_LIMIT
     """
     name = os.fspath(path)
     try:
+        # Before it is opened: a pipe would wait for somebody who writes to it.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise StillflowError(f"cannot play {name}", "it is no file", "give the name of a .sflow file")
         with Path(path).open("rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise StillflowError(f"cannot play {name}", "it is no file", "give the name of a .sflow file")
+            size = os.fstat(file.fileno()).st_size
             start = file.read(HEADER.size)
-            start += file.read(table_bytes(start, name, status.st_size))
+            start += file.read(table_bytes(start, name, size))
             _check_memory(parse_head(start, name), name, memory_limit)
-            data = start + file.read(status.st_size - len(start))
+            data = start + file.read(size - len(start))
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise StillflowError(
@@ -105,9 +105,9 @@ def decode_baked(data: bytes, name: str = "the scene", *, memory_limit: int = ME
         piece = data[section.offset : section.offset + section.size]
         if any(data[end : section.offset]):
             raise damaged(name, "there is something between its sections")
-        if hashlib.sha256(piece).digest() != section.sha256:
-            raise damaged(name, f"the hash of its section {section.kind:#x} does not fit")
         if section.kind in known:
+            if hashlib.sha256(piece).digest() != section.sha256:
+                raise damaged(name, f"the hash of its section {section.kind:#x} does not fit")
             there[Kind(section.kind)] = section, piece
         end = section.offset + section.size
     decoding = _Decoding(head, there, name)
@@ -172,9 +172,12 @@ class _Decoding:
         """What the file says of itself."""
         if Kind.ABOUT not in self._there:
             return {}
+        import msgspec
+
         try:
-            said = json.loads(self._there[Kind.ABOUT][1].decode())
-        except (ValueError, RecursionError) as error:
+            # Unlike the standard library's it takes neither NaN nor half a surrogate pair, which nobody can print.
+            said = msgspec.json.decode(self._there[Kind.ABOUT][1])
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise damaged(self._name, "what it says of itself is not JSON") from error
         if not isinstance(said, dict):
             raise damaged(self._name, "what it says of itself is not a JSON object")

@@ -15,6 +15,11 @@ from stillflow.baked.jpeg import JFIF, Frame, cleaned, frame_of
 from ..scenes import textured
 
 
+def scene_jpeg(mode: str = "RGB", **options: Any) -> bytes:
+    """With nothing but JFIF's mark before the picture."""
+    return cleaned(jpeg(mode, **options))
+
+
 def jpeg(mode: str = "RGB", **options: Any) -> bytes:
     file = io.BytesIO()
     Image.fromarray(textured(24, 40)).convert(mode).save(file, "JPEG", **options)
@@ -49,6 +54,33 @@ def test_cleaning_leaves_the_picture_and_nothing_else() -> None:
 def test_fill_bytes_before_a_marker_are_dropped() -> None:
     data = jpeg()
     assert cleaned(data[:2] + b"\xff\xff" + data[2:]) == cleaned(data)
+
+
+def with_segment(data: bytes, marker: int, content: bytes) -> bytes:
+    """Behind the JFIF mark."""
+    return data[:20] + bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2, "big") + content + data[20:]
+
+
+@pytest.mark.parametrize("marker", [0x01, 0xBF, 0xC8, 0xCC, 0xD8, 0xDC, 0xDE, 0xF0, 0xFD])
+def test_segments_that_no_picture_needs_hide_nothing(marker: int) -> None:
+    """DNL, for one, is passed over by decoders whatever it holds."""
+    for look in (frame_of, cleaned):
+        with pytest.raises(ValueError, match="damaged"):
+            look(with_segment(scene_jpeg(), marker, b"a secret place"))
+
+
+def test_three_components_are_luma_and_chroma_whatever_an_adobe_mark_says() -> None:
+    data = scene_jpeg(subsampling=0)
+    marked = with_segment(data, 0xEE, b"Adobe\0\x64\0\0\0\0\0")
+    assert frame_of(marked) == Frame(40, 24, 3)
+    assert np.array_equal(pixels(marked), pixels(data))
+    with pytest.raises(ValueError, match="does not begin with a JFIF mark"):
+        frame_of(data[:2] + data[20:])
+
+
+def test_something_behind_the_end_is_refused() -> None:
+    with pytest.raises(ValueError, match="goes on after its end"):
+        frame_of(scene_jpeg() + b"\0")
 
 
 @pytest.mark.parametrize("mode", ["CMYK"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from typing import Any
 
 import cv2
@@ -95,6 +96,44 @@ def test_png_of_other_kinds_is_refused() -> None:
     refused(deep, Encoding.PNG, (1, 20, 36))
     sound = encode(picture(3), Encoding.PNG)
     refused(sound[:28] + b"\1" + sound[29:], Encoding.PNG, (3, 20, 36))
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def test_chunks_beside_a_pngs_pixels_are_passed_over_unread() -> None:
+    """Pillow would unpack texts and profiles, and refuse a file for a gamma that is cut short."""
+    sound = encode(picture(3), Encoding.PNG)
+    for extra in (
+        chunk(b"gAMA", b""),
+        chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 22))),
+        chunk(b"PLTE", b"12"),
+    ):
+        assert np.array_equal(decode(sound[:33] + extra + sound[33:], Encoding.PNG, (3, 20, 36)), picture(3))
+    refused(sound[:33] + chunk(b"ABCD", b"must be known") + sound[33:], Encoding.PNG, (3, 20, 36))
+
+
+def test_a_png_whose_sums_or_sizes_lie_is_refused() -> None:
+    """Pillow checks neither the sum of an IDAT nor that of the stream in it, nor how much that holds."""
+    sound = encode(picture(3), Encoding.PNG)
+    packed = sound[41:-16]
+    rows = zlib.decompress(packed)
+    for content in (
+        zlib.compress(rows + b"\0"),
+        zlib.compress(rows[:-1]),
+        packed[:-1] + bytes([packed[-1] ^ 1]),
+        packed[:-4],
+    ):
+        refused(sound[:33] + chunk(b"IDAT", content) + sound[-12:], Encoding.PNG, (3, 20, 36))
+    parts = chunk(b"IDAT", packed[:9]) + chunk(b"IDAT", packed[9:])
+    assert np.array_equal(decode(sound[:33] + parts + sound[-12:], Encoding.PNG, (3, 20, 36)), picture(3))
+    apart = chunk(b"IDAT", packed[:9]) + chunk(b"tEXt", b"a\0b") + chunk(b"IDAT", packed[9:])
+    refused(sound[:33] + apart + sound[-12:], Encoding.PNG, (3, 20, 36))
+    for at in (29, 40, len(sound) - 13, len(sound) - 1):
+        broken = bytearray(sound)
+        broken[at] ^= 1
+        refused(bytes(broken), Encoding.PNG, (3, 20, 36))
 
 
 def test_webp_of_other_kinds_is_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -108,6 +109,8 @@ CYCLES[0, 3, 3] = 0
         (Kind.ABOUT, b"{" + b" " * 154, "is not JSON"),
         (Kind.ABOUT, b"[" * 155, "is not JSON"),
         (Kind.ABOUT, b"\xff" * 155, "is not JSON"),
+        (Kind.ABOUT, b'{"a":"\\ud800"}' + b" " * 141, "is not JSON"),
+        (Kind.ABOUT, b'{"a":NaN}' + b" " * 146, "is not JSON"),
         (Kind.ABOUT, b"[]" + b" " * 153, "not a JSON object"),
     ],
     ids=lambda value: value.name if isinstance(value, Kind) else "",
@@ -154,6 +157,12 @@ def test_files_that_are_none(tmp_path: Path, make: Callable[[Path], object]) -> 
     with pytest.raises(StillflowError, match=r"cannot play .*it\.sflow") as caught:
         read_baked(path)
     assert caught.value.fix
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "it.sflow")
+    with pytest.raises(StillflowError, match="it is no file"):
+        read_baked(tmp_path / "it.sflow")
 
 
 def test_files_that_change_their_size(golden: bytes, tmp_path: Path) -> None:

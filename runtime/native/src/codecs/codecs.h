@@ -20,7 +20,8 @@ uint32_t sf_adler32(const void *bytes, size_t size);
 
 /*
  * Decompress (RFC 1951; with zlib non-zero RFC 1950, its sum checked) into exactly out_size bytes: less or more is an
- * error. Returns 0, or 1 where the input is damaged. Allocates nothing.
+ * error, and with zlib 2 bytes behind the stream are one, too. Returns 0, or 1 where the input is damaged. Allocates
+ * nothing.
  */
 int sf_inflate(const uint8_t *bytes, size_t size, uint8_t *out, size_t out_size, int zlib);
 

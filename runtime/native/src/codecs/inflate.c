@@ -306,7 +306,7 @@ int sf_inflate(const uint8_t *bytes, size_t size, uint8_t *out, size_t out_size,
     }
     if (inflate_blocks(&r)) return 1;
     if (!zlib) return 0;
-    if (r.in.end - r.in.next < 4) return 1;
+    if (r.in.end - r.in.next < 4 || (zlib == 2 && r.in.end - r.in.next > 4)) return 1;
     const uint8_t *const p = r.in.next;
     const uint32_t sum = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
     return sum != sf_adler32(out, out_size);

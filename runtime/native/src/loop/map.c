@@ -23,7 +23,8 @@ int32_t sf_map_open(sf_map *map, const char *path, uint64_t most, sf_error *erro
     (void)most; /* a mapped file takes no memory of its own */
     map->bytes = 0;
     map->size = 0;
-    const int file = open(path, O_RDONLY | O_CLOEXEC);
+    /* Without O_NONBLOCK opening a pipe would wait for somebody who writes to it. */
+    const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0) return refuse(error, path, errno);
     struct stat facts;
     int number = fstat(file, &facts) ? errno : S_ISREG(facts.st_mode) ? 0 : S_ISDIR(facts.st_mode) ? EISDIR : EINVAL;

@@ -75,7 +75,7 @@ void sf_unpack_numbers(sf_room *room, const sf_section *s, const char *name, int
     const uint8_t *bytes = s->bytes;
     if (packed) {
         uint8_t *unpacked = sf_take(room, elements_of(s), 2);
-        if (sf_inflate(s->bytes, s->size, unpacked, (size_t)elements_of(s) * 2, 1))
+        if (sf_inflate(s->bytes, s->size, unpacked, (size_t)elements_of(s) * 2, 2))
             sf_damaged(room, "its section %s does not decompress", name);
         bytes = unpacked;
     }
@@ -100,7 +100,7 @@ void sf_unpack_numbers(sf_room *room, const sf_section *s, const char *name, int
 
 void sf_unpack_plane(sf_room *room, const sf_section *s, const char *name, uint8_t *out) {
     const size_t columns = (size_t)s->columns, cells = (size_t)s->rows * columns;
-    if (sf_inflate(s->bytes, s->size, out, cells, 1)) sf_damaged(room, "its section %s does not decompress", name);
+    if (sf_inflate(s->bytes, s->size, out, cells, 2)) sf_damaged(room, "its section %s does not decompress", name);
     const uint8_t *above = 0;
     for (int32_t y = 0; y < s->rows; y++) {
         uint8_t *row = out + (size_t)y * columns, sum = 0;

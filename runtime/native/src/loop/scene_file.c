@@ -5,6 +5,7 @@
 
 #include "codecs/codecs.h"
 #include "loop/packed.h"
+#include "loop/pictures.h"
 #include "scene/making.h"
 
 #define SF_PERIOD_MOST 1000000u
@@ -65,6 +66,8 @@ static const uint8_t *read_picture(sf_room *room, const sf_container *c, sf_kind
         sf_damaged(room, "its section %s holds %d x %d pixels", name, (int)picture.width, (int)picture.height);
     if (s->encoding == SF_PNG && picture.channels != s->planes)
         sf_damaged(room, "its section %s holds a PNG of %d channels", name, (int)picture.channels);
+    const char *wrong = sf_picture_wrong(s);
+    if (wrong) sf_damaged(room, "its section %s holds %s", name, wrong);
     uint8_t *out = sf_take(room, pixels_of(c), (uint64_t)s->planes);
     sf_picture_decode(room, s->bytes, s->size, out, s->planes);
     return out;
