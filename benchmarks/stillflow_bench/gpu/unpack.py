@@ -30,13 +30,12 @@ ROOMS = ("runtime", "engines", "export", "training", "benchmarks")
 
 CC = (
     'cd "$1/runtime/native/src" && F="-std=c11 -O3 -fPIC -fvisibility=hidden -ffp-contract=off -fno-math-errno '
-    '-fno-trapping-math -I../include -I. $CFLAGS" && for path in *.c */*.c; do case "$path" in '
-    '*avx512.c) more="-mavx2 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=256";; '
-    '*avx2.c) more=-mavx2;; *) more=;; esac; '
+    '-fno-trapping-math -DSF_AVX2 -I../include -I. $CFLAGS" && for path in *.c */*.c; do case "$path" in '
+    "*avx512.c) continue;; *avx2.c) more=-mavx2;; *) more=;; esac; "
     'cc $F $more -c "$path" -o "$2/$(echo "$path" | tr / _).o" || exit; done && '
     'cc -shared -o "$3" "$2"/*.o -lm -ldl'
 )
-"""Builds the C library of a source tree: sh -c CC - TREE FOLDER LIBRARY, with the flags of CMakeLists.txt."""
+"""Builds the C library of a source tree: sh -c CC - TREE FOLDER LIBRARY, with the flags of CMakeLists.txt but -O3 for all."""
 
 RUN = """#!/bin/sh
 # Runs a command in the source tree, with what the pack brought on its path.

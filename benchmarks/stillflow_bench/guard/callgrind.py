@@ -116,7 +116,9 @@ def count(program: Path, *, runs: int = 2) -> Counted:
     isas = {_isa_name(isa): status != LACKING for _, isa, status in told.cases if isa != Isa.BEST}
     processor = " ".join([platform.machine(), *(isa for isa, there in isas.items() if there)])
     environment = ", ".join((told.compiler, f"glibc {told.libc}", _valgrind_version(), processor))
-    left_out = {isa: "valgrind does not know its instructions" for isa, there in isas.items() if not there}
+    left_out = {
+        isa: "it is not built, or valgrind does not know it" for isa, there in isas.items() if not there
+    }
     return Counted("native", environment, counts, differing(counts, found[-1][1]), left_out)
 
 

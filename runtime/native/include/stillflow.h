@@ -47,11 +47,11 @@ extern "C" {
 
 typedef enum sf_status {
     SF_OK = 0,
-    SF_ERROR_ARGUMENT = 1,   /* a null pointer, a wrong struct_size, rows outside the picture, a time that is no number */
+    SF_ERROR_ARGUMENT = 1,   /* a null pointer, a wrong struct_size, format or stride, rows outside the picture, a time that is no number */
     SF_ERROR_SIZE = 2,       /* a size below 1, above the limits, or a count (harmonics, frames, channels) out of range */
     SF_ERROR_MEMORY = 3,     /* memory, index or scratch smaller than the sizes call asks for, or not aligned to SF_ALIGNMENT */
     SF_ERROR_VALUE = 4,      /* velocity, inside, sway, blend, low or light not finite or absurd; a cycles or periods value of 0 */
-    SF_ERROR_UNSUPPORTED = 5, /* this processor lacks the instruction set that was asked for, or this library what the bundle asks for */
+    SF_ERROR_UNSUPPORTED = 5, /* processor or library lack the instruction set that was asked for, or the library what the bundle asks for */
     SF_ERROR_FILE = 6,        /* a file cannot be read */
     SF_ERROR_FORMAT = 7,      /* a file, or a photo's bytes, are damaged or nothing that is known */
     SF_ERROR_VERSION = 8,     /* a file or a library of another version */
@@ -69,7 +69,7 @@ typedef enum sf_isa {
     SF_ISA_BEST = 0,
     SF_ISA_BASELINE = 1, /* SSE2 on x86-64, NEON on AArch64, plain C elsewhere */
     SF_ISA_AVX2 = 2,
-    SF_ISA_AVX512 = 3
+    SF_ISA_AVX512 = 3    /* in libraries built with STILLFLOW_AVX512 only; no faster */
 } sf_isa;
 
 /*
@@ -341,10 +341,10 @@ typedef struct sf_photo {
 /* How a loop is wished to be. Zero everywhere is: 4 seconds, 30 frames a second, natural strength. */
 typedef struct sf_wish {
     uint32_t struct_size;  /* sizeof(sf_wish) */
-    int32_t long_side;     /* pixels to which a larger photo is shrunk; 0 keeps its size */
-    double seconds;        /* 0 for 4 */
-    double fps;            /* 0 for 30 */
-    double strength;       /* factor on every speed; 0 for what suits the photo */
+    int32_t long_side;     /* pixels to which a larger photo is shrunk, at least 16; 0 keeps its size */
+    double seconds;        /* at most 60; 0 for 4 */
+    double fps;            /* 1..240; 0 for 30 */
+    double strength;       /* factor on every speed, at most 3; 0 for what suits the photo */
     uint32_t seed;         /* which of the photo's futures; 0 is the most probable one */
     /* Called between stages with the share that is done, 0..1; anything but 0 stops with SF_ERROR_STOPPED. */
     int32_t (*progress)(void *user, double done);

@@ -33,7 +33,10 @@ SUFFIXES = {"darwin": "dylib", "win32": "dll", "cygwin": "dll"}
 
 
 class Isa(enum.IntEnum):
-    """Instruction sets of the library; all give the same bytes. ``BEST`` is the fastest this processor has."""
+    """Instruction sets of the library; all give the same bytes. ``BEST`` is the fastest this processor has.
+
+    ``AVX512`` is in libraries that were built with STILLFLOW_AVX512 only: it is no faster than ``AVX2``.
+    """
 
     BEST = 0
     BASELINE = 1

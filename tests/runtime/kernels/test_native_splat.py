@@ -85,7 +85,7 @@ def test_instruction_sets_give_the_same_bits(isa):
             made = splat.land()
         except StillflowError as error:
             assert "lacks" in str(error)
-            pytest.skip(f"this processor lacks {isa.name}")
+            pytest.skip(f"this processor or the library lacks {isa.name}")
         assert same(made, ref.symmetric_splat(source, f, b, 0.25))
         assert same([splat.sums()], [ref.splat(source, b, 0.75, None, ref.splat(source, f, 0.25))])
 

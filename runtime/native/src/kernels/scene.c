@@ -17,11 +17,11 @@ int32_t sf_abi_version(void) { return SF_ABI_VERSION; }
 const char *sf_status_text(int32_t status) {
     switch (status) {
     case SF_OK: return "no error";
-    case SF_ERROR_ARGUMENT: return "a pointer is null, a struct_size is wrong, rows lie outside the picture or a time or share is not finite";
+    case SF_ERROR_ARGUMENT: return "a pointer is null, a struct_size, format or stride is wrong, rows lie outside the picture or begin or end at an odd one in NV12, or a time or share is not finite";
     case SF_ERROR_SIZE: return "height, width, harmonics, lights, frames, channels or weights are out of range";
     case SF_ERROR_MEMORY: return "memory, index or scratch is too small or not aligned";
     case SF_ERROR_VALUE: return "an array holds a value that is not finite or absurdly large, or cycles or periods hold a 0";
-    case SF_ERROR_UNSUPPORTED: return "this processor lacks the instruction set that was asked for, or this library what the bundle asks for";
+    case SF_ERROR_UNSUPPORTED: return "this processor or library lacks the instruction set that was asked for, or the library what the bundle asks for";
     case SF_ERROR_FILE: return "a file cannot be read";
     case SF_ERROR_FORMAT: return "a file or a photo's bytes are damaged or of a kind that is not known";
     case SF_ERROR_VERSION: return "a file or a library is of another version";
@@ -34,7 +34,7 @@ const char *sf_status_text(int32_t status) {
 }
 
 int32_t sf_isa_best(void) {
-#if defined(SF_WIDE_KERNELS)
+#if defined(SF_AVX2)
     if (__builtin_cpu_supports("avx2")) return SF_ISA_AVX2;
 #endif
     return SF_ISA_BASELINE;
@@ -43,8 +43,10 @@ int32_t sf_isa_best(void) {
 const sf_kernels *sf_kernels_for(int32_t isa) {
     if (isa == SF_ISA_BEST) isa = sf_isa_best();
     if (isa == SF_ISA_BASELINE) return &sf_kernels_baseline;
-#if defined(SF_WIDE_KERNELS)
+#if defined(SF_AVX2)
     if (isa == SF_ISA_AVX2 && __builtin_cpu_supports("avx2")) return &sf_kernels_avx2;
+#endif
+#if defined(SF_AVX512)
     if (isa == SF_ISA_AVX512 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
         return &sf_kernels_avx512;

@@ -140,18 +140,10 @@ typedef struct sf_kernels {
     void (*stretch)(const int16_t *line, const int32_t *at, const int16_t *share, int32_t pixels, uint8_t *out);
 } sf_kernels;
 
-/* The wide kernels are files of their own; SF_BASELINE_ONLY is for builds that leave them out. */
-#if defined(__x86_64__) && !defined(SF_BASELINE_ONLY)
-#define SF_WIDE_KERNELS
-#endif
+/* Which there are beside the baseline, CMakeLists.txt says by SF_AVX2 and SF_AVX512. */
+extern const sf_kernels sf_kernels_baseline, sf_kernels_avx2, sf_kernels_avx512;
 
-extern const sf_kernels sf_kernels_baseline;
-#if defined(SF_WIDE_KERNELS)
-extern const sf_kernels sf_kernels_avx2;
-extern const sf_kernels sf_kernels_avx512;
-#endif
-
-/* The kernels of an sf_isa; null where this processor lacks it. */
+/* The kernels of an sf_isa; null where this processor or library lacks it. */
 const sf_kernels *sf_kernels_for(int32_t isa);
 
 /* Whether a picture's size is within the limits. */
