@@ -25,6 +25,24 @@ typedef struct sf_piece {
 /* Pieces of at least two large pages are asked for in such pages: a page fault costs more than writing the page. */
 #define SF_LARGE_PAGE ((size_t)1 << 21)
 
+/* A multiple of a page on any system. */
+#define SF_WHOLE_PAGES ((uintptr_t)1 << 16)
+
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+#define SF_HAS_STORE 1
+#else
+#define SF_HAS_STORE 0
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#undef SF_HAS_STORE
+#define SF_HAS_STORE 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#undef SF_HAS_STORE
+#define SF_HAS_STORE 0
+#endif
+#endif
+
 static void *allocate(size_t bytes) {
 #if defined(_WIN32)
     return _aligned_malloc(bytes, SF_ALIGNMENT);
@@ -58,33 +76,83 @@ void sf_room_open(sf_room *room, uint64_t limit, sf_error *error) {
     sf_fail(error, SF_OK, 0, 0, "%s", "");
 }
 
+void sf_room_reserve(sf_room *room, uint64_t bytes) {
+    const uint64_t left = room->limit - room->used;
+    if (bytes > left) bytes = left;
+    if (!SF_HAS_STORE || room->store || bytes < 2 * SF_LARGE_PAGE || bytes > SIZE_MAX) return;
+    room->store = allocate((size_t)bytes);
+    if (!room->store) return;
+    room->store_bytes = bytes;
+    room->used += bytes;
+}
+
+void sf_room_settle(sf_room *room) {
+#if SF_HAS_STORE
+    if (!room->store) return;
+    const uintptr_t begin = (uintptr_t)room->store;
+    const uintptr_t from = (begin + room->store_used + SF_WHOLE_PAGES - 1) / SF_WHOLE_PAGES * SF_WHOLE_PAGES;
+    const uintptr_t to = (begin + room->store_bytes) / SF_WHOLE_PAGES * SF_WHOLE_PAGES;
+    if (from < to) madvise(room->store + (from - begin), to - from, MADV_DONTNEED);
+    room->used -= room->store_bytes - room->store_used;
+    room->store_bytes = room->store_used;
+#else
+    (void)room;
+#endif
+}
+
+/* A piece in the store, or null where it does not fit. */
+static sf_piece *store_piece(sf_room *room, uint64_t bytes) {
+    const uint64_t left = room->store_bytes - room->store_used;
+    if (bytes > left || left - bytes < SF_ALIGNMENT) return 0;
+    sf_piece *piece = (sf_piece *)(void *)(room->store + room->store_used);
+    room->store_used += (bytes + SF_ALIGNMENT - 1) / SF_ALIGNMENT * SF_ALIGNMENT;
+    return piece;
+}
+
+static int is_stored(const sf_room *room, const sf_piece *piece) {
+    return room->store && (uintptr_t)piece - (uintptr_t)room->store < room->store_bytes;
+}
+
 sf_mark sf_room_mark(const sf_room *room) { return room->last; }
 
 void sf_room_rewind(sf_room *room, sf_mark mark) {
     while (room->last != mark) {
         sf_piece *piece = room->last;
         room->last = piece->before;
+        if (is_stored(room, piece)) {
+            room->store_used = (uintptr_t)piece - (uintptr_t)room->store;
+            continue;
+        }
         room->used -= piece->bytes;
         deallocate(piece);
     }
 }
 
-void sf_room_close(sf_room *room) { sf_room_rewind(room, 0); }
+void sf_room_close(sf_room *room) {
+    sf_room_rewind(room, 0);
+    if (!room->store) return;
+    deallocate(room->store);
+    room->store = 0;
+    room->used = room->store_bytes = 0;
+}
 
 void *sf_take(sf_room *room, uint64_t count, uint64_t size) {
     const char *what = "cannot get the memory", *fix = "raise memory_limit, or use a smaller picture";
     if (size && count > (UINT64_MAX - SF_HEAD) / size)
         sf_give_up(room, SF_ERROR_LIMIT, what, fix, "a size of more than 64 bits was asked for");
     const uint64_t bytes = count * size + SF_HEAD;
-    if (bytes > room->limit - room->used || bytes > SIZE_MAX)
+    sf_piece *piece = store_piece(room, bytes);
+    if (!piece && (bytes > room->limit - room->used || bytes > SIZE_MAX))
         sf_give_up(room, SF_ERROR_LIMIT, what, fix, "%llu bytes beside %llu in use are more than the limit of %llu",
                    (unsigned long long)bytes, (unsigned long long)room->used, (unsigned long long)room->limit);
-    sf_piece *piece = allocate((size_t)bytes);
-    if (!piece) sf_give_up(room, SF_ERROR_LIMIT, what, fix, "the system has no %llu bytes", (unsigned long long)bytes);
+    if (!piece) {
+        piece = allocate((size_t)bytes);
+        if (!piece) sf_give_up(room, SF_ERROR_LIMIT, what, fix, "the system has no %llu bytes", (unsigned long long)bytes);
+        piece->bytes = bytes;
+        room->used += bytes;
+    }
     piece->before = room->last;
-    piece->bytes = bytes;
     room->last = piece;
-    room->used += bytes;
     return (unsigned char *)piece + SF_HEAD;
 }
 

@@ -34,6 +34,8 @@
 typedef struct sf_room {
     uint64_t limit, used;
     struct sf_piece *last; /* the newest of a list of all pieces */
+    unsigned char *store;  /* or null: where pieces lie one behind the other as long as they fit */
+    uint64_t store_bytes, store_used;
     jmp_buf way_out;
     sf_error *error; /* the caller's, or null */
     int32_t status;
@@ -48,6 +50,15 @@ void sf_room_open(sf_room *room, uint64_t limit, sf_error *error);
 
 /* Give back everything. The room is empty and may be used on. */
 void sf_room_close(sf_room *room);
+
+/*
+ * Get memory for many pieces at once, at most what the limit leaves, in an empty room. What is rewound in it is taken
+ * again by the next pieces, so that its pages are asked of the system once. All of it counts as used, until
+ * sf_room_settle gives back what no piece takes; later pieces come from the system. Where it cannot be had, all do; and
+ * under the address sanitizer, which knows nothing of the ends of such pieces.
+ */
+void sf_room_reserve(sf_room *room, uint64_t bytes);
+void sf_room_settle(sf_room *room);
 
 /* Memory for count elements of size bytes, uninitialised, at a multiple of SF_ALIGNMENT. Gives up beyond the limit. */
 void *sf_take(sf_room *room, uint64_t count, uint64_t size);

@@ -18,6 +18,7 @@ typedef struct sf_frame_head {
 } sf_frame_head;
 
 #define SF_MADE 0x656d6172662d6673u
+#define SF_SMALL_PIECES ((uint64_t)1 << 21) /* tables and rows of decoders */
 #define SF_FRAME_HEAD ((size_t)SF_ALIGNMENT)
 
 static size_t rounded_up(size_t bytes) { return (bytes + SF_ALIGNMENT - 1) / SF_ALIGNMENT * SF_ALIGNMENT; }
@@ -84,6 +85,8 @@ static sf_loop *open_file(sf_room *room, const uint8_t *bytes, size_t size, cons
         sf_tell(room, 1, "the scene is of version 1.%d: %d sections that this library does not know were skipped",
                 (int)container.minor, (int)container.skipped);
     sf_scene_file_check(room, &container);
+    /* What decoders need is not counted in need: most often a picture of 4 bytes. */
+    sf_room_reserve(room, need + 4 * (uint64_t)container.width * (uint64_t)container.height + SF_SMALL_PIECES);
     sf_loop *loop = sf_take_zeroed(room, 1, sizeof *loop);
     void *memory = sf_take(room, scene_bytes, 1);
     sf_scene_file_lasting(room, &container, &arrays);
@@ -91,6 +94,7 @@ static sf_loop *open_file(sf_room *room, const uint8_t *bytes, size_t size, cons
     sf_scene_file_passing(room, &container, &arrays);
     prepare(room, loop, &arrays, memory, scene_bytes, scratch_bytes);
     sf_room_rewind(room, mark);
+    sf_room_settle(room);
     loop->map = *map;
     loop->fps = container.fps;
     loop->about = (const char *)container.sections[SF_KIND_ABOUT].bytes;
