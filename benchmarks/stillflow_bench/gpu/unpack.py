@@ -35,7 +35,7 @@ CC = (
     'cc $F $more -c "$path" -o "$2/$(echo "$path" | tr / _).o" || exit; done && '
     'cc -shared -o "$3" "$2"/*.o -lm -ldl'
 )
-"""Builds the C library of a source tree: sh -c CC - TREE FOLDER LIBRARY, with the flags of CMakeLists.txt but -O3 for all."""
+"""Builds the C library of a tree: sh -c CC - TREE FOLDER LIBRARY, flags as in CMakeLists.txt but -O3 for all."""
 
 RUN = """#!/bin/sh
 # Runs a command in the source tree, with what the pack brought on its path.
