@@ -39,6 +39,7 @@ const NEEDED = [KIND.photo, KIND.matte, KIND.velocity, KIND.flow, KIND.cycles, K
 const TOGETHER = [[KIND.sway, KIND.swayPeriods, 4], [KIND.light, KIND.lightPeriods, 2]];
 
 export const fieldSize = (pixels) => Math.ceil(pixels / 4);
+export const isKnown = (kind) => RULES.has(kind);
 export const nameOf = (kind) => RULES.get(kind)?.name ?? `0x${kind.toString(16)}`;
 
 // A u64 as a number: what is beyond 2^53 is beyond every limit here, and stays so when it is rounded.
@@ -134,7 +135,7 @@ function checkSections(head) {
   const there = new Map(head.sections.map((section) => [section.kind, section]));
   if (there.size < head.sections.length) throw damaged("a section is there twice");
   for (const section of head.sections) {
-    if (RULES.has(section.kind)) checkSection(head, section, RULES.get(section.kind));
+    if (isKnown(section.kind)) checkSection(head, section, RULES.get(section.kind));
     else if (section.kind < MAY_BE_SKIPPED) {
       throw new SflowError("cannot play the scene",
         `it holds a section ${nameOf(section.kind)} that this player does not know`, "use a newer player");

@@ -37,35 +37,38 @@ const same = (data, at, bytes) => bytes.every((byte, i) => data[at + i] === byte
 const ascii = (text) => [...text].map((letter) => letter.charCodeAt(0));
 
 const JFIF = Uint8Array.of(0xff, 0xd8, 0xff, 0xe0, 0, 16, 0x4a, 0x46, 0x49, 0x46, 0, 1, 1, 0, 0, 1, 0, 1, 0, 0);
+const DHT = 0xc4, EOI = 0xd9, SOS = 0xda, COMMENT = 0xfe, TABLES = [DHT, SOS, 0xdb, 0xdd];
 /** Sampling factors: gray, 4:4:4, 4:2:2, 4:2:0. */
 const SAMPLINGS = ["17", "17,17,17", "33,17,17", "34,17,17"];
 
-// ITU-T T.81, annex B. One frame, baseline or progressive; APPn and comments are left out, and a JFIF mark says that
-// three components are Y'CbCr.
+// ITU-T T.81, annex B. One frame, baseline or progressive, after a JFIF mark; segments beside tables, scans, APPn and
+// comments could hide anything. APPn and comments are left out, and a JFIF mark says that three components are Y'CbCr.
 function plainJpeg(data, rows, columns) {
   const bad = new Error("its JPEG is damaged or cut short");
   const parts = [JFIF];
   let frames = 0, at = 2;
   if (!same(data, 0, [0xff, 0xd8])) throw new Error("it is no JPEG");
+  if (!same(data, 2, [0xff, 0xe0]) || be16(data, 4) < 16 || !same(data, 6, ascii("JFIF\0"))) {
+    throw new Error("its JPEG does not begin with a JFIF mark");
+  }
   for (;;) {
     while (data[at] === 0xff && data[at + 1] === 0xff) at++; // fill bytes
     if (at + 2 > data.length || data[at] !== 0xff) throw bad;
     const marker = data[at + 1];
-    if (marker === 0xd9) {
+    if (marker === EOI) {
       if (!frames) throw new Error("its JPEG has no frame");
       if (at + 2 !== data.length) throw new Error("its JPEG goes on after its end");
       return [...parts, data.subarray(at)];
     }
-    const length = at + 4 <= data.length ? be16(data, at + 2) : 0;
+    const length = at + 4 <= data.length ? be16(data, at + 2) : 0, left = (marker & 0xf0) === 0xe0 || marker === COMMENT;
     let end = at + 2 + length;
-    if (marker <= 1 || (marker >= 0xd0 && marker <= 0xd8) || length < 2 || end > data.length) throw bad;
-    const frame = marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
-    if (frame && (marker === 0xc1 || marker > 0xc2 || frames++)) {
-      throw new Error("its JPEG is neither baseline nor progressive");
+    if (!(left || TABLES.includes(marker) || (marker & 0xf0) === 0xc0) || length < 2 || end > data.length) throw bad;
+    if ((marker & 0xf0) === 0xc0 && marker !== DHT) {
+      if ((marker !== 0xc0 && marker !== 0xc2) || frames++) throw new Error("its JPEG is neither baseline nor progressive");
+      checkFrame(data.subarray(at + 4, end), rows, columns);
     }
-    if (frame) checkFrame(data.subarray(at + 4, end), rows, columns);
-    if (marker === 0xda) end = scanEnd(data, end, bad);
-    if (!(marker >= 0xe0 && marker <= 0xef) && marker !== 0xfe) parts.push(data.subarray(at, end));
+    if (marker === SOS) end = scanEnd(data, end, bad);
+    if (!left) parts.push(data.subarray(at, end));
     at = end;
   }
 }
@@ -93,26 +96,29 @@ function scanEnd(data, from, bad) {
   throw bad;
 }
 
-const PNG_COLOURS = { 1: 0, 3: 2, 4: 6 };
+const PNG_COLOURS = { 1: 0, 3: 2, 4: 6 }, PNG_KNOWN = ["IHDR", "PLTE", "IDAT", "IEND"];
 
 // 8 bits of the planes' colour type, not interlaced. Only IHDR, IDAT and IEND are kept: gamma and profiles would tint it.
 function plainPng(data, planes, rows, columns) {
   const start = [0x89, ...ascii("PNG\r\n\x1a\n"), 0, 0, 0, 13, ...ascii("IHDR")];
   if (data.length < 33 || !same(data, 0, start)) throw new Error("it is no PNG");
   const width = be32(data, 16), height = be32(data, 20);
-  const plain = data[24] === 8 && data[25] === PNG_COLOURS[planes] && data[28] === 0;
+  const plain = data[24] === 8 && data[25] === PNG_COLOURS[planes] && !data[26] && !data[27] && !data[28];
   if (!plain || width !== columns || height !== rows) {
     throw new Error(`its PNG has ${width}x${height} pixels, ${data[24]} bits, colour type ${data[25]}`);
   }
   const parts = [data.subarray(0, 8)];
-  let at = 8, name = "";
+  let at = 8, name = "", runs = 0;
   while (name !== "IEND" && at + 12 <= data.length) {
-    const end = at + 12 + be32(data, at);
+    const end = at + 12 + be32(data, at), before = name;
     name = String.fromCharCode(...data.subarray(at + 4, at + 8));
-    if (["IHDR", "IDAT", "IEND"].includes(name)) parts.push(data.subarray(at, end));
+    // A lower-case first letter says that a chunk may be passed over.
+    if (!(data[at + 4] & 32) && !PNG_KNOWN.includes(name)) throw new Error("its PNG holds a chunk that nobody knows");
+    if (name === "IDAT" && before !== "IDAT") runs++;
+    if (name === "IDAT" || name === "IEND" || at === 8) parts.push(data.subarray(at, end));
     at = end;
   }
-  if (name !== "IEND" || at !== data.length) throw new Error("its PNG is cut short, or goes on after its end");
+  if (name !== "IEND" || at !== data.length || runs !== 1) throw new Error("its PNG is cut short, or goes on after its end");
   return parts;
 }
 

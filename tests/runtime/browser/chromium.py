@@ -27,7 +27,7 @@ FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
-PATIENCE = 12.0
+PATIENCE = 60.0
 """Seconds for one answer: a browser on a machine that has much else to do."""
 
 

@@ -20,8 +20,12 @@ class _Handler(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
+    def end_headers(self) -> None:
+        self.send_header("Cache-Control", "no-store")  # tests write other bytes under a name that was served
+        super().end_headers()
 
-@pytest.fixture(scope="module")
+
+@pytest.fixture(scope="session")
 def chromium_program() -> str:
     name = program()
     if name is None:
@@ -29,14 +33,14 @@ def chromium_program() -> str:
     return name
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser(chromium_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
     made = Chromium(chromium_program, tmp_path_factory.mktemp("profile"))
     yield made
     made.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(source_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
     """A folder and the address it has; the component's modules lie under it as ``component``."""
     folder = tmp_path_factory.mktemp("served")

@@ -40,7 +40,9 @@ def test_modules_are_short_and_name_their_licence(package: Path) -> None:
 def test_modules_need_each_other_only(package: Path) -> None:
     modules = {path.name: path.read_text(encoding="utf-8") for path in package.glob("*.js")}
     needed = {
-        name for text in modules.values() for name in re.findall(r'^import .* from "(.*)";$', text, re.MULTILINE)
+        name
+        for text in modules.values()
+        for name in re.findall(r'^import .* from "(.*)";$', text, re.MULTILINE)
     }
     assert needed == {f"./{name}" for name in modules if name != "living-photo.js"}
     assert not [name for name, text in modules.items() if re.search(r"https?://|\beval\b|innerHTML", text)]
