@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +39,16 @@ def test_the_summary_is_one_object(stillflow: Callable, sample_photo: Path, tmp_
     assert found["sections"][0]["kind"] == "photo"
     assert stillflow("bake", sample_photo, "-o", out, *SHORT, "--raw", "--overwrite", "-q").out == ""
     assert out.stat().st_size > 96 * 54 * 8
+
+
+def test_a_page_is_written_beside_it(stillflow: Callable, sample_photo: Path, tmp_path: Path) -> None:
+    out, page = tmp_path / "fall.sflow", tmp_path / "fall.html"
+    page.write_text("precious")
+    stillflow("bake", sample_photo, "-o", out, *SHORT, "--html").refused("--overwrite")
+    assert page.read_text() == "precious" and not out.exists()
+    found = stillflow("bake", sample_photo, "-o", out, *SHORT, "--html", "--overwrite", "--json").summary
+    assert found["page"] == str(page)
+    assert base64.b64encode(out.read_bytes()) in page.read_bytes()
 
 
 def test_what_cannot_be_baked(
