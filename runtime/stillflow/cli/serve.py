@@ -46,7 +46,8 @@ def serve(
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     animator = partial(Animator, bundle, engine, precision, device, allow_fallback)
-    with replies:
-        code = Worker(sys.stdin.buffer, replies, animator).serve()
+    # Not sys.stdin: after bye a thread still waits for requests in there, and Python does not end beside its lock.
+    with replies, open(0, "rb", buffering=0, closefd=False) as requests:
+        code = Worker(requests, replies, animator).serve()
     if code:
         sys.exit(code)

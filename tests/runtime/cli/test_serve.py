@@ -27,6 +27,20 @@ def test_the_command_speaks_only_the_protocol():
     assert kinds == [b"hello", b"done"]
 
 
+def test_bye_ends_it_while_the_client_keeps_its_end_open():
+    bye = b'{"type":"bye","id":1}'
+    command = [sys.executable, "-m", "stillflow", "serve", "--stdio"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as worker:
+        assert worker.stdin is not None and worker.stdout is not None and worker.stderr is not None
+        worker.stdin.write(LENGTHS.pack(len(bye), 0) + bye)
+        worker.stdin.flush()
+        assert b'"done"' in worker.stdout.read()
+        told = worker.stderr.read()
+        assert worker.wait() == 0, told
+
+
 def test_without_stdio_it_says_how():
     done = subprocess.run(
         [sys.executable, "-m", "stillflow", "serve"], capture_output=True, text=True, check=False
