@@ -58,16 +58,19 @@ static void open_in_parts(sf_room *room, const sf_map *map, double took[PARTS]) 
     double at = now(), next;
     sf_container_read(room, map->bytes, map->size, &container);
     sf_scene_file_sizes(&container, &arrays);
+    if (sf_sizes(&arrays, &scene_bytes, &scratch_bytes)) exit(4);
+    sf_room_reserve(room, sf_scene_file_memory(&container, scene_bytes, scratch_bytes) +
+                              5 * (uint64_t)container.width * (uint64_t)container.height);
     took[HEADER] = (next = now()) - at, at = next;
     sf_scene_file_check(room, &container);
     took[HASHES] = (next = now()) - at, at = next;
     sf_scene_file_lasting(room, &container, &arrays);
     took[LASTING] = (next = now()) - at, at = next;
-    sf_scene_file_passing(room, &container, &arrays);
+    void *memory = sf_take(room, scene_bytes, 1);
+    sf_scene_file_passing(room, &container, sf_lay_out(&arrays, memory), &arrays);
     took[PASSING] = (next = now()) - at, at = next;
-    if (sf_sizes(&arrays, &scene_bytes, &scratch_bytes)) exit(4);
-    void *memory = sf_take(room, scene_bytes, 1), *scratch = sf_take(room, scratch_bytes, 1);
-    if (sf_prepare(&arrays, memory, scene_bytes, scratch, scratch_bytes, &scene)) exit(4);
+    void *scratch = sf_take(room, scratch_bytes, 1);
+    if (sf_prepare_rest(&arrays, memory, scene_bytes, scratch, scratch_bytes, &scene)) exit(4);
     took[PREPARE] = now() - at;
 }
 

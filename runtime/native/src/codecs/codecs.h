@@ -50,6 +50,13 @@ void sf_png_decode(sf_room *room, const uint8_t *bytes, size_t size, uint8_t *ou
 void sf_jpeg_decode(sf_room *room, const uint8_t *bytes, size_t size, uint8_t *out, int32_t channels);
 void sf_webp_decode(sf_room *room, const uint8_t *bytes, size_t size, uint8_t *out, int32_t channels);
 
+/* What takes the rows of a picture as they are decoded, from top to bottom; each is gone when the next one comes. */
+typedef void sf_row_taker(void *user, int32_t y, const uint8_t *row);
+
+/* The same, row by row, for pictures that need not lie anywhere as a whole. */
+void sf_png_rows(sf_room *room, const uint8_t *bytes, size_t size, int32_t channels, sf_row_taker *take, void *user);
+void sf_webp_rows(sf_room *room, const uint8_t *bytes, size_t size, int32_t channels, sf_row_taker *take, void *user);
+
 /* By the kind that sf_picture_look found. */
 void sf_picture_decode(sf_room *room, const uint8_t *bytes, size_t size, uint8_t *out, int32_t channels);
 

@@ -84,7 +84,9 @@ static void check_head(sf_room *room, const uint8_t *head) {
         sf_give_up(room, SF_ERROR_FORMAT, WHAT, FIX_FILE, "it is packed in a way that nobody knows");
 }
 
-void sf_png_decode(sf_room *room, const uint8_t *bytes, size_t size, uint8_t *out, int32_t channels) {
+/* To out, or with null there to who takes the rows. */
+static void decode(sf_room *room, const uint8_t *bytes, size_t size, int32_t channels, uint8_t *out, sf_row_taker *take,
+                   void *user) {
     sf_picture picture;
     if (sf_png_look(bytes, size, &picture))
         sf_give_up(room, SF_ERROR_FORMAT, WHAT, FIX_FILE, "it is no PNG, is cut off, or has a size beyond the limits");
@@ -99,15 +101,25 @@ void sf_png_decode(sf_room *room, const uint8_t *bytes, size_t size, uint8_t *ou
         sf_give_up(room, SF_ERROR_FORMAT, WHAT, FIX_FILE, "its compressed data are damaged");
 
     uint8_t *const made = sf_take_zeroed(room, 2, row_bytes); /* this row and the one above, in turn */
+    uint8_t *const passing = out ? 0 : sf_take(room, pixels, (uint64_t)channels);
     const uint8_t *above = made + row_bytes;
     for (int32_t y = 0; y < picture.height; y++) {
         const uint8_t *const row = rows + (size_t)y * (row_bytes + 1);
-        uint8_t *const to = out + (size_t)y * pixels * (size_t)channels;
-        uint8_t *const here = channels == picture.channels ? to : made + (y & 1 ? row_bytes : 0);
+        uint8_t *const to = out ? out + (size_t)y * pixels * (size_t)channels : passing;
+        uint8_t *const here = out && channels == picture.channels ? to : made + (y & 1 ? row_bytes : 0);
         if (row[0] > 4) sf_give_up(room, SF_ERROR_FORMAT, WHAT, FIX_FILE, "row %d has no filter that is known", (int)y);
         sf_png_unfilter(row[0], row + 1, above, here, pixels, picture.channels);
         if (here != to) sf_spread_channels(here, picture.channels, to, channels, pixels);
+        if (!out) take(user, y, to);
         above = here;
     }
     sf_room_rewind(room, mark);
+}
+
+void sf_png_decode(sf_room *room, const uint8_t *bytes, size_t size, uint8_t *out, int32_t channels) {
+    decode(room, bytes, size, channels, out, 0, 0);
+}
+
+void sf_png_rows(sf_room *room, const uint8_t *bytes, size_t size, int32_t channels, sf_row_taker *take, void *user) {
+    decode(room, bytes, size, channels, 0, take, user);
 }

@@ -106,7 +106,9 @@ static void write_green(const uint32_t *restrict row, uint8_t *restrict out, uin
     for (uint32_t x = 0; x < width; x++) out[x] = (uint8_t)(row[x] >> 8);
 }
 
-void sf_webp_decode(sf_room *room, const uint8_t *bytes, size_t size, uint8_t *out, int32_t channels) {
+/* To out, or with null there to who takes the rows. */
+static void decode(sf_room *room, const uint8_t *bytes, size_t size, int32_t channels, uint8_t *out, sf_row_taker *take,
+                   void *user) {
     content found;
     sf_picture picture;
     if (find_content(bytes, size, &found) || look_at(&found, &picture))
@@ -119,11 +121,21 @@ void sf_webp_decode(sf_room *room, const uint8_t *bytes, size_t size, uint8_t *o
     sf_vp8l_transforms transforms;
     const uint32_t columns = sf_vp8l_read_transforms(room, &in, width, height, &transforms);
     const uint32_t *const pixels = sf_vp8l_image(room, &in, columns, height, 1);
+    uint8_t *const passing = out ? 0 : sf_take(room, width, (uint64_t)channels);
     for (uint32_t y = 0; y < height; y++) {
         const uint32_t *const row = sf_vp8l_undo(&transforms, pixels + (size_t)y * columns, y);
-        uint8_t *const to = out + (size_t)y * width * (size_t)channels;
+        uint8_t *const to = out ? out + (size_t)y * width * (size_t)channels : passing;
         if (channels == 1) write_green(row, to, width);
         else write_colours(row, to, width, channels, picture.channels == 4 ? 0 : 0xff000000u);
+        if (!out) take(user, (int32_t)y, to);
     }
     sf_room_rewind(room, mark);
+}
+
+void sf_webp_decode(sf_room *room, const uint8_t *bytes, size_t size, uint8_t *out, int32_t channels) {
+    decode(room, bytes, size, channels, out, 0, 0);
+}
+
+void sf_webp_rows(sf_room *room, const uint8_t *bytes, size_t size, int32_t channels, sf_row_taker *take, void *user) {
+    decode(room, bytes, size, channels, 0, take, user);
 }

@@ -4,21 +4,16 @@
 
 #include "scene.h"
 
-/* A row, its borders repeated. */
-static void pack_row(const sf_scene *s, const uint8_t *from, uint8_t *to) {
+/* Borders are repeated, so that no tap is ever clamped. */
+void sf_pack_row(sf_scene *s, int32_t y, const uint8_t *row) {
+    const size_t stride = (size_t)s->plate_stride;
+    uint8_t *to = s->plate + (size_t)(y + SF_PLATE_BEFORE) * stride;
     const int32_t before = SF_PLATE_BEFORE, end = before + s->width;
-    s->kernels->to_plate(from, s->width, to + 4 * before);
+    s->kernels->to_plate(row, s->width, to + 4 * before);
     for (int32_t x = 0; x < before; x++) memcpy(to + 4 * x, to + 4 * before, 4);
     for (int32_t x = end; x < s->plate_stride / 4; x++) memcpy(to + 4 * x, to + 4 * (end - 1), 4);
-}
-
-void sf_pack_plate(sf_scene *s, const uint8_t *plate) {
-    const size_t stride = (size_t)s->plate_stride;
-    uint8_t *first = s->plate + SF_PLATE_BEFORE * stride, *last = first + (size_t)(s->height - 1) * stride;
-    for (int32_t y = 0; y < s->height; y++)
-        pack_row(s, plate + (size_t)y * (size_t)s->width * 3, first + (size_t)y * stride);
-    for (int y = 0; y < SF_PLATE_BEFORE; y++) memcpy(s->plate + (size_t)y * stride, first, stride);
-    for (size_t y = 1; y <= SF_PLATE_AFTER; y++) memcpy(last + y * stride, last, stride);
+    for (size_t k = 1; y == 0 && k <= SF_PLATE_BEFORE; k++) memcpy(to - k * stride, to, stride);
+    for (size_t k = 1; y == s->height - 1 && k <= SF_PLATE_AFTER; k++) memcpy(to + k * stride, to, stride);
 }
 
 /* Whether a layer flows beside the first one. */

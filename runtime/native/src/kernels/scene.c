@@ -198,26 +198,30 @@ static void clear_padding(const sf_scene *s, const sf_scratch *scratch) {
         memset(scratch->d[k / 2][k % 2], 0, ((size_t)s->cell_stride * ((size_t)s->h + 1) + 1) * 2 * sizeof(float));
 }
 
-int32_t sf_prepare(const sf_scene_arrays *a, void *memory, size_t memory_bytes, void *scratch, size_t scratch_bytes,
-                   const sf_scene **scene) {
+sf_scene *sf_lay_out(const sf_scene_arrays *sizes, void *memory) {
+    sf_scene *s;
+    scene_layout(sizes, memory, &s);
+    s->kernels = sf_kernels_for(sizes->isa);
+    return s;
+}
+
+static int32_t prepare(const sf_scene_arrays *a, int has_plate, void *memory, size_t memory_bytes, void *scratch,
+                       size_t scratch_bytes, const sf_scene **scene) {
     if (!scene) return SF_ERROR_ARGUMENT;
     *scene = 0;
     int32_t status = check_arguments(a);
     if (status != SF_OK) return status;
-    if (!memory || !a->photo || !a->plate || !a->matte || !a->velocity || !a->flow || !a->cycles || !a->inside || !a->low ||
+    if (!memory || !a->photo || (has_plate && !a->plate) || !a->matte || !a->velocity || !a->flow || !a->cycles || !a->inside || !a->low ||
         (a->harmonics && !a->sway) || (a->lights && !a->light))
         return SF_ERROR_ARGUMENT;
-    const sf_kernels *kernels = sf_kernels_for(a->isa);
-    if (!kernels) return SF_ERROR_UNSUPPORTED;
+    if (!sf_kernels_for(a->isa)) return SF_ERROR_UNSUPPORTED;
     sf_scratch pieces;
     status = check_scratch(a, scratch, scratch_bytes, &pieces);
     if (status != SF_OK) return status;
     if ((uintptr_t)memory % SF_ALIGNMENT || memory_bytes < scene_layout(a, 0, 0)) return SF_ERROR_MEMORY;
     status = check_values(a);
     if (status != SF_OK) return status;
-    sf_scene *s;
-    scene_layout(a, memory, &s);
-    s->kernels = kernels;
+    sf_scene *s = sf_lay_out(a, memory);
     s->photo = a->photo;
     s->matte = a->matte;
     s->sway = a->sway;
@@ -225,13 +229,23 @@ int32_t sf_prepare(const sf_scene_arrays *a, void *memory, size_t memory_bytes, 
     s->light = a->light;
     for (int32_t k = 0; k < a->harmonics; k++) s->sway_periods[k] = a->sway_periods ? a->sway_periods[k] : k + 1;
     for (int32_t k = 0; k < a->lights; k++) s->light_periods[k] = a->light_periods ? a->light_periods[k] : k + 1;
-    sf_pack_plate(s, a->plate);
+    for (int32_t y = 0; has_plate && y < s->height; y++) sf_pack_row(s, y, a->plate + (size_t)y * 3 * (size_t)s->width);
     sf_pack_fields(s, a);
     fill_cubic(s->cubic);
     clear_padding(s, &pieces);
     sf_find_regions(s, &pieces);
     *scene = s;
     return SF_OK;
+}
+
+int32_t sf_prepare(const sf_scene_arrays *a, void *memory, size_t memory_bytes, void *scratch, size_t scratch_bytes,
+                   const sf_scene **scene) {
+    return prepare(a, 1, memory, memory_bytes, scratch, scratch_bytes, scene);
+}
+
+int32_t sf_prepare_rest(const sf_scene_arrays *a, void *memory, size_t memory_bytes, void *scratch, size_t scratch_bytes,
+                        const sf_scene **scene) {
+    return prepare(a, 0, memory, memory_bytes, scratch, scratch_bytes, scene);
 }
 
 /* The reference computes phases in double and the rest in float; so does this. */

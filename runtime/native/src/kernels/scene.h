@@ -151,8 +151,16 @@ int sf_size_good(int32_t height, int32_t width);
 
 size_t sf_scratch_layout(const sf_scene_arrays *arrays, void *memory, sf_scratch *scratch);
 
-/* Lay a plate and the fields out as the kernels read them (pack.c). */
-void sf_pack_plate(sf_scene *scene, const uint8_t *plate);
+/*
+ * sf_prepare in steps, for a plate that comes row by row: lay the scene out in memory of the size that sf_sizes said,
+ * pack all rows, and prepare the rest, which does not look at arrays->plate.
+ */
+sf_scene *sf_lay_out(const sf_scene_arrays *sizes, void *memory);
+void sf_pack_row(sf_scene *scene, int32_t y, const uint8_t *row);
+int32_t sf_prepare_rest(const sf_scene_arrays *arrays, void *memory, size_t memory_bytes, void *scratch, size_t scratch_bytes,
+                        const sf_scene **scene);
+
+/* Lay the fields out as the kernels read them (pack.c). */
 void sf_pack_fields(sf_scene *scene, const sf_scene_arrays *arrays);
 
 /* Find which groups and cells every frame has to compute (region.c). */

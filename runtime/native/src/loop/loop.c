@@ -48,7 +48,8 @@ static void prepare(sf_room *room, sf_loop *loop, const sf_scene_arrays *arrays,
                     size_t scratch_bytes) {
     const sf_mark mark = sf_room_mark(room);
     void *scratch = sf_take(room, scratch_bytes, 1);
-    const int32_t status = sf_prepare(arrays, memory, scene_bytes, scratch, scratch_bytes, &loop->scene);
+    const int32_t status = (arrays->plate ? sf_prepare : sf_prepare_rest)(arrays, memory, scene_bytes, scratch, scratch_bytes,
+                                                                          &loop->scene);
     if (status)
         sf_give_up(room, status, SF_CANNOT_OPEN, "bake the photo again: stillflow bake PHOTO", "%s", sf_status_text(status));
     sf_room_rewind(room, mark);
@@ -91,7 +92,7 @@ static sf_loop *open_file(sf_room *room, const uint8_t *bytes, size_t size, cons
     void *memory = sf_take(room, scene_bytes, 1);
     sf_scene_file_lasting(room, &container, &arrays);
     const sf_mark mark = sf_room_mark(room);
-    sf_scene_file_passing(room, &container, &arrays);
+    sf_scene_file_passing(room, &container, sf_lay_out(&arrays, memory), &arrays);
     prepare(room, loop, &arrays, memory, scene_bytes, scratch_bytes);
     sf_room_rewind(room, mark);
     sf_room_settle(room);

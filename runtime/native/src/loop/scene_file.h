@@ -3,6 +3,7 @@
 #ifndef SF_SCENE_FILE_H
 #define SF_SCENE_FILE_H
 
+#include "kernels/scene.h"
 #include "loop/container.h"
 
 /* Sizes only: enough for sf_sizes. */
@@ -17,7 +18,7 @@ void sf_scene_file_check(sf_room *room, const sf_container *container);
 /* What every frame reads: photo, matte, sway, blend and light. Pieces are the room's or the file's. */
 void sf_scene_file_lasting(sf_room *room, const sf_container *container, sf_scene_arrays *arrays);
 
-/* What only sf_prepare reads; the photo is there already. */
-void sf_scene_file_passing(sf_room *room, const sf_container *container, sf_scene_arrays *arrays);
+/* What only sf_prepare_rest reads; the photo is there already. The plate is packed into a scene that is laid out. */
+void sf_scene_file_passing(sf_room *room, const sf_container *container, sf_scene *scene, sf_scene_arrays *arrays);
 
 #endif

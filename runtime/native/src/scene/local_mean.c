@@ -1,40 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The local mean of a plate: what the kernels subtract before they compare textures. */
+#include <string.h>
+
 #include "raster/raster.h"
 #include "scene/making.h"
 
-#define SF_BLOCK 4        /* pixels that a field sample covers, each way */
 #define SF_MEAN_SIDE 9    /* side of the box that is applied twice: kernels.reference.STATISTICS_RADIUS is 4 */
 
-/*
- * Means of whole blocks. Beyond the picture its last row and column repeat. Sums of 16 bytes are exact in float. Four
- * rows are summed first, column by column: those sums are of vectors. columns holds 3 * SF_BLOCK * w.
- */
-static void mean_of_blocks(const uint8_t *plate, int32_t height, int32_t width, int32_t h, int32_t w, uint16_t *columns,
-                           float *blocks) {
-    const size_t stride = 3 * (size_t)width, end = 3 * (size_t)SF_BLOCK * (size_t)w;
-    for (int32_t i = 0; i < h; i++) {
-        const uint8_t *rows[SF_BLOCK];
-        for (int32_t k = 0; k < SF_BLOCK; k++)
-            rows[k] = plate + (size_t)(SF_BLOCK * i + k < height ? SF_BLOCK * i + k : height - 1) * stride;
-        for (size_t x = 0; x < stride; x++) columns[x] = (uint16_t)(rows[0][x] + rows[1][x] + rows[2][x] + rows[3][x]);
-        for (size_t x = stride; x < end; x++) columns[x] = columns[x - 3];
-        float *out = blocks + (size_t)i * (size_t)w * 3;
-        for (int32_t j = 0; j < w; j++, out += 3) {
-            const uint16_t *p = columns + 3 * (size_t)SF_BLOCK * (size_t)j;
-            for (int c = 0; c < 3; c++)
-                out[c] = (float)(p[c] + p[c + 3] + p[c + 6] + p[c + 9]) * (1.0f / (SF_BLOCK * SF_BLOCK));
-        }
-    }
+/* Four rows are summed first, column by column: those sums are of vectors. Sums of 16 bytes are exact in float. */
+static void end_blocks(const uint8_t *const rows[SF_BLOCK], const sf_mean *mean, float *out) {
+    const uint8_t *const a = rows[0], *const b = rows[1], *const c = rows[2], *const d = rows[3];
+    uint16_t *const columns = mean->columns;
+    const size_t stride = 3 * (size_t)mean->width, end = 3 * (size_t)SF_BLOCK * (size_t)mean->w;
+    for (size_t x = 0; x < stride; x++) columns[x] = (uint16_t)(a[x] + b[x] + c[x] + d[x]);
+    for (size_t x = stride; x < end; x++) columns[x] = columns[x - 3];
+    for (const uint16_t *p = columns; p < columns + end; p += 3 * SF_BLOCK, out += 3)
+        for (int k = 0; k < 3; k++)
+            out[k] = (float)(p[k] + p[k + 3] + p[k + 6] + p[k + 9]) * (1.0f / (SF_BLOCK * SF_BLOCK));
+}
+
+void sf_mean_begin(sf_mean *mean, sf_room *room, int32_t height, int32_t width, float *low) {
+    memset(mean, 0, sizeof *mean);
+    mean->height = height;
+    mean->width = width;
+    mean->h = (height + SF_BLOCK - 1) / SF_BLOCK;
+    mean->w = (width + SF_BLOCK - 1) / SF_BLOCK;
+    mean->low = low;
+    mean->columns = sf_take(room, 3 * SF_BLOCK * (uint64_t)mean->w, sizeof *mean->columns);
+}
+
+void sf_mean_row(sf_mean *mean, int32_t y, const uint8_t *row) {
+    /* Beyond the picture its last row and column repeat. */
+    const int32_t last = y == mean->height - 1 ? SF_BLOCK - 1 : y % SF_BLOCK;
+    for (int32_t k = y % SF_BLOCK; k <= last; k++) mean->rows[k] = row;
+    if (last == SF_BLOCK - 1) end_blocks(mean->rows, mean, mean->low + (size_t)(y / SF_BLOCK) * (size_t)mean->w * 3);
+}
+
+void sf_mean_end(sf_mean *mean, sf_room *room) {
+    const sf_mark mark = sf_room_mark(room);
+    float *once = sf_take(room, (uint64_t)mean->h * (uint64_t)mean->w * 3, sizeof(float));
+    sf_blur_f32(room, mean->low, mean->h, mean->w, 3, SF_MEAN_SIDE, SF_REPLICATE, once);
+    sf_blur_f32(room, once, mean->h, mean->w, 3, SF_MEAN_SIDE, SF_REPLICATE, mean->low);
+    sf_room_rewind(room, mark);
 }
 
 void sf_local_mean(sf_room *room, const uint8_t *plate, int32_t height, int32_t width, float *low) {
-    const int32_t h = (height + SF_BLOCK - 1) / SF_BLOCK, w = (width + SF_BLOCK - 1) / SF_BLOCK;
     const sf_mark mark = sf_room_mark(room);
-    float *once = sf_take(room, (uint64_t)h * (uint64_t)w * 3, sizeof(float));
-    uint16_t *columns = sf_take(room, 3 * SF_BLOCK * (uint64_t)w, sizeof *columns);
-    mean_of_blocks(plate, height, width, h, w, columns, low);
-    sf_blur_f32(room, low, h, w, 3, SF_MEAN_SIDE, SF_REPLICATE, once);
-    sf_blur_f32(room, once, h, w, 3, SF_MEAN_SIDE, SF_REPLICATE, low);
+    sf_mean mean;
+    sf_mean_begin(&mean, room, height, width, low);
+    for (int32_t y = 0; y < height; y++) sf_mean_row(&mean, y, plate + (size_t)y * 3 * (size_t)width);
+    sf_mean_end(&mean, room);
     sf_room_rewind(room, mark);
 }
