@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Baked scenes: everything that a loop needs after the networks ran, in one file (docs/sflow.md)."""
 
-from stillflow.baked.reader import Baked, read_baked
-from stillflow.baked.writer import write_scene
+from stillflow.baked.reader import Baked, decode_baked, read_baked
+from stillflow.baked.writer import scene_bytes, write_scene
 
-__all__ = ["Baked", "read_baked", "write_scene"]
+__all__ = ["Baked", "decode_baked", "read_baked", "scene_bytes", "write_scene"]

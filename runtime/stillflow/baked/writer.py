@@ -34,8 +34,7 @@ from stillflow.field_steps import to_numbers
 from stillflow.kernels.arrays import ByteArray, FloatArray, IntArray, SceneArrays
 
 if TYPE_CHECKING:
-    from stillflow.gpu_scene import GpuScene
-    from stillflow.scene import Scene
+    from stillflow.loop import AnyScene
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +57,7 @@ class Part:
 
 
 def write_scene(
-    scene: Scene | GpuScene,
+    scene: AnyScene,
     path: str | os.PathLike[str],
     *,
     raw: bool = False,
@@ -67,22 +66,38 @@ def write_scene(
     """Bake a scene losslessly. The file appears under its name when it is complete.
 
     Args:
-        scene: what ``stillflow.scene.build_scene`` made, or one of that on a GPU. Its fields are rounded to the
-            steps of docs/sflow.md, on which such a scene lies already.
+        scene: as for ``scene_bytes``.
         path: of the file, by custom ending in .sflow; an existing one is replaced.
-        raw: nothing compressed: opens fastest, and is large.
-        about: what the file says of itself, for people and players; JSON.
+        raw: as for ``scene_bytes``.
+        about: as for ``scene_bytes``.
 
     Returns:
         Bytes written.
 
     Raises:
-        StillflowError: it has no geometry (its frames are decoded by a network), is beyond the limits of the layout,
-            or cannot be written there.
+        StillflowError: as ``scene_bytes``, or it cannot be written there.
+    """
+    return save(scene_bytes(scene, raw=raw, about=about), path)
+
+
+def scene_bytes(scene: AnyScene, *, raw: bool = False, about: Mapping[str, Any] | None = None) -> bytes:
+    """Bake a scene losslessly.
+
+    Args:
+        scene: what ``stillflow.scene.build_scene`` made, or one of that on a GPU. Its fields are rounded to the
+            steps of docs/sflow.md, on which such a scene lies already.
+        raw: nothing compressed: opens fastest, and is large.
+        about: what the file says of itself, for people and players; JSON.
+
+    Returns:
+        The bytes of the file.
+
+    Raises:
+        StillflowError: it has no geometry (its frames are decoded by a network), or is beyond the limits of the layout.
     """
     arrays = arrays_of(scene)
-    photo = photo_part(Encoding.RAW, arrays.photo) if raw else photo_part(None, arrays.photo)
-    return save(assemble(arrays, scene.fps, [photo, *parts(arrays, raw=raw, about=about)]), path)
+    photo = photo_part(Encoding.RAW if raw else None, arrays.photo)
+    return assemble(arrays, scene.fps, [photo, *parts(arrays, raw=raw, about=about)])
 
 
 def arrays_of(scene: object) -> SceneArrays:
@@ -132,7 +147,7 @@ def parts(arrays: SceneArrays, *, raw: bool = False, about: Mapping[str, Any] | 
     Args:
         arrays: of the scene.
         raw: nothing compressed.
-        about: as for ``write_scene``.
+        about: as for ``scene_bytes``.
 
     Returns:
         The sections in the order of their kinds. The matte is PNG, which opens in a third of the time that WebP takes

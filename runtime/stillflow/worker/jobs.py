@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,10 +37,12 @@ class Held:
     Attributes:
         scene: renders its frames.
         loop: what the animator made; None where it was opened.
+        about: what the file said of itself that was opened.
     """
 
     scene: AnyScene
     loop: Loop | None
+    about: Mapping[str, Any] | None = None
 
 
 class Jobs:
@@ -47,15 +51,13 @@ class Jobs:
     Args:
         wire: for replies before the last one.
         animator: makes the animator.
-        folder: for files while they are read or written.
         check: called with a request's id between stages and frames; raises ``CancelledError``.
     """
 
-    def __init__(self, wire: Wire, animator: Callable[[], Any], folder: Path, check: Check) -> None:
+    def __init__(self, wire: Wire, animator: Callable[[], Any], check: Check) -> None:
         self._wire = wire
         self._make_animator = animator
         self._animator: Any = None
-        self._folder = folder
         self._check = check
         self._loops: dict[str, Held] = {}
         self._made = 0
@@ -104,7 +106,6 @@ class Jobs:
             self._animator.close()
 
     def _animate(self, request: Animate, payload: bytes) -> dict[str, Any]:
-        photo = self._file(request.photo, payload, "photo")
         guidance = _guidance(request)
         self._room_for_one()
         if self._animator is None:
@@ -113,15 +114,16 @@ class Jobs:
         def begun(stage: str, done: float) -> None:
             self._progress(request.id, stage, done)
 
-        loop = self._animator.animate(
-            photo,
-            guidance,
-            seconds=request.seconds,
-            fps=request.fps,
-            size=request.size,
-            strict=not request.force,
-            progress=begun,
-        )
+        with _photo_file(request.photo, payload) as photo:
+            loop = self._animator.animate(
+                photo,
+                guidance,
+                seconds=request.seconds,
+                fps=request.fps,
+                size=request.size,
+                strict=not request.force,
+                progress=begun,
+            )
         self._check(request.id)
         facts = {
             "moving": loop.moving_share,
@@ -132,14 +134,14 @@ class Jobs:
         return self._keep(request.id, Held(loop.scene, loop), facts)
 
     def _open(self, request: Open, payload: bytes) -> dict[str, Any]:
-        from stillflow.baked import read_baked
+        from stillflow.baked import decode_baked, read_baked
 
-        path = self._file(request.scene, payload, "scene")
         self._room_for_one()
-        baked = read_baked(path)
+        path = request.scene
+        baked = read_baked(path) if path is not None else decode_baked(_needed(payload, "scene"))
         moving = float((baked.scene.matte > 1).mean())
         facts = {"moving": moving, "runs": {}, "warnings": (), "reasons": (), "about": baked.about}
-        return self._keep(request.id, Held(baked.scene, None), facts)
+        return self._keep(request.id, Held(baked.scene, None, baked.about), facts)
 
     def _frames(self, request: Frames) -> dict[str, Any]:
         scene = self._held(request.loop).scene
@@ -150,11 +152,9 @@ class Jobs:
                 "cannot send such a frame", why, "ask for a smaller width and height, or nv12"
             )
         count = scene.frames if request.count is None else request.count
-        times = (
-            [float(t) for t in range(request.first, request.first + count)]
-            if request.times is None
-            else request.times
-        )
+        times: Sequence[float] = range(request.first, request.first + count)
+        if request.times is not None:
+            times = request.times
         slots = None if request.memory is None else Slots(request.memory, layout.bytes)
         self._slots = None if slots is None else (request.id, slots)
         said = {
@@ -167,7 +167,7 @@ class Jobs:
             "bytes": layout.bytes,
         }
         try:
-            for index, t in enumerate(times):
+            for index, t in enumerate(map(float, times)):
                 self._check(request.id)
                 data = layout.laid_out(scene.frame(t % scene.frames))
                 if slots is None:
@@ -182,19 +182,20 @@ class Jobs:
         return {"type": "done", "id": request.id, "frames": len(times)}
 
     def _bake(self, request: Bake) -> dict[str, Any]:
-        from stillflow.baked import write_scene
+        from stillflow.baked import scene_bytes, write_scene
         from stillflow.baked.baking import about_loop
+        from stillflow.baked.target import check_scene_target
 
         held = self._held(request.loop)
-        about = None if held.loop is None else about_loop(held.loop)
+        about = held.about if held.loop is None else about_loop(held.loop)
         if request.scene is not None:
-            written = write_scene(held.scene, request.scene, about=about)  # type: ignore[arg-type]
-            return {"type": "done", "id": request.id, "bytes": written}
-        path = self._folder / "baked.sflow"
-        written = write_scene(held.scene, path, about=about)  # type: ignore[arg-type]
-        data = path.read_bytes()
-        path.unlink()
-        return {"type": "done", "id": request.id, "bytes": written, "payload": data}
+            path = check_scene_target(request.scene, overwrite=True)
+            return {"type": "done", "id": request.id, "bytes": write_scene(held.scene, path, about=about)}
+        data = scene_bytes(held.scene, about=about)
+        if len(data) > MOST_PAYLOAD:
+            why = f"it has {len(data)} bytes, and {MOST_PAYLOAD} are the most"
+            raise StillflowError("cannot send the scene", why, "name a file: scene")
+        return {"type": "done", "id": request.id, "bytes": len(data), "payload": data}
 
     def _save(self, request: Save) -> dict[str, Any]:
         from stillflow.output import check_loop_target
@@ -246,17 +247,24 @@ class Jobs:
             why = f"{MOST_LOOPS} are open"
             raise StillflowError("cannot open another loop", why, "close those that you do not need")
 
-    def _file(self, path: str | None, payload: bytes, what: str) -> Path:
-        """The path that was named, or that of a file with the payload."""
-        if path is not None:
-            return Path(path)
-        if not payload:
-            raise StillflowError(
-                f"there is no {what}", "neither a path nor a payload came", f"say {what}, or send its bytes"
-            )
-        file = self._folder / what
-        file.write_bytes(payload)
-        return file
+
+@contextmanager
+def _photo_file(path: str | None, payload: bytes) -> Iterator[Path]:
+    """The photo that was named, or a file with the payload, which is removed in the end."""
+    if path is not None:
+        yield Path(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="stillflow-") as folder:
+        file = Path(folder) / "photo"
+        file.write_bytes(_needed(payload, "photo"))
+        yield file
+
+
+def _needed(payload: bytes, what: str) -> bytes:
+    if not payload:
+        why, fix = "neither a path nor a payload came", f"say {what}, or send its bytes"
+        raise StillflowError(f"there is no {what}", why, fix)
+    return payload
 
 
 def _guidance(request: Animate) -> Guidance:

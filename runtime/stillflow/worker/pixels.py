@@ -60,18 +60,26 @@ class Layout:
         """Bring a frame to this layout.
 
         Args:
-            frame: (H, W, 3) uint8 RGB, of any size; scaled by area where it shrinks, bilinearly where it grows.
+            frame: (H, W, 3) uint8 RGB, of any size; along each side scaled by area where it shrinks, bilinearly where
+                it grows.
 
         Returns:
             ``bytes`` bytes, flat.
         """
         height, width = frame.shape[:2]
         if (width, height) != (self.width, self.height):
-            smaller = self.width <= width and self.height <= height
-            way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-            frame = np.asarray(cv2.resize(frame, (self.width, self.height), interpolation=way), np.uint8)
+            # One way after the other, as libstillflow does: no mean of an area is taken where one side grows.
+            frame = _scaled(frame, width, self.height, smaller=self.height < height)
+            frame = _scaled(frame, self.width, self.height, smaller=self.width < width)
         if self.format == "nv12":
             frame = nv12(frame)
         elif self.format == "bgra":
             frame = np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2BGRA), np.uint8)
         return np.ascontiguousarray(frame).reshape(-1)
+
+
+def _scaled(frame: ByteArray, width: int, height: int, *, smaller: bool) -> ByteArray:
+    if frame.shape[:2] == (height, width):
+        return frame
+    way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(frame, (width, height), interpolation=way), np.uint8)

@@ -10,9 +10,11 @@ import msgspec
 
 from stillflow.errors import StillflowError
 
-Id = Union[Annotated[str, msgspec.Meta(max_length=64)], int]
+Id = Union[
+    Annotated[str, msgspec.Meta(max_length=64)], Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+]
 Name = Annotated[str, msgspec.Meta(max_length=64)]
-Path = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+Path = Annotated[str, msgspec.Meta(min_length=1, max_length=4096, pattern=r"^[^\0]+\Z")]
 Side = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
@@ -42,7 +44,7 @@ class Open(msgspec.Struct, tag="open"):
 class Memory(msgspec.Struct):
     """Shared memory of the client's: ``slots`` frames side by side."""
 
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=250, pattern="^/?[^/]+$")]
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=250, pattern=r"^/?[^/\0]+\Z")]
     bytes: Annotated[int, msgspec.Meta(ge=1)]
     slots: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
 
@@ -96,7 +98,7 @@ class Free(msgspec.Struct, tag="free"):
     """A frame in shared memory may be overwritten."""
 
     id: Id
-    index: int
+    index: Annotated[int, msgspec.Meta(ge=0, le=2**31)]
 
 
 class Bye(msgspec.Struct, tag="bye"):

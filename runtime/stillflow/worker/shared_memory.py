@@ -68,7 +68,7 @@ class Slots:
         self._slots = memory.slots
         self._view: npt.NDArray[np.uint8] = np.frombuffer(self._map, np.uint8)
         self._changed = threading.Condition()
-        self._held: set[int] = set()
+        self._held: dict[int, int] = {}  # slot -> index of the frame in it
 
     def put(self, index: int, data: npt.NDArray[np.uint8], check: Callable[[], None]) -> int:
         """Copy a frame to its slot, when the client is done with what lies there.
@@ -86,16 +86,17 @@ class Slots:
             while slot in self._held:
                 check()
                 self._changed.wait(0.05)
-            self._held.add(slot)
+            self._held[slot] = index
         offset = slot * self._slot_bytes
         self._view[offset : offset + data.size] = data
         return offset
 
     def free(self, index: int) -> None:
-        """The client is done with a frame."""
+        """The client is done with a frame; what it says of one that is not there any more, or not yet, is ignored."""
         with self._changed:
-            self._held.discard(index % self._slots)
-            self._changed.notify_all()
+            if self._held.get(index % self._slots) == index:
+                del self._held[index % self._slots]
+                self._changed.notify_all()
 
     def close(self) -> None:
         """Unmap; the memory stays the client's."""

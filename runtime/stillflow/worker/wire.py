@@ -37,6 +37,9 @@ class Message(NamedTuple):
 def read_message(stream: BinaryIO) -> Message | None:
     """Read one message; None at the end of the stream.
 
+    Args:
+        stream: buffered or not.
+
     Raises:
         StillflowError: a length breaks the rules, or the stream ends inside a message. Nothing can be read after it.
     """
@@ -59,8 +62,8 @@ def _exactly(stream: BinaryIO, size: int, *, at_start: bool = False) -> bytes | 
     """That many bytes; None where there are none at all and that is allowed."""
     pieces, left = [], size
     while left:
-        # In pieces: what is announced is not believed before it arrives.
-        piece = stream.read(min(left, 1 << 20))
+        # In pieces: what is announced is not believed before it arrives. A pipe holds 64 KiB.
+        piece = stream.read(min(left, 1 << 16))
         if not piece:
             if at_start and left == size:
                 return None

@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import queue
-import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from stillflow import __version__
@@ -17,12 +15,15 @@ from stillflow.worker.jobs import CancelledError, Jobs
 from stillflow.worker.pixels import FORMATS
 from stillflow.worker.requests import Bye, Cancel, Free, Id, Request, id_of, read_request
 from stillflow.worker.shared_memory import AVAILABLE
-from stillflow.worker.wire import Message, Wire, read_message
+from stillflow.worker.wire import MOST_PAYLOAD, Message, Wire, read_message
 
 PROTOCOL = "1.0"
 
-MOST_WAITING = 256
+MOST_WAITING = 64
 """Requests that may wait; more are answered by an error."""
+
+MOST_WAITING_BYTES = MOST_PAYLOAD
+"""Of their payloads, together."""
 
 USER_ERROR, INTERNAL_ERROR = 2, 70
 
@@ -43,10 +44,10 @@ class Worker:
         self._lock = threading.Lock()
         self._open: set[Id] = set()
         self._cancelled: set[Id] = set()
+        self._waiting_bytes = 0
         self._gone = threading.Event()
-        self._broken: StillflowError | None = None
-        self._folder = tempfile.TemporaryDirectory(prefix="stillflow-")
-        self._jobs = Jobs(self._wire, animator, Path(self._folder.name), self._check)
+        self._broken: Exception | None = None
+        self._jobs = Jobs(self._wire, animator, self._check)
 
     def serve(self) -> int:
         """Serve until the client says bye, or its stream ends.
@@ -68,19 +69,22 @@ class Worker:
         )
         reader = threading.Thread(target=self._read, name="stillflow-worker-requests", daemon=True)
         reader.start()
-        with self._folder:
-            try:
-                while (taken := self._waiting.get()) is not None:
-                    self._answer(*taken)
-                    if isinstance(taken[0], Bye):
-                        break
-            finally:
-                self._jobs.close()
+        try:
+            while (taken := self._waiting.get()) is not None:
+                with self._lock:
+                    self._waiting_bytes -= len(taken[1].payload)
+                self._answer(*taken)
+                if isinstance(taken[0], Bye):
+                    return 0
+        finally:
+            self._jobs.close()
         if self._gone.is_set():
             raise BrokenPipeError
-        if self._broken is not None:
+        if isinstance(self._broken, StillflowError):
             self._error(None, self._broken, USER_ERROR)
             return USER_ERROR
+        if self._broken is not None:
+            raise self._broken
         return 0
 
     def _read(self) -> None:
@@ -88,10 +92,10 @@ class Worker:
         try:
             while (message := read_message(self._requests)) is not None:
                 self._take(message)
-        except StillflowError as error:
-            self._broken = error
         except OSError:
             self._gone.set()
+        except Exception as error:  # told, or raised, by serve(): without an end it would wait for ever
+            self._broken = error
         self._waiting.put(None)
 
     def _take(self, message: Message) -> None:
@@ -117,6 +121,11 @@ class Worker:
                 return f"another one with the id {request.id!r} is not done yet", "give each an id of its own"
             if self._waiting.full():
                 return f"{MOST_WAITING} others are waiting", "wait for answers before you ask for more"
+            size = len(message.payload)
+            if self._waiting_bytes + size > MOST_WAITING_BYTES:
+                why = f"with its payload {self._waiting_bytes + size} bytes would wait, and {MOST_WAITING_BYTES} may"
+                return why, "wait for answers before you send more, or name files"
+            self._waiting_bytes += size
             self._open.add(request.id)
         self._waiting.put((request, message))
         return None

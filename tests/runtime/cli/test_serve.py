@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
@@ -39,6 +40,17 @@ def test_bye_ends_it_while_the_client_keeps_its_end_open():
         assert b'"done"' in worker.stdout.read()
         told = worker.stderr.read()
         assert worker.wait() == 0, told
+
+
+def test_sigterm_ends_it_while_the_client_keeps_its_end_open():
+    command = [sys.executable, "-m", "stillflow", "serve", "--stdio"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as worker:
+        text, _ = LENGTHS.unpack(worker.stdout.read(LENGTHS.size))
+        assert b"hello" in worker.stdout.read(text)
+        worker.terminate()
+        assert worker.wait(60) == 128 + signal.SIGTERM
+        assert worker.stderr.read() == b""
 
 
 def test_without_stdio_it_says_how():

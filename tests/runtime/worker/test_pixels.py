@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -35,6 +36,17 @@ def test_a_flat_picture_stays_flat_at_any_size():
     gray = np.full((9, 7, 3), 77, np.uint8)
     for size in ((3, 2), (70, 90), (2, 50)):
         assert (Layout("rgb", *size).laid_out(gray) == 77).all()
+
+
+@pytest.mark.parametrize("size", [(20, 50), (94, 16), (20, 16), (94, 66), (47, 20), (60, 33)])
+def test_each_side_is_scaled_as_in_libstillflow(frame, size):
+    width, height = size
+    down = cv2.INTER_AREA if height < 33 else cv2.INTER_LINEAR
+    across = cv2.INTER_AREA if width < 47 else cv2.INTER_LINEAR
+    tall = cv2.resize(frame.astype(np.float32), (47, height), interpolation=down)
+    expected = cv2.resize(tall, size, interpolation=across)
+    found = Layout("rgb", width, height).laid_out(frame).reshape(height, width, 3)
+    assert np.abs(found - expected).max() < 1.5
 
 
 def test_an_unknown_format_is_refused():

@@ -78,3 +78,30 @@ def test_what_is_written_lies_where_it_says(memory):
     slots.free(0)
     assert slots.put(3, np.zeros(1000, np.uint8), lambda: None) == 0
     slots.close()
+
+
+def test_a_frame_that_was_freed_before_frees_nothing_again(memory):
+    def give_up():
+        raise TimeoutError
+
+    slots = Slots(Memory(memory.name, memory.size, 1), 1000)
+    slots.put(0, np.zeros(1000, np.uint8), give_up)
+    slots.free(0)
+    slots.put(1, np.zeros(1000, np.uint8), give_up)
+    for index in (0, 2):
+        slots.free(index)
+        with pytest.raises(TimeoutError):
+            slots.put(2, np.zeros(1000, np.uint8), give_up)
+    slots.free(1)
+    slots.put(2, np.zeros(1000, np.uint8), give_up)
+    slots.close()
+
+
+def test_the_name_may_go_while_frames_are_written():
+    made = shared_memory.SharedMemory(f"stillflow-gone-{os.getpid()}", create=True, size=4096)
+    slots = Slots(Memory(made.name, made.size), 1000)
+    made.unlink()
+    slots.put(0, np.full(1000, 7, np.uint8), lambda: None)
+    assert bytes(made.buf[:1000]) == b"\7" * 1000
+    slots.close()
+    made.close()

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stillflow.errors import StillflowError
-from stillflow.worker.wire import LENGTHS, MOST_JSON, MOST_PAYLOAD, Wire, read_message
+from stillflow.worker.wire import LENGTHS, MOST_JSON, MOST_PAYLOAD, Message, Wire, read_message
 
 MEMBERS = st.dictionaries(
     st.text(max_size=8), st.one_of(st.integers(-(2**53), 2**53), st.text(max_size=20)), max_size=5
@@ -49,6 +50,18 @@ def test_any_bytes_are_read_or_refused(data):
 def test_lengths_beyond_the_rules_are_refused(text, payload):
     with pytest.raises(StillflowError, match="announced"):
         read_message(io.BytesIO(LENGTHS.pack(text, payload) + b"{}"))
+
+
+def test_messages_come_from_an_unbuffered_pipe_in_pieces():
+    there, back = os.pipe()
+    with os.fdopen(there, "rb", buffering=0) as stream, os.fdopen(back, "wb") as pieces:
+        payload = bytes(range(256)) * 100
+        data = LENGTHS.pack(2, len(payload)) + b"{}" + payload
+        for at in range(0, len(data), 999):
+            pieces.write(data[at : at + 999])
+            pieces.flush()
+        message = read_message(stream)
+    assert message == Message(b"{}", payload)
 
 
 def test_a_large_message_that_never_comes_takes_no_memory():

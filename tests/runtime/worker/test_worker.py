@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 
 from stillflow.animator import Animator
 from stillflow.baked import read_baked
+from stillflow.worker import worker
 from stillflow.worker.wire import LENGTHS
 
 from .client import Client
@@ -122,6 +125,51 @@ def test_a_request_is_cancelled_before_its_turn_and_while_it_runs():
         while "cancelled" not in kinds:
             kinds.add(client.hear()[0]["type"])
         assert client.ask({"type": "close", "id": 5, "loop": "loop-1"})[1]["type"] == "done"
+
+
+def test_what_waits_has_bounds(monkeypatch):
+    monkeypatch.setattr(worker, "MOST_WAITING_BYTES", 100)
+    with Client() as client:
+        loop = animate(client)["loop"]
+        client.send({"type": "frames", "id": "long", "loop": loop, "count": 10_000_000})
+        assert client.hear()[0]["type"] == "frame"
+        # The first ones fit; all the others are told so at once.
+        for k in range(worker.MOST_WAITING + 9):
+            client.send({"type": "open", "id": k}, b"x" * (30 if k < 4 else 0))
+        client.send({"type": "cancel", "id": "stop", "request": "long"})
+        why = {}
+        while len(why) < worker.MOST_WAITING + 9:
+            reply, _ = client.hear()
+            if reply["type"] == "error":
+                why[reply["id"]] = reply["why"]
+        assert all("not a baked scene" in why[k] for k in range(3))
+        assert "120 bytes would wait, and 100 may" in why[3]
+        assert sum("others are waiting" in text for text in why.values()) == 8
+        # What is done waits no longer.
+        assert "not a baked scene" in client.ask({"type": "open", "id": "again"}, b"x" * 100)[1]["why"]
+
+
+def test_an_endless_request_takes_no_memory_for_its_times():
+    with Client() as client:
+        loop = animate(client)["loop"]
+        tracemalloc.start()
+        client.send({"type": "frames", "id": 3, "loop": loop, "count": 10_000_000})
+        assert client.hear()[0]["type"] == "frame"
+        taken = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        client.send({"type": "cancel", "id": 4, "request": 3})
+        while client.hear()[0]["type"] != "cancelled":
+            pass
+    assert taken < 20_000_000
+
+
+def test_a_fault_in_reading_ends_the_worker():
+    class Faulty:
+        def read(self, _: int) -> bytes:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        worker.Worker(Faulty(), io.BytesIO(), Animator).serve()
 
 
 def test_an_id_in_use_is_refused():
