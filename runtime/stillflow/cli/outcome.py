@@ -167,10 +167,14 @@ def _unwind_on_signals() -> None:
         return
 
 
+def visible(text: str) -> str:
+    """Text of a file that is not trusted: codes that a terminal obeys are spelled out, but for new lines and tabs."""
+    return text.translate(_CONTROLS)
+
+
 def _say(text: str) -> None:
-    # A file name may hold bytes that are not UTF-8; stderr shows them escaped instead of failing. A name in a file
-    # that is not trusted may hold codes that a terminal obeys; they are shown too.
-    data = (text.translate(_CONTROLS) + "\n").encode("utf-8", "backslashreplace")
+    # A file name may hold bytes that are not UTF-8; stderr shows them escaped instead of failing.
+    data = (visible(text) + "\n").encode("utf-8", "backslashreplace")
     try:
         sys.stderr.write(data.decode("utf-8"))
         sys.stderr.flush()

@@ -57,6 +57,7 @@ def play(
 ) -> None:
     """Render the loop of SCENE, a file that stillflow bake wrote."""
     from stillflow.baked import read_baked
+    from stillflow.cli.outcome import visible
     from stillflow.cli.summary import file_size
     from stillflow.output import check_loop_target
     from stillflow.video import open_sink, record
@@ -95,6 +96,6 @@ def play(
     elif not quiet:
         line = f"{name}: {played.frames} frames at {played.fps:g} fps, {size}, {length:.1f} s, {file_size(written)}"
         click.echo(line, err=aside)
-        said = [f"{key}: {baked.about[key]}" for key in ("alt", "credit", "note") if key in baked.about]
-        for text in said:
-            click.echo(f"  {text}", err=aside)
+        for key in ("alt", "credit", "note"):
+            if isinstance(text := baked.about.get(key), str):
+                click.echo(f"  {key}: {visible(' '.join(text.split()))}", err=aside)

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from stillflow.baked import read_baked
+from stillflow.baked import read_baked, write_scene
 
 
 @pytest.fixture
@@ -28,6 +28,19 @@ def test_frames_are_those_of_the_scene(stillflow: Callable, scene: Path, tmp_pat
     played = read_baked(scene).scene
     for index, frame in enumerate(frames):
         assert np.array_equal(frame, played.frame(index % 12))
+
+
+def test_what_a_file_says_of_itself_is_shown_and_not_obeyed(
+    stillflow: Callable, scene: Path, tmp_path: Path
+) -> None:
+    played = read_baked(scene).scene
+    loud = tmp_path / "loud.sflow"
+    write_scene(
+        played, loud, about={"alt": "\x1b]0;mine\x07\x9b2J", "credit": "N.\nN.", "note": {"no": "text"}}
+    )
+    out = stillflow("play", loud, "-o", tmp_path / "frames.rgb").out
+    assert "  alt: \\x1b]0;mine\\x07\\x9b2J\n  credit: N. N.\n" in out
+    assert "note" not in out
 
 
 def test_a_video(stillflow: Callable, scene: Path, tmp_path: Path) -> None:
