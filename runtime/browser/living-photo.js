@@ -115,17 +115,15 @@ export class LivingPhoto extends HTMLElement {
     const scene = this.#scene;
     const cannot = (why) => new SflowError("cannot draw a frame", why, "wait for the event ready, in a browser with WebGL 2");
     if (!scene) throw cannot("there is no scene");
-    if (this.#player && !this.#player.lost) return new ImageData(this.#player.read(t), scene.width, scene.height);
-    let player;
+    const own = this.#player?.lost ? null : this.#player;
+    let player = own;
     try {
-      player = await openPlayer(document.createElement("canvas"), scene);
+      player ??= await openPlayer(document.createElement("canvas"), scene);
+      return new ImageData(player.read(t), scene.width, scene.height);
     } catch (error) {
       throw error instanceof SflowError ? error : cannot(error.message);
-    }
-    try {
-      return new ImageData(player.read(t), scene.width, scene.height);
     } finally {
-      player.close();
+      if (player !== own) player?.close();
     }
   }
 
@@ -198,7 +196,10 @@ export class LivingPhoto extends HTMLElement {
     try {
       player = await openPlayer(canvas, scene);
     } catch (error) {
-      if (this.#scene === scene && canvas.isConnected) this.#failed = `it cannot move here: ${error.message}`;
+      if (this.#scene === scene && canvas.isConnected) {
+        this.#lost = Boolean(error.taken);
+        if (!error.taken) this.#failed = `it cannot move here: ${error.message}`;
+      }
     }
     this.#opening = null;
     if (player && this.#scene === scene && canvas.isConnected) {

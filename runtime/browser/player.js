@@ -100,7 +100,7 @@ function phasesAt(scene, t) {
  * Lay a scene out on the GPU.
  * @param {HTMLCanvasElement|OffscreenCanvas} canvas with no context yet.
  * @param scene what readScene returned.
- * @returns {Promise<Player>} Throws an Error that says why it cannot play here.
+ * @returns {Promise<Player>} Throws an Error that says why it cannot play here; taken: the GPU was taken away meanwhile.
  */
 export async function openPlayer(canvas, scene) {
   const gl = openGpu(canvas), most = gl.getParameter(gl.MAX_TEXTURE_SIZE);
@@ -121,6 +121,7 @@ export async function openPlayer(canvas, scene) {
     if (error || gl.isContextLost()) throw new Error(error === gl.OUT_OF_MEMORY ? "the GPU has no memory left" : "the GPU refused");
     return new Player(gl, scene, passes, { ...made, common, phases: fields.phases });
   } catch (error) {
+    error.taken = gl.isContextLost();
     gl.getExtension("WEBGL_lose_context")?.loseContext();
     throw error;
   }

@@ -147,7 +147,7 @@ class Scene {
       numbers(piece, section, section.encoding === ENCODING.packedNumbers, together));
     const step = 2 ** this.#pieces.get(kind).section.exponent;
     let largest = 0;
-    for (const value of values) largest = Math.max(largest, Math.abs(value));
+    for (let i = 0; i < values.length; i++) largest = Math.max(largest, Math.abs(values[i])); // for...of is slow on 2.6 million
     if (largest * step > (LARGEST.get(kind) ?? 1e5)) throw damaged(`its ${nameOf(kind)} holds values that make no sense`);
     return { values, step };
   }

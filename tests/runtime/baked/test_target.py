@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stillflow.baked.target import check_scene_target
+from stillflow.baked.target import check_scene_target, page_of
 from stillflow.errors import StillflowError
 
 
@@ -31,3 +31,13 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
     check_scene_target(path, overwrite=True)
     with pytest.raises(StillflowError, match="photo itself"):
         check_scene_target(path, path, overwrite=True)
+
+
+def test_a_page_that_is_there_stays_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.sflow"
+    assert page_of(path) == tmp_path / "a.html"
+    page_of(path).write_bytes(b"precious")
+    assert check_scene_target(path) == path
+    with pytest.raises(StillflowError, match="it exists already"):
+        check_scene_target(path, page=True)
+    assert check_scene_target(path, page=True, overwrite=True) == path
