@@ -8,6 +8,7 @@
  *     starved SCENE                   the n-th allocation fails, for every n until opening succeeds
  *     limits SCENE                    every memory limit from small to enough
  *     bundle SCENE BUNDLE ENGINE      starved and limits for a bundle, opened and tested
+ *     photo SCENE BUNDLE ENGINE       starved for a photo that is made a loop
  *
  * Built with the sanitizers. The linker (--wrap) leads the library's own calls for memory, and these only, through the
  * functions below.
@@ -272,6 +273,24 @@ static int32_t bundle_once(char **given, uint64_t limit) {
     return status;
 }
 
+static int32_t photo_once(char **given, uint64_t limit) {
+    enum { SIDE = 40 };
+    static uint8_t pixels[SIDE * SIDE * 3];
+    for (int i = 0; i < SIDE * SIDE * 3; i++) pixels[i] = (uint8_t)(i / SIDE * 5 + i % 7 * 9);
+    const sf_bundle_source source = {.struct_size = sizeof source, .path = given[1], .onnxruntime = given[2], .memory_limit = limit};
+    const sf_photo photo = {.struct_size = sizeof photo, .format = SF_RGB, .width = SIDE, .height = SIDE, .data = pixels, .stride = 3 * SIDE};
+    const sf_wish wish = {.struct_size = sizeof wish, .seconds = 0.4};
+    sf_error error = {.struct_size = sizeof error};
+    sf_bundle *bundle = 0;
+    sf_loop *loop = 0;
+    int32_t status = sf_bundle_open(&source, &bundle, &error);
+    if (bundle) status = sf_bundle_loop(bundle, &photo, &wish, &loop, &error);
+    EXPECT(status == error.status && !status == !!loop && (!status || error.why[0]));
+    sf_bundle_close(bundle);
+    sf_loop_close(loop);
+    return status;
+}
+
 /* The descriptor that the next file gets: the same at the end as at the beginning. */
 static int next_descriptor(void) {
     const int file = open("/dev/null", O_RDONLY);
@@ -296,6 +315,8 @@ int main(int count, char **given) {
     } else if (!strcmp(part, "bundle") && count == 5) {
         printf("allocations=%ld\n", starve(bundle_once, given + 2));
         printf("enough=%llu\n", (unsigned long long)enough(bundle_once, given + 2, 4096));
+    } else if (!strcmp(part, "photo") && count == 5) {
+        printf("allocations=%ld\n", starve(photo_once, given + 2));
     } else {
         return 2;
     }

@@ -87,9 +87,19 @@ def test_a_scene_is_refused_below_the_memory_that_it_takes(openings):
     assert int(re.findall(r"enough=(\d+)", run(openings, "limits", SCENE))[0]) > 10_000
 
 
-def test_a_bundle_is_refused_whichever_allocation_fails_and_below_its_memory(sanitized, openings):
-    engine = next((sanitized / "tests" / "native").glob("*stillflow_fake_engine*.*"))
+@pytest.fixture
+def engine(sanitized: Path) -> Path:
+    """What stands in for ONNX Runtime: its network gives what the small bundle's vector says, whatever it gets."""
+    return next((sanitized / "tests" / "native").glob("*stillflow_fake_engine*.*"))
+
+
+def test_a_bundle_is_refused_whichever_allocation_fails_and_below_its_memory(openings, engine):
     told = run(openings, "bundle", SCENE, BUNDLE, engine)
+    assert int(re.findall(r"allocations=(\d+)", told)[0]) > 10
+
+
+def test_a_photo_is_refused_whichever_allocation_fails_up_to_its_motion(openings, engine):
+    told = run(openings, "photo", SCENE, BUNDLE, engine)
     assert int(re.findall(r"allocations=(\d+)", told)[0]) > 10
 
 
