@@ -120,9 +120,10 @@ def _check_memory(head: Head, name: str, limit: int) -> None:
     planes = sum(
         section.shape[0] for section in head.sections if section.kind in range(Kind.VELOCITY, 0x8000)
     )
-    # Photo, plate and matte take 7 bytes a pixel, the RGBA plate and a picture being decoded 8 more; a number takes
-    # 2 packed, 4 as float32, and as much again on the way; the local mean takes 12 a sample, and 48 while it is made.
-    needed = head.size + 16 * head.width * head.height + h * w * (12 * planes + 60)
+    # The file lies there twice, whole and in pieces. Photo, plate and matte take 7 bytes a pixel, the RGBA plate and a
+    # picture being decoded 8 more; a number takes 2 packed, 4 as float32, and as much again on the way; the local mean
+    # takes 12 a sample, and 48 while it is made.
+    needed = 2 * head.size + 16 * head.width * head.height + h * w * (12 * planes + 60)
     if needed > limit:
         raise StillflowError(
             f"cannot play {name}",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -112,6 +113,13 @@ def test_files_that_cannot_be_read(tmp_path, name, status):
     with pytest.raises(OpenError) as caught:
         Loop(path=str(tmp_path / name))
     assert caught.value.status == status and str(tmp_path) in caught.value.why
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OpenError) as caught:
+        Loop(path=str(tmp_path / "pipe"))
+    assert caught.value.status == FILE
 
 
 def test_facts(loop):
