@@ -87,8 +87,8 @@ sf_jpeg_found sf_jpeg_read_segments(sf_jpeg *j);
 /* Read a table of codes: 16 counts and the symbols, of size bytes or less. Returns the bytes it takes, or 0. */
 size_t sf_jpeg_fill_codes(sf_jpeg_codes *codes, const uint8_t *bytes, size_t size);
 
-/* From zigzag order to rows. */
-extern const uint8_t SF_JPEG_ORDER[64];
+/* From zigzag order to rows; beyond the last one for the longest run there is. */
+extern const uint8_t SF_JPEG_ORDER[64 + 16];
 
 /* Read a block of the scan into its coefficients, which are 0 before the first scan. */
 void sf_jpeg_read_block(sf_jpeg *j, sf_jpeg_component *c, int16_t *block);

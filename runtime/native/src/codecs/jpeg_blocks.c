@@ -10,10 +10,11 @@
 #define INLINE static inline
 #endif
 
-const uint8_t SF_JPEG_ORDER[64] = {0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,
+const uint8_t SF_JPEG_ORDER[64 + 16] = {0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,
                                    12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6,  7,  14, 21, 28,
                                    35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51,
-                                   58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63};
+                                   58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
+                                        63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63};
 
 /* Copy entropy-coded bytes up to the next marker; behind each 0xff is a 0 that is left out. Returns their number. */
 static size_t unstuff(const uint8_t **next, const uint8_t *end, uint8_t *out) {
@@ -120,34 +121,31 @@ INLINE uint32_t read_ac(sf_jpeg_bits *shared, const sf_jpeg_codes *codes, int fi
                         int16_t *block) {
     sf_jpeg_bits in = *shared; /* a copy, which the compiler can keep in registers */
     uint32_t skip = 0;
-    for (int k = first; k <= last; k++) {
+    int k = first;
+    while (k <= last) {
         refill(&in);
-        const int32_t entry = look(&in, codes);
-        int32_t value;
-        if (entry >> 5 & 31) {
+        int32_t entry = look(&in, codes);
+        /* What one look shows has at most 11 bits: four of these, and another look, need no refill in between. */
+        for (int i = 0; i < 4 && (entry >> 5 & 31) && k <= last; i++) {
             drop(&in, entry >> 5 & 31);
             k += entry >> 14 & 15;
-            value = entry >> 20;
-        } else {
-            const int symbol = take_symbol(&in, codes), size = symbol & 15, run = symbol >> 4;
-            if (!size) {
-                if (run == 15) {
-                    k += 15;
-                    continue;
-                }
-                if (run) skip = (1u << run) + (uint32_t)take(&in, run);
-                else skip = 1;
-                break;
-            }
-            k += run;
-            value = take_value(&in, size);
+            block[SF_JPEG_ORDER[k++]] = (int16_t)((entry >> 20) * (1 << low));
+            entry = look(&in, codes);
         }
-        if (k > last) {
-            in.is_damaged = 1;
+        if (k > last || (entry >> 5 & 31)) continue;
+        refill(&in);
+        const int symbol = take_symbol(&in, codes), size = symbol & 15, run = symbol >> 4;
+        if (size) {
+            k += run;
+            block[SF_JPEG_ORDER[k++]] = (int16_t)(take_value(&in, size) * (1 << low));
+        } else if (run == 15) {
+            k = k + 16 > last ? last + 1 : k + 16;
+        } else {
+            skip = run ? (1u << run) + (uint32_t)take(&in, run) : 1;
             break;
         }
-        block[SF_JPEG_ORDER[k]] = (int16_t)(value * (1 << low));
     }
+    if (k > last + 1) in.is_damaged = 1;
     *shared = in;
     return skip;
 }

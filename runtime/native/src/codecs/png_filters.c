@@ -36,9 +36,26 @@ INLINE void mean_bytes(const uint8_t *row, const uint8_t *above, uint8_t *out, s
 
 INLINE int magnitude(int x) { return x < 0 ? -x : x; }
 
+#define PLAIN 16
+
+INLINE int is_plain(const uint8_t *row, const uint8_t *above) {
+    uint64_t added[2], up[2], corner[2];
+    memcpy(added, row, PLAIN);
+    memcpy(up, above, PLAIN);
+    memcpy(corner, above - 1, PLAIN);
+    return !(added[0] | added[1] | (up[0] ^ corner[0]) | (up[1] ^ corner[1]));
+}
+
 INLINE void paeth_bytes(const uint8_t *row, const uint8_t *above, uint8_t *out, size_t pixels, int n) {
     int left[4] = {0}, corner[4] = {0};
     for (size_t i = 0; i < pixels; i++, row += n, above += n, out += n) {
+        /* A matte is plain almost everywhere: nothing is added, the row above stays as it is, and so this one does. */
+        if (n == 1 && i % PLAIN == 1 && pixels - i >= PLAIN && is_plain(row, above)) {
+            memset(out, left[0], PLAIN);
+            i += PLAIN - 1, row += PLAIN - 1, above += PLAIN - 1, out += PLAIN - 1;
+            corner[0] = *above;
+            continue;
+        }
         for (int c = 0; c < n; c++) {
             const int up = above[c], to_left = up - corner[c], to_up = left[c] - corner[c];
             const int d = magnitude(to_left), e = magnitude(to_up), f = magnitude(to_left + to_up);

@@ -39,22 +39,25 @@ static void store_rows(const uint16_t *rows, size_t columns, int32_t together, f
 
 typedef uint16_t v8u __attribute__((vector_size(16)));
 
-/* Sums of all numbers up to each, in place. Eight at once: one after the other they would wait for each other. */
-static void sum_up(uint16_t *row, size_t count) {
+/* Add sums of all steps up to each to a row. Eight at once: one after the other they would wait for each other. */
+static void add_sums(const uint16_t *restrict steps, uint16_t *restrict row, size_t count) {
     const v8u none = {0};
-    uint16_t sum = 0;
+    v8u before = none, v, r;
     size_t x = 0;
     for (; x + 8 <= count; x += 8) {
-        v8u v;
-        memcpy(&v, row + x, sizeof v);
+        memcpy(&v, steps + x, sizeof v);
+        memcpy(&r, row + x, sizeof r);
         v += (v8u)SF_SHUFFLE(v8u, none, v, 0, 8, 9, 10, 11, 12, 13, 14);
         v += (v8u)SF_SHUFFLE(v8u, none, v, 0, 0, 8, 9, 10, 11, 12, 13);
         v += (v8u)SF_SHUFFLE(v8u, none, v, 0, 0, 0, 0, 8, 9, 10, 11);
-        v += sum;
-        sum = v[7];
-        memcpy(row + x, &v, sizeof v);
+        r += v + before;
+        before += (v8u)SF_SHUFFLE(v8u, v, v, 7, 7, 7, 7, 7, 7, 7, 7);
+        memcpy(row + x, &r, sizeof r);
     }
-    for (; x < count; x++) row[x] = sum = (uint16_t)(sum + row[x]);
+    for (uint16_t sum = before[0]; x < count; x++) {
+        sum = (uint16_t)(sum + steps[x]);
+        row[x] = (uint16_t)(row[x] + sum);
+    }
 }
 
 /* One row of residuals: the sum of the differences along the row, then added to the row above, in place. */
@@ -63,8 +66,7 @@ static void undo_row(const uint8_t *low, const uint8_t *high, size_t columns, ui
         const uint16_t u = (uint16_t)(low[x] | high[x] << 8);
         residual[x] = (uint16_t)(u >> 1 ^ -(u & 1));
     }
-    sum_up(residual, columns);
-    for (size_t x = 0; x < columns; x++) row[x] = (uint16_t)(row[x] + residual[x]);
+    add_sums(residual, row, columns);
 }
 
 void sf_unpack_numbers(sf_room *room, const sf_section *s, const char *name, int32_t together, float *out) {
