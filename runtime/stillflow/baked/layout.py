@@ -179,7 +179,7 @@ def table_bytes(start: bytes, name: str, size: int) -> int:
         raise StillflowError(
             f"cannot play {name}",
             "it is not a baked scene, or was changed by a transfer as text",
-            f"make one: stillflow bake PHOTO -o {name}",
+            "make one: stillflow bake PHOTO -o photo.sflow",
         )
     if len(start) < HEADER.size:
         raise damaged(name, f"the file ends after {len(start)} bytes")

@@ -67,7 +67,7 @@ void sf_files_open(sf_room *room, const char *path, sf_files **opened) {
     files->top = "";
     if (kind == SF_DISK_NOTHING || kind == SF_DISK_OTHER || strlen(path) >= PATH_MOST)
         sf_give_up(room, SF_ERROR_FILE, what,
-                   "give the folder that holds manifest.json, or an uncompressed zip of it", "%s",
+                   "give the folder that holds manifest.json, or an uncompressed zip of it", "%.200s: %s", path,
                    kind == SF_DISK_NOTHING ? "there is no such folder or file"
                                            : "it is neither a folder nor a plain file");
     if (kind == SF_DISK_FILE) {

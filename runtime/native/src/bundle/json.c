@@ -25,8 +25,8 @@ typedef struct reader {
 } reader;
 
 _Noreturn static void refuse(const reader *r, const char *why) {
-    sf_give_up(r->room, SF_ERROR_FORMAT, "cannot read the JSON", "write it with a JSON library", "%s at byte %llu", why,
-               (unsigned long long)(r->at - r->begin));
+    sf_give_up(r->room, SF_ERROR_FORMAT, "cannot read the bundle's manifest.json", "fetch or export the bundle again",
+               "%s at byte %llu", why, (unsigned long long)(r->at - r->begin));
 }
 
 static sf_json *new_value(reader *r) {

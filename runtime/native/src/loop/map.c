@@ -27,10 +27,15 @@ int32_t sf_map_open(sf_map *map, const char *path, uint64_t most, sf_error *erro
     const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0) return refuse(error, path, errno);
     struct stat facts;
-    int number = fstat(file, &facts) ? errno : S_ISREG(facts.st_mode) ? 0 : S_ISDIR(facts.st_mode) ? EISDIR : EINVAL;
+    int number = fstat(file, &facts) ? errno : 0;
+    if (!number && !S_ISREG(facts.st_mode)) {
+        close(file);
+        return sf_fail(error, SF_ERROR_FILE, SF_CANNOT_READ, "give the path of a baked scene", "%.200s: it is %s", path,
+                       S_ISDIR(facts.st_mode) ? "a folder" : "no plain file");
+    }
     if (!number && (facts.st_size < 1 || (uint64_t)facts.st_size > SIZE_MAX)) {
         close(file);
-        return sf_fail(error, SF_ERROR_FORMAT, SF_CANNOT_READ, SF_TRY_PATH, "%.200s has %lld bytes", path,
+        return sf_fail(error, SF_ERROR_FORMAT, SF_CANNOT_READ, "copy or download it again", "%.200s has %lld bytes", path,
                        (long long)facts.st_size);
     }
     void *bytes = MAP_FAILED;
