@@ -84,8 +84,8 @@ class Jobs:
         if isinstance(request, Save):
             return self._save(request)
         assert isinstance(request, Close)
-        self._held(request.loop)
-        held = self._loops.pop(request.loop)
+        held = self._held(request.loop)
+        del self._loops[request.loop]
         if held.loop is not None:
             held.loop.close()
         return {"type": "done", "id": request.id}
