@@ -182,7 +182,14 @@ def parts(arrays: SceneArrays, *, raw: bool = False, about: Mapping[str, Any] | 
     if arrays.blend is not None:
         numbers(Kind.BLEND, arrays.blend)
     if about:
-        text = json.dumps(about, ensure_ascii=False, sort_keys=True).encode()
+        try:
+            text = json.dumps(about, ensure_ascii=False, sort_keys=True, allow_nan=False).encode()
+        except (
+            TypeError,
+            ValueError,
+        ) as error:  # half a surrogate pair is what a shell's other encoding becomes
+            why = f"what it says of itself is no JSON in UTF-8: {error}"
+            raise StillflowError("cannot bake this loop", why, "give --alt and --credit in UTF-8") from error
         if len(text) > MOST_ABOUT:
             raise StillflowError(
                 "cannot bake this loop",

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from stillflow.baked.fields import pack, unpack
+from stillflow.baked.fields import inflate, pack, unpack
 
 SHAPES = st.tuples(st.integers(1, 4), st.integers(1, 7), st.integers(1, 7))
 NUMBERS = SHAPES.flatmap(lambda shape: hnp.arrays(np.int16, shape))
@@ -52,6 +52,15 @@ def test_the_stream_of_numbers_is_that_of_the_document(planes: np.ndarray) -> No
 def test_the_stream_of_bytes_is_that_of_the_document(planes: np.ndarray) -> None:
     expected = [residual(plane, y, x) % 256 for plane in planes for y, x in np.ndindex(plane.shape)]
     assert zlib.decompress(pack(planes)) == bytes(expected)
+
+
+def test_what_follows_a_stream_is_told() -> None:
+    data = zlib.compress(b"abc" * 100)
+    assert inflate(data, 300) == (b"abc" * 100, b"")
+    assert inflate(data + b"more", 300) == (b"abc" * 100, b"more")
+    for size in (1, 299, 301):
+        with pytest.raises(ValueError, match="less or more"):
+            inflate(data, size)
 
 
 @pytest.mark.parametrize("kind", [np.int16, np.uint8])

@@ -129,6 +129,14 @@ def test_a_long_story_is_refused() -> None:
         parts(arrays, about={"alt": "x" * 70_000})
 
 
+@pytest.mark.parametrize("about", [{"alt": "caf\udce9"}, {"x": float("nan")}, {"x": b"bytes"}], ids=str)
+def test_what_is_no_json_is_refused(about: dict[str, object]) -> None:
+    """A reader would refuse the file."""
+    arrays = random_arrays(np.random.default_rng(1), 8, 8, harmonics=0, blend=False)
+    with pytest.raises(StillflowError, match="no JSON in UTF-8"):
+        parts(arrays, about=about)
+
+
 def test_a_folder_that_is_missing_leaves_nothing(tmp_path: Path) -> None:
     scene = Scene(random_arrays(np.random.default_rng(1), 8, 8, harmonics=0, blend=False), 30)
     with pytest.raises(StillflowError, match="folder does not exist"):
