@@ -177,7 +177,7 @@ function checkMemory(head) {
   const field = fieldSize(head.height) * fieldSize(head.width);
   let planes = 0;
   for (const { kind, planes: own } of head.sections) if (kind >= KIND.velocity && kind < MAY_BE_SKIPPED) planes += own;
-  const needed = head.size + 16 * head.width * head.height + field * (12 * planes + 60);
+  const needed = 2 * head.size + 16 * head.width * head.height + field * (12 * planes + 60);
   if (needed > MEMORY_LIMIT) {
     throw new SflowError("cannot play the scene",
       `its ${head.width}x${head.height} scene takes ${Math.round(needed / 1e6)} MB of memory, and the limit is 1074 MB`,

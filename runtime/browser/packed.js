@@ -3,11 +3,12 @@
 
 /**
  * Decompress a zlib stream whose size is known.
+ * @param {Blob} data @param {number} size
  * @returns {Promise<Uint8Array>} exactly size bytes; throws where the stream is damaged or holds more or less.
  */
-async function inflated(data, size) {
+export async function inflated(data, size) {
   const out = new Uint8Array(size);
-  const reader = new Blob([data]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
+  const reader = data.stream().pipeThrough(new DecompressionStream("deflate")).getReader();
   let at = 0;
   for (;;) {
     const { done, value } = await reader.read();
@@ -32,7 +33,7 @@ async function inflated(data, size) {
  */
 export async function numbers(data, section, packed, together) {
   const { planes, rows, columns } = section, count = rows * columns;
-  const bytes = packed ? await inflated(data, planes * count * 2) : data;
+  const bytes = packed ? await inflated(new Blob([data]), planes * count * 2) : data;
   const out = new Int16Array(planes * count);
   for (let plane = 0; plane < planes; plane++) {
     const first = Math.floor(plane / together) * count * together + plane % together;
@@ -56,7 +57,7 @@ export async function numbers(data, section, packed, together) {
 /** Bytes of one plane; see numbers. */
 export async function bytesOf(data, section, packed) {
   if (!packed) return data;
-  const { rows, columns } = section, out = await inflated(data, rows * columns);
+  const { rows, columns } = section, out = await inflated(new Blob([data]), rows * columns);
   for (let y = 0, i = 0; y < rows; y++) {
     for (let x = 0, sum = 0; x < columns; x++, i++) {
       sum += out[i];

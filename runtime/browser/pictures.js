@@ -3,6 +3,7 @@
 // them (orientation, profiles, gamma), so that every browser decodes the same bytes.
 
 import { ENCODING } from "./layout.js";
+import { inflated } from "./packed.js";
 
 const TYPES = { [ENCODING.png]: "image/png", [ENCODING.jpeg]: "image/jpeg", [ENCODING.webp]: "image/webp" };
 const EXACT = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
@@ -16,7 +17,7 @@ export async function decodePicture(data, section) {
   const { encoding, planes, rows, columns } = section;
   if (encoding === ENCODING.raw) return data;
   const parts = encoding === ENCODING.jpeg ? plainJpeg(data, rows, columns)
-    : encoding === ENCODING.png ? plainPng(data, planes, rows, columns) : webp(data, rows, columns);
+    : encoding === ENCODING.png ? await plainPng(data, planes, rows, columns) : webp(data, rows, columns);
   let bitmap;
   try {
     bitmap = await createImageBitmap(new Blob(parts, { type: TYPES[encoding] }), EXACT);
@@ -98,8 +99,20 @@ function scanEnd(data, from, bad) {
 
 const PNG_COLOURS = { 1: 0, 3: 2, 4: 6 }, PNG_KNOWN = ["IHDR", "PLTE", "IDAT", "IEND"];
 
+const CRCS = Uint32Array.from({ length: 256 }, (_, n) => {
+  let c = n;
+  for (let k = 0; k < 8; k++) c = (c & 1 ? 0xedb88320 : 0) ^ (c >>> 1);
+  return c;
+});
+
+function crcOf(bytes) {
+  let c = 0xffffffff;
+  for (let i = 0; i < bytes.length; i++) c = CRCS[(c ^ bytes[i]) & 255] ^ (c >>> 8);
+  return ~c >>> 0;
+}
+
 // 8 bits of the planes' colour type, not interlaced. Only IHDR, IDAT and IEND are kept: gamma and profiles would tint it.
-function plainPng(data, planes, rows, columns) {
+async function plainPng(data, planes, rows, columns) {
   const start = [0x89, ...ascii("PNG\r\n\x1a\n"), 0, 0, 0, 13, ...ascii("IHDR")];
   if (data.length < 33 || !same(data, 0, start)) throw new Error("it is no PNG");
   const width = be32(data, 16), height = be32(data, 20);
@@ -107,18 +120,23 @@ function plainPng(data, planes, rows, columns) {
   if (!plain || width !== columns || height !== rows) {
     throw new Error(`its PNG has ${width}x${height} pixels, ${data[24]} bits, colour type ${data[25]}`);
   }
-  const parts = [data.subarray(0, 8)];
+  const parts = [data.subarray(0, 8)], coded = [];
   let at = 8, name = "", runs = 0;
   while (name !== "IEND" && at + 12 <= data.length) {
     const end = at + 12 + be32(data, at), before = name;
+    if (end > data.length || crcOf(data.subarray(at + 4, end - 4)) !== be32(data, end - 4)) {
+      throw new Error("its PNG is damaged or cut short");
+    }
     name = String.fromCharCode(...data.subarray(at + 4, at + 8));
     // A lower-case first letter says that a chunk may be passed over.
     if (!(data[at + 4] & 32) && !PNG_KNOWN.includes(name)) throw new Error("its PNG holds a chunk that nobody knows");
     if (name === "IDAT" && before !== "IDAT") runs++;
+    if (name === "IDAT") coded.push(data.subarray(at + 8, end - 4));
     if (name === "IDAT" || name === "IEND" || at === 8) parts.push(data.subarray(at, end));
     at = end;
   }
   if (name !== "IEND" || at !== data.length || runs !== 1) throw new Error("its PNG is cut short, or goes on after its end");
+  await inflated(new Blob(coded), rows * (1 + columns * planes));
   return parts;
 }
 

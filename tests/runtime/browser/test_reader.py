@@ -69,6 +69,8 @@ def test_what_is_sound_is_read(golden: bytes, read: Callable) -> None:
     extra = Section(0x9000, 77, 0, 0, 5, 0, (9, 9, 9), b"")
     picture = decode_baked(golden).scene.arrays.photo
     files = [golden, few, with_head(golden, minor=7), with_more(golden, extra, b"hello")]
+    matte = png_of(struct.pack(">IIBBBBB", 48, 32, 8, 0, 0, 0, 0), zlib.compress(bytes(32 * 49)))
+    files.append(with_piece(golden, Kind.MATTE, matte))
     for encoding in (Encoding.RAW, Encoding.PNG, Encoding.WEBP, Encoding.JPEG):
         piece = pictures.encode(picture, encoding)
         files.append(with_piece(golden, Kind.PHOTO, piece, encoding=encoding))
@@ -94,6 +96,15 @@ def ink() -> bytes:
     return file.getvalue()
 
 
+def png_of(header: bytes, coded: bytes) -> bytes:
+    """A PNG whose sums fit."""
+    chunks = [(b"IHDR", header), (b"IDAT", coded), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+
+
 def refused_by_python(data: bytes) -> bool:
     try:
         decode_baked(data)
@@ -107,6 +118,8 @@ def test_files_that_lie_are_refused_as_in_python(golden: bytes, read: Callable) 
     gray = io.BytesIO()
     Image.fromarray(textured(32, 48)[..., 0]).save(gray, "PNG")
     png = gray.getvalue()
+    at = png.index(b"IDAT")
+    short = png_of(png[16:29], zlib.compress(bytes(31 * 49)))
     chunk = struct.pack(">I4s", 1, b"ZZZZ") + b"x" + struct.pack(">I", zlib.crc32(b"ZZZZx"))
     photo = plain[Kind.PHOTO]
     lies = {
@@ -143,6 +156,8 @@ def test_files_that_lie_are_refused_as_in_python(golden: bytes, read: Callable) 
         "ink": with_piece(golden, Kind.PHOTO, ink()),
         "wrong WebP": with_piece(golden, Kind.PLATE, pictures.encode(textured(48, 32), Encoding.WEBP)),
         "coloured": with_piece(golden, Kind.MATTE, pictures.encode(textured(32, 48), Encoding.PNG)),
+        "sum": with_piece(golden, Kind.MATTE, png[: at + 6] + bytes([png[at + 6] ^ 1]) + png[at + 7 :]),
+        "short PNG": with_piece(golden, Kind.MATTE, short),
         "cut PNG": with_piece(golden, Kind.MATTE, png[:-4]),
         "chunk": with_piece(golden, Kind.MATTE, png[:33] + chunk + png[33:]),
     }
