@@ -28,17 +28,19 @@ static void pad_row(const float *in, int w, int c, int radius, sf_border border,
     for (int x = w; x < w + radius; x++, out += c) memcpy(out, in + (ptrdiff_t)inside(x, w, border) * c, pixel);
 }
 
-/* Sums of side pixels from each pixel of a row on; the row has side - 1 pixels more than there are sums. */
-static inline void sum_boxes(const float *in, double *out, int w, int c, int side) {
-    for (int k = 0; k < c; k++) {
-        double sum = 0;
-        for (int x = 0; x < side; x++) sum += in[x * c + k];
-        out[k] = sum;
-        const float *gone = in + k, *next = gone + (ptrdiff_t)side * c;
-        for (int x = 1; x < w; x++, gone += c, next += c) {
-            sum += (double)*next - *gone;
-            out[(ptrdiff_t)x * c + k] = sum;
-        }
+/*
+ * Sums of side pixels from each pixel of a row on; the row has side - 1 pixels more than there are sums. Of `at_once`
+ * channels from the first of c: their sums do not wait for each other.
+ */
+static inline void sum_boxes(const float *in, double *out, int w, int c, int at_once, int side) {
+    double sum[3] = {0};
+    const float *gone = in, *next = in + (ptrdiff_t)side * c;
+    for (int x = 0; x < side; x++)
+        for (int k = 0; k < at_once; k++) sum[k] += in[x * c + k];
+    for (int k = 0; k < at_once; k++) out[k] = sum[k];
+    for (int x = 1; x < w; x++, gone += c, next += c) {
+        out += c;
+        for (int k = 0; k < at_once; k++) out[k] = sum[k] += (double)next[k] - gone[k];
     }
 }
 
@@ -53,10 +55,10 @@ void sf_blur_f32(sf_room *room, const float *in, int h, int w, int c, int side, 
     for (int y = -radius, turn = 0; y < h + radius; y++, turn = turn + 1 < side ? turn + 1 : 0) {
         double *sum = sums + (size_t)turn * row;
         pad_row(in + (size_t)inside(y, h, border) * row, w, c, radius, border, padded);
-        if (c == 1)
-            sum_boxes(padded, sum, w, 1, side);
+        if (c == 3)
+            sum_boxes(padded, sum, w, 3, 3, side);
         else
-            sum_boxes(padded, sum, w, c, side);
+            for (int k = 0; k < c; k++) sum_boxes(padded + k, sum + k, w, c, 1, side);
         const double *oldest = sums + (size_t)(turn + 1 < side ? turn + 1 : 0) * row;
         float *to = out + (size_t)(y > radius ? y - radius : 0) * row; /* what is too early is written over */
         for (size_t k = 0; k < row; k++) {
