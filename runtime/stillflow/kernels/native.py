@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -24,6 +25,10 @@ from stillflow.kernels.reference import PLANES
 
 ABI_VERSION = 4
 """The version of stillflow.h that this module speaks."""
+
+_SPECIAL_BUILD = re.compile(
+    r"^(STILLFLOW_(SANITIZE|FUZZ):\w+=(?!OFF$)|CMAKE_TOOLCHAIN_FILE:\w+=.)", re.MULTILINE
+)
 
 ALIGNMENT = 64
 """Bytes; memory given to the library starts at a multiple of it (SF_ALIGNMENT)."""
@@ -82,10 +87,18 @@ def library_candidates() -> list[Path]:
     found = [package / "_native" / library_name()]
     root = package.parent.parent
     if (root / "CMakeLists.txt").is_file() and (root / "runtime" / "native").is_dir():
-        built = root.glob(f"build/**/{library_name()}")
+        built = [path for path in root.glob(f"build/**/{library_name()}") if _is_plain(path.parent)]
         # The newest build, so that a rebuilt library is never hidden by an older one.
         found += sorted(built, key=lambda path: path.stat().st_mtime, reverse=True)
     return found
+
+
+def _is_plain(build: Path) -> bool:
+    """Whether a build folder is none for sanitizers, which end a Python that loads them, or another processor."""
+    cache = build / "CMakeCache.txt"
+    return not (
+        cache.is_file() and _SPECIAL_BUILD.search(cache.read_text(encoding="utf-8", errors="replace"))
+    )
 
 
 def load_library(path: Path) -> ctypes.CDLL:

@@ -158,3 +158,25 @@ def test_an_array_that_does_not_fit_is_refused():
     for out in (np.empty((32, 31, 3), np.uint8), np.empty((32, 32, 3), np.float32)):
         with pytest.raises(StillflowError, match="cannot write the frame"):
             scene.compose(scene.fields(1), 0, 32, out)
+
+
+@pytest.mark.parametrize(
+    ("cache", "taken"),
+    [
+        ("STILLFLOW_FUZZ:BOOL=OFF\nSTILLFLOW_SANITIZE:STRING=OFF\n", True),
+        ("STILLFLOW_SANITIZE:STRING=ON\n", False),
+        ("STILLFLOW_SANITIZE:STRING=thread\n", False),
+        ("STILLFLOW_FUZZ:BOOL=ON\nSTILLFLOW_SANITIZE:STRING=OFF\n", False),
+        ("CMAKE_TOOLCHAIN_FILE:FILEPATH=aarch64-linux-gnu.cmake\n", False),
+    ],
+)
+def test_builds_for_sanitizers_and_other_processors_are_left_alone(monkeypatch, tmp_path, cache, taken):
+    """They are newer than what Python shall load after such a test has run."""
+    (tmp_path / "runtime" / "native").mkdir(parents=True)
+    (tmp_path / "CMakeLists.txt").touch()
+    library = tmp_path / "build" / "other" / native.library_name()
+    library.parent.mkdir(parents=True)
+    library.touch()
+    (library.parent / "CMakeCache.txt").write_text(cache)
+    monkeypatch.setattr(native, "__file__", str(tmp_path / "runtime" / "stillflow" / "kernels" / "native.py"))
+    assert (library in native.library_candidates()) is taken
