@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A picture, decoded to 1, 3 and 4 channels. What is none is taken for a compressed stream: two bytes that tell its size,
+ * A picture, decoded to 1, 3 and 4 channels, then as a photo: turned upright and scaled. What is none is taken for a compressed stream: two bytes that tell its size,
  * one that tells whether it is zlib's, then the stream.
  */
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bundle/opened.h"
 #include "codecs/codecs.h"
 #include "target.h"
 
@@ -27,6 +28,17 @@ static void decode(const uint8_t *bytes, size_t size, const sf_picture *picture,
     }
     sf_room_close(&room);
     free(out);
+}
+
+static void read_photo(const uint8_t *bytes, size_t size, int32_t long_side) {
+    const sf_photo photo = {.struct_size = sizeof photo, .file = bytes, .file_bytes = size};
+    sf_error error = {.struct_size = sizeof error};
+    int32_t height = 0, width = 0;
+    sf_room room;
+    sf_room_open(&room, MEMORY_LIMIT, &error);
+    if (!setjmp(room.way_out)) sf_photo_read(&room, &photo, long_side, &height, &width);
+    else if (!error.status || !error.why[0] || !error.fix[0]) abort();
+    sf_room_close(&room);
 }
 
 static void inflate(const uint8_t *bytes, size_t size) {
@@ -51,5 +63,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     decode(data, size, &picture, 1);
     decode(data, size, &picture, 3);
     decode(data, size, &picture, 4);
+    read_photo(data, size, data[size / 2] % 4 * 13);
     return 0;
 }
