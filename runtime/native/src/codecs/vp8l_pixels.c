@@ -56,9 +56,18 @@ static const sf_vp8l_group *group_at(const choice *codes, uint32_t x, uint32_t y
     return codes->groups + (block >> 8 & 0xffff);
 }
 
+#define SHORT 16 /* copies for which a call of memcpy is not worth it */
+
 static void copy(uint32_t *out, size_t distance, size_t length, cache c) {
-    /* What is there already is a whole number of repeats, so twice as much can be copied each time. */
     const uint32_t *const from = out - distance;
+    if (length < SHORT) {
+        for (size_t i = 0; i < length; i++) {
+            out[i] = from[i];
+            if (c.colours) remember(c, out[i]);
+        }
+        return;
+    }
+    /* What is there already is a whole number of repeats, so twice as much can be copied each time. */
     for (size_t done = 0, now = distance; done < length; done += now, now = done + distance) {
         if (now > length - done) now = length - done;
         memcpy(out + done, from, now * sizeof *out);
