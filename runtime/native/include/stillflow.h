@@ -58,7 +58,8 @@ typedef enum sf_status {
     SF_ERROR_LIMIT = 9,       /* more memory than the limit, or than there is */
     SF_ERROR_ENGINE = 10,     /* ONNX Runtime is missing or failed */
     SF_ERROR_DIFFERS = 11,    /* a network does not give what its test vector says */
-    SF_ERROR_STOPPED = 12     /* progress asked to stop */
+    SF_ERROR_STOPPED = 12,    /* progress asked to stop */
+    SF_ERROR_UNSUITED = 13    /* the photo will not make a good loop, and strict was wished */
 } sf_status;
 
 /* Memory given to the library starts at a multiple of this many bytes. */
@@ -286,6 +287,8 @@ typedef struct sf_facts {
     size_t rows_bytes;     /* memory that sf_loop_rows needs for the target that was given */
     const char *about;     /* the file's JSON, until the loop is closed; not ended by 0; null when there is none */
     size_t about_bytes;
+    double chance;         /* that the photo makes a good loop, 0..1; NaN where no network said so, as of a file */
+    double strength;       /* factor on every speed that was used; NaN of a file */
 } sf_facts;
 
 /* Open a baked scene. On an error *loop is null and everything that was allocated is given back. */
@@ -346,6 +349,7 @@ typedef struct sf_wish {
     double fps;            /* 1..240; 0 for 30 */
     double strength;       /* factor on every speed, at most 3; 0 for what suits the photo */
     uint32_t seed;         /* which of the photo's futures; 0 is the most probable one */
+    int32_t strict;        /* not 0: a photo that will not make a good loop is refused with SF_ERROR_UNSUITED */
     /* Called between stages with the share that is done, 0..1; anything but 0 stops with SF_ERROR_STOPPED. */
     int32_t (*progress)(void *user, double done);
     void *progress_user;
@@ -357,7 +361,10 @@ SF_API int32_t sf_bundle_open(const sf_bundle_source *source, sf_bundle **bundle
 /* Run the bundle's test vectors; SF_ERROR_DIFFERS names the first output that is off by more than its tolerance. */
 SF_API int32_t sf_bundle_test(sf_bundle *bundle, sf_error *error);
 
-/* Make a loop of a photo: the same as Animator().animate(photo). It outlives the bundle. wish may be null. */
+/*
+ * Make a loop of a photo, as Animator().animate(photo) does (docs/adr/0030 says how near). It outlives the bundle. wish
+ * may be null. Where the photo will hardly make a good loop, the log hears a warning, and sf_facts has the chance.
+ */
 SF_API int32_t sf_bundle_loop(sf_bundle *bundle, const sf_photo *photo, const sf_wish *wish, sf_loop **loop,
                               sf_error *error);
 

@@ -129,7 +129,11 @@ class Jobs:
             "moving": loop.moving_share,
             "runs": loop.runs,
             "warnings": loop.warnings,
+            "verdict": loop.suitability.verdict,
+            "score": loop.suitability.score,
             "reasons": loop.suitability.reasons,
+            "strength": loop.strength,
+            "seed": loop.seed,
         }
         return self._keep(request.id, Held(loop.scene, loop), facts)
 

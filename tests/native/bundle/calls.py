@@ -13,9 +13,22 @@ import pytest
 
 from ..internals import Error, internals, pointer
 
-OK, ARGUMENT, SIZE, MEMORY, VALUE, UNSUPPORTED, FILE, FORMAT, VERSION, LIMIT, ENGINE, DIFFERS, STOPPED = (
-    range(13)
-)
+(
+    OK,
+    ARGUMENT,
+    SIZE,
+    MEMORY,
+    VALUE,
+    UNSUPPORTED,
+    FILE,
+    FORMAT,
+    VERSION,
+    LIMIT,
+    ENGINE,
+    DIFFERS,
+    STOPPED,
+    UNSUITED,
+) = range(14)
 
 RGB, BGRA, RGBA = range(3)
 
@@ -73,6 +86,7 @@ class Wish(Sized):
         ("fps", ctypes.c_double),
         ("strength", ctypes.c_double),
         ("seed", ctypes.c_uint32),
+        ("strict", ctypes.c_int32),
         ("progress", Progress),
         ("progress_user", ctypes.c_void_p),
     )
@@ -93,6 +107,8 @@ class Facts(Sized):
         ("rows_bytes", ctypes.c_size_t),
         ("about", ctypes.c_void_p),
         ("about_bytes", ctypes.c_size_t),
+        ("chance", ctypes.c_double),
+        ("strength", ctypes.c_double),
     )
 
 

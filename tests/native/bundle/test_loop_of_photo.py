@@ -15,7 +15,7 @@ from stillflow.animator import Animator
 from stillflow.guidance import Guidance
 
 from ..internals import ROOT
-from .calls import ARGUMENT, LIMIT, RGB, STOPPED, Bundle, Loop, Photo, Progress, RefusedError, Wish
+from .calls import ARGUMENT, LIMIT, RGB, STOPPED, UNSUITED, Bundle, Loop, Photo, Progress, RefusedError, Wish
 
 EDGE = ROOT / "engines" / "stillflow_engines" / "edge"
 TIMES = (0.0, 3.0, 7.5)
@@ -131,6 +131,22 @@ def test_progress_rises_and_stops(bundle: Bundle, picture: photos.Photo) -> None
             bundle.loop(given(picture.pixels), Wish(progress=progress))
         assert caught.value.status == STOPPED
         assert len(told) == stop
+
+
+def test_a_photo_that_will_not_work_is_told_and_refused_where_that_is_wished(bundle: Bundle) -> None:
+    still = photos.load_photo(ROOT / "samples" / "coffee.jpg").fitted(320)
+    loop = bundle.loop(given(still.pixels))
+    assert loop.facts.chance <= 0.1
+    with pytest.raises(RefusedError, match="good loop") as caught:
+        bundle.loop(given(still.pixels), Wish(strict=1))
+    assert caught.value.status == UNSUITED
+
+
+def test_the_chance_and_the_strength_are_those_of_python(bundle: Bundle, picture: photos.Photo) -> None:
+    wanted = Animator().animate(picture)
+    facts = bundle.loop(given(picture.pixels), Wish(strict=1)).facts
+    assert facts.chance == pytest.approx(wanted.suitability.chance, abs=1e-4)
+    assert facts.strength == pytest.approx(wanted.strength)
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,8 @@ class Facts(Struct):
         ("rows_bytes", ctypes.c_size_t),
         ("about", ctypes.c_void_p),
         ("about_bytes", ctypes.c_size_t),
+        ("chance", ctypes.c_double),
+        ("strength", ctypes.c_double),
     )
 
 

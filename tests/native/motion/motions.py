@@ -40,6 +40,8 @@ class CMotion(ctypes.Structure):
         ("sway", Oscillation),
         ("light", Oscillation),
         ("suitability", ctypes.c_float),
+        ("chance", ctypes.c_double),
+        ("strength", ctypes.c_double),
     )
 
 
@@ -67,6 +69,7 @@ class Order(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_double) for name in ("seconds", "fps", "strength")),
         ("adaptive", ctypes.c_int32),
+        ("strict", ctypes.c_int32),
         ("seed", ctypes.c_uint32),
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stillflow.artefacts import safe_strength
-from stillflow.assess import assess
+from stillflow.assess import assess, chance_of
 from stillflow.motion import Motion
 from stillflow.photo import Photo
 
@@ -88,3 +88,29 @@ def test_any_size_of_picture_is_judged(size: tuple[int, int]) -> None:
         width=4 * size[1],
     )
     assert strength_in_c(motion) == safe_strength(motion)
+
+
+def chance_in_c(motion: Motion) -> float:
+    """sf_chance."""
+    given_motion, _arrays = in_c(motion)
+    given_motion.suitability = motion.suitability
+    call = internals().sf_chance
+    call.argtypes, call.restype = (ctypes.c_void_p,), ctypes.c_double
+    return float(call(ctypes.byref(given_motion)))
+
+
+def test_the_chance_of_a_good_loop_is_as_in_python(seen) -> None:
+    for one in seen:
+        for said in (one.motion.suitability, 0.0, 0.003, 0.2, 0.73, 1.0):
+            motion = replace(one.motion, suitability=said)
+            assert chance_in_c(motion) == pytest.approx(assess(one.photo, motion).chance, abs=1e-7)
+            assert chance_in_c(motion) == pytest.approx(chance_of({"network": np.float32(said)}), abs=1e-7)
+
+
+def test_where_nothing_moves_there_is_no_chance() -> None:
+    still = replace(river(4, 20, 0.01), classes=np.zeros((60, 300), np.uint8), suitability=1.0)
+    assert chance_in_c(still) == 0
+
+
+def test_a_network_that_does_not_say_leaves_it_open() -> None:
+    assert np.isnan(chance_in_c(replace(river(20, 200, 0.01), suitability=np.nan)))

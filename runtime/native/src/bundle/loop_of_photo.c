@@ -28,6 +28,7 @@ static sf_order order_of(sf_room *room, const sf_wish *wish) {
         order.adaptive = 0;
     }
     order.seed = wish->seed;
+    order.strict = wish->strict;
     if (!(order.seconds > 0 && order.seconds <= SECONDS_MOST))
         sf_give_up(room, SF_ERROR_ARGUMENT, what, "give 4, for example", "%g seconds are not above 0 and at most %g",
                    order.seconds, SECONDS_MOST);
@@ -74,6 +75,8 @@ static sf_loop *make(sf_bundle *bundle, const sf_photo *photo, const sf_wish *wi
     arrays.isa = bundle->isa;
     tell(making, wish, SCENE_BUILT);
     sf_loop *loop = sf_loop_of(making, &arrays, order.fps);
+    loop->chance = motion.chance;
+    loop->strength = motion.strength;
     if (wish && wish->progress) wish->progress(wish->progress_user, 1);
     return loop;
 }

@@ -29,6 +29,7 @@ const char *sf_status_text(int32_t status) {
     case SF_ERROR_ENGINE: return "ONNX Runtime is missing or failed";
     case SF_ERROR_DIFFERS: return "a network does not give what its test vector says";
     case SF_ERROR_STOPPED: return "the caller asked to stop";
+    case SF_ERROR_UNSUITED: return "the photo will not make a good loop";
     default: return "unknown status";
     }
 }

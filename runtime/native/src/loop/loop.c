@@ -56,6 +56,7 @@ static void prepare(sf_room *room, sf_loop *loop, const sf_scene_arrays *arrays,
     const size_t cells = (size_t)((arrays->height + 3) / 4) * (size_t)((arrays->width + 3) / 4);
     loop->planes_bytes = rounded_up(SF_PLANES * cells * sizeof(float));
     loop->scratch_bytes = scratch_bytes;
+    loop->chance = loop->strength = NAN;
     loop->moving = moving_share(arrays->matte, (size_t)arrays->height * (size_t)arrays->width);
     loop->arrays = (sf_scene_arrays){
         .struct_size = sizeof loop->arrays, .height = arrays->height, .width = arrays->width, .frames = arrays->frames,
@@ -193,6 +194,8 @@ int32_t sf_loop_facts(const sf_loop *loop, const sf_target *target, sf_facts *fa
     facts->rows_bytes = sf_view_rows_bytes(loop, &view);
     facts->about = loop->about;
     facts->about_bytes = loop->about_bytes;
+    facts->chance = loop->chance;
+    facts->strength = loop->strength;
     return SF_OK;
 }
 

@@ -13,6 +13,7 @@ struct sf_loop {
     const sf_scene *scene;
     size_t planes_bytes, scratch_bytes; /* of a frame */
     double fps, moving;
+    double chance, strength; /* of what was made of a photo, else NaN */
     const char *about;
     size_t about_bytes;
 };

@@ -32,6 +32,8 @@ typedef struct sf_motion {
     float *doubt;     /* (h, w) */
     sf_oscillation sway, light;
     float suitability; /* NaN when the network does not say */
+    double chance;     /* of a good loop (sf_chance) */
+    double strength;   /* factor on every speed that was used */
 } sf_motion;
 
 /* One array on its way into or out of a network: float32, NCHW; sides that it has not are 1s at the end. */
@@ -61,6 +63,7 @@ typedef struct sf_rules {
 typedef struct sf_order {
     double seconds, fps, strength;
     int32_t adaptive; /* strength was not given: lowered where the photo asks for it */
+    int32_t strict;   /* give up with SF_ERROR_UNSUITED where the loop cannot be good */
     uint32_t seed;
 } sf_order;
 
@@ -89,6 +92,8 @@ void sf_predict_light(sf_room *room, const uint8_t *photo, int height, int width
 void sf_draw_future(sf_room *room, sf_motion *motion, uint32_t seed);
 /* NormalDist().inv_cdf: the standard normal deviate below which a share p of all lies, 0 < p < 1. */
 double sf_normal_deviate(double p);
+/* stillflow.assess: the chance that a photo makes a good loop; NaN where something moves and the network does not say. */
+double sf_chance(const sf_motion *motion);
 /* stillflow.assess as far as the strength that suits a motion, 0.4..1; what the photo looks like has no say in it. */
 double sf_suited_strength(sf_room *room, const sf_motion *motion, double seconds);
 /* stillflow.cycles.cycle_plan: cross-fade cycles >= 1 and a factor on the speed for each connected region, (h, w). */

@@ -6,6 +6,8 @@
  * A moving sample is shown from where it came from, or from where it goes to one cycle later. Where both lie outside
  * its own region the plate is shown instead, which is seen. Slower motion uncovers less.
  */
+#include <math.h>
+
 #include "motion/motion.h"
 #include "raster/raster.h"
 
@@ -14,6 +16,8 @@
 #define UNCOVERED_LIMIT 0.08  /* share of the flowing area that may lack a source */
 #define UNSEEN 0.002          /* share of the picture that may lack one anyway */
 #define LITTLE_MOTION 0.003   /* share of the picture below which motion is not noticed */
+#define NETWORK_BIAS (-1.0)   /* added to the log odds of the network's own chance, which is too fond of photos it never saw */
+#define SUREST 0.01           /* no network is surer than this */
 #define LEAST_STEPS 8         /* of 0.05: slower than 0.4 hardly helps any more */
 #define MOST_STEPS 20
 
@@ -109,6 +113,14 @@ static double moving_share(const sf_motion *motion) {
     for (size_t k = 0; k < n; k++)
         moving += motion->matte[k] > 0.5f && motion->classes[k] >= SF_WATER && motion->classes[k] <= SF_CLOTH;
     return (double)moving / (double)n;
+}
+
+double sf_chance(const sf_motion *motion) {
+    if (moving_share(motion) < LITTLE_MOTION) return 0;
+    if (isnan(motion->suitability)) return NAN;
+    double said = motion->suitability;
+    said = said < SUREST ? SUREST : said > 1 - SUREST ? 1 - SUREST : said;
+    return 1 / (1 + exp(-(NETWORK_BIAS + log(said / (1 - said)))));
 }
 
 double sf_suited_strength(sf_room *room, const sf_motion *motion, double seconds) {
