@@ -153,6 +153,7 @@ typedef struct sf_plan {
 SF_INLINE void plan_group(const sf_scene *s, const sf_chunk *chunk, int32_t x, int32_t y, int32_t i, sf_plan *plan) {
     const v8f column = (v8f){0, 1, 2, 3, 4, 5, 6, 7} + (float)x;
     const float line = (float)y;
+    SF_UNROLL
     for (int k = 0; k < 2; k++)
         find_taps(s, column + plane_of(chunk, 2 * k, i), line + plane_of(chunk, 2 * k + 1, i), &plan->taps[k]);
     v8f weight = plane_of(chunk, 4, i), gain = plane_of(chunk, 5, i);
@@ -168,6 +169,7 @@ SF_INLINE void plan_group(const sf_scene *s, const sf_chunk *chunk, int32_t x, i
 /* The moving layer at the pixels of a plan, two to a vector. */
 SF_INLINE void blend_group(const sf_chunk *chunk, const sf_plan *plan, int32_t i, v8f value[4]) {
     const v8h *a = plan->source[0], *b = plan->source[plan->both];
+    SF_UNROLL
     for (int k = 0; k < 4; k++) {
         const v8f step = k & 1 ? (v8f){0.625f, 0.625f, 0.625f, 0.625f, 0.875f, 0.875f, 0.875f, 0.875f}
                                : (v8f){0.125f, 0.125f, 0.125f, 0.125f, 0.375f, 0.375f, 0.375f, 0.375f};
@@ -181,6 +183,7 @@ SF_INLINE void blend_group(const sf_chunk *chunk, const sf_plan *plan, int32_t i
 /* Let the photo show where the matte is not full; a matte of 1 shows nothing else. */
 SF_INLINE void show_photo(const uint8_t pixels[32], const uint8_t mattes[8], v8f value[4]) {
     v8f share = max8(load_bytes(mattes) - 1, splat8(0)) / 254.0f;
+    SF_UNROLL
     for (int k = 0; k < 4; k++) {
         v8f still = load_bytes(pixels + 8 * k);
         /* Wide enough never to act on a finite scene; keeps 0 * value a number whatever the planes hold. */
@@ -193,6 +196,7 @@ SF_INLINE void show_photo(const uint8_t pixels[32], const uint8_t mattes[8], v8f
 SF_INLINE void shine(const sf_chunk *chunk, int32_t i, const uint8_t mattes[8], v8f value[4]) {
     v8f touched = min8(load_bytes(mattes), splat8(1));
     v8f light = plane_of(chunk, SF_PLANES - 1, i) * touched + (1 - touched);
+    SF_UNROLL
     for (int k = 0; k < 4; k++) value[k] = value[k] * quads_of(light, k);
 }
 

@@ -26,6 +26,13 @@ typedef uint8_t v16b __attribute__((vector_size(16)));
 
 #define SF_INLINE static inline __attribute__((always_inline))
 
+/* Before a loop of two or four turns whose counter chooses the instructions: at -O2 compilers would keep it. */
+#if defined(__clang__)
+#define SF_UNROLL _Pragma("unroll")
+#else
+#define SF_UNROLL _Pragma("GCC unroll 4")
+#endif
+
 #if defined(__clang__) || __GNUC__ >= 12
 #define SF_SHUFFLE(mask_type, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
