@@ -27,7 +27,9 @@ typedef uint8_t v16b __attribute__((vector_size(16)));
 #define SF_INLINE static inline __attribute__((always_inline))
 
 /* Before a loop of two or four turns whose counter chooses the instructions: at -O2 compilers would keep it. */
-#if defined(__clang__)
+#if defined(__OPTIMIZE_SIZE__)
+#define SF_UNROLL
+#elif defined(__clang__)
 #define SF_UNROLL _Pragma("unroll")
 #else
 #define SF_UNROLL _Pragma("GCC unroll 4")
