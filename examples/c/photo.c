@@ -7,6 +7,7 @@
  * BUNDLE is a folder or a .sfb file; ONNXRUNTIME the path of ONNX Runtime's shared library, where the loader does not
  * find it by its name; PROVIDER cpu, cuda or tensorrt. The bundle's test vectors are run first.
  */
+#define _POSIX_C_SOURCE 200112L
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -64,6 +65,7 @@ int main(int count, char **given) {
         fprintf(stderr, "usage: photo PHOTO BUNDLE FRAMES.rgb [SECONDS] [LONG_SIDE] [ONNXRUNTIME] [PROVIDER]\n");
         return 2;
     }
+    setenv("ORT_DISABLE_TELEMETRY", "1", 0); /* ONNX Runtime reads it when it is loaded */
     sf_error error = {.struct_size = sizeof error};
     sf_bundle_source source = {.struct_size = sizeof source, .path = given[2], .log = log_line};
     source.onnxruntime = count > 6 && given[6][0] ? given[6] : NULL;

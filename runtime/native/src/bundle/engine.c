@@ -4,6 +4,7 @@
 #include "bundle/engine.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #if defined(_WIN32)
 #include <windows.h>
@@ -150,6 +151,9 @@ void sf_engine_open(sf_room *room, const sf_bundle_source *source, sf_engine **o
     sf_engine *engine = *opened = sf_take_zeroed(room, 1, sizeof *engine);
     if (source->device < 0 || source->threads < 0)
         sf_give_up(room, SF_ERROR_ARGUMENT, what, "give 0 or more", "device or threads is below 0");
+    /* A library does not change its process's environment; and once ONNX Runtime is loaded it is too late. */
+    if (!getenv("ORT_DISABLE_TELEMETRY"))
+        sf_tell(room, 2, "ONNX Runtime may keep telemetry: set ORT_DISABLE_TELEMETRY=1 in the environment before");
     load_library(room, engine, source->onnxruntime);
     check(room, engine, engine->ort->create_env(ORT_FATAL, "stillflow", &engine->env));
     check(room, engine, engine->ort->create_memory(ORT_ARENA, ORT_DEFAULT, &engine->memory));
