@@ -89,7 +89,15 @@ def build(tree: Path, folder: Path) -> Path:
     Raises:
         StillflowError: it does not compile.
     """
-    configure = ["cmake", "-S", str(tree), "-B", str(folder), "-DSTILLFLOW_COUNTED=ON"]
+    configure = [
+        "cmake",
+        "-S",
+        str(tree),
+        "-B",
+        str(folder),
+        "-DSTILLFLOW_COUNTED=ON",
+        "-DSTILLFLOW_SPEED=ON",
+    ]
     for command in (configure, ["cmake", "--build", str(folder), "--parallel", "2", "--target", PROGRAM]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

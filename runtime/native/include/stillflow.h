@@ -252,6 +252,7 @@ typedef struct sf_source {
     uint64_t memory_limit; /* bytes that may be allocated, at most; 0 for 1 GiB */
     sf_log log;            /* may be null */
     void *log_user;
+    int32_t trusted;       /* not 0: sections' hashes are not computed, for files that something else vouches for; all else is checked */
 } sf_source;
 
 typedef struct sf_loop sf_loop;

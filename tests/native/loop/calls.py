@@ -36,6 +36,7 @@ class Source(Struct):
         ("memory_limit", ctypes.c_uint64),
         ("log", Log),
         ("log_user", ctypes.c_void_p),
+        ("trusted", ctypes.c_int32),
     )
 
 
@@ -110,9 +111,9 @@ class Loop:
     """An open loop, of a file's bytes or of its path."""
 
     def __init__(self, data: bytes | None = None, *, path: str | None = None, limit: int = 0, isa: int = 0,
-                 log: Any = None, of: str | None = None) -> None:  # fmt: skip
+                 log: Any = None, of: str | None = None, trusted: int = 0) -> None:  # fmt: skip
         self.library = library(of)
-        source = Source(memory_limit=limit, isa=isa)
+        source = Source(memory_limit=limit, isa=isa, trusted=trusted)
         if log is not None:
             self._log = source.log = Log(lambda _, level, line: log(level, line.decode()))
         if data is not None:
