@@ -78,7 +78,7 @@ def test_a_slower_kernel_and_an_allocation_are_caught(native: Counted, copied_tr
     """One row in twelve is composed twice, and the fields take memory: only what changed is built again."""
     scene = copied_tree / "runtime/native/src/kernels/scene.c"
     text = scene.read_text(encoding="utf-8")
-    compose = "    s->kernels->compose(s, planes, y0, y1, out, out_stride);\n"
+    compose = "    s->kernels->compose(s, planes, y0, y1, out + (ptrdiff_t)y0 * out_stride, out_stride);\n"
     fields = "    clear_padding(s, &pieces);\n    sf_phase phases[256];\n"
     assert compose in text and fields in text
     text = text.replace(compose, compose + compose.replace("y1,", "y0 + (y1 - y0) / 12,"))
