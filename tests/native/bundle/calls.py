@@ -12,119 +12,7 @@ import numpy as np
 import pytest
 
 from ..internals import Error, internals, pointer
-
-(
-    OK,
-    ARGUMENT,
-    SIZE,
-    MEMORY,
-    VALUE,
-    UNSUPPORTED,
-    FILE,
-    FORMAT,
-    VERSION,
-    LIMIT,
-    ENGINE,
-    DIFFERS,
-    STOPPED,
-    UNSUITED,
-) = range(14)
-
-RGB, BGRA, RGBA = range(3)
-
-Log = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32, ctypes.c_char_p)
-Progress = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_double)
-
-
-class Sized(ctypes.Structure):
-    """A struct whose first member is its size."""
-
-    def __init__(self, **values: Any) -> None:
-        super().__init__(struct_size=ctypes.sizeof(type(self)), **values)
-
-
-class Source(Sized):
-    """sf_bundle_source."""
-
-    _fields_ = (
-        ("struct_size", ctypes.c_uint32),
-        ("isa", ctypes.c_int32),
-        ("path", ctypes.c_char_p),
-        ("onnxruntime", ctypes.c_char_p),
-        ("provider", ctypes.c_char_p),
-        ("precision", ctypes.c_char_p),
-        ("device", ctypes.c_int32),
-        ("threads", ctypes.c_int32),
-        ("memory_limit", ctypes.c_uint64),
-        ("log", Log),
-        ("log_user", ctypes.c_void_p),
-    )
-
-
-class Photo(Sized):
-    """sf_photo."""
-
-    _fields_ = (
-        ("struct_size", ctypes.c_uint32),
-        ("format", ctypes.c_int32),
-        ("width", ctypes.c_int32),
-        ("height", ctypes.c_int32),
-        ("data", ctypes.c_void_p),
-        ("stride", ctypes.c_ssize_t),
-        ("file", ctypes.c_void_p),
-        ("file_bytes", ctypes.c_size_t),
-    )
-
-
-class Wish(Sized):
-    """sf_wish."""
-
-    _fields_ = (
-        ("struct_size", ctypes.c_uint32),
-        ("long_side", ctypes.c_int32),
-        ("seconds", ctypes.c_double),
-        ("fps", ctypes.c_double),
-        ("strength", ctypes.c_double),
-        ("seed", ctypes.c_uint32),
-        ("strict", ctypes.c_int32),
-        ("progress", Progress),
-        ("progress_user", ctypes.c_void_p),
-    )
-
-
-class Facts(Sized):
-    """sf_facts."""
-
-    _fields_ = (
-        ("struct_size", ctypes.c_uint32),
-        ("width", ctypes.c_int32),
-        ("height", ctypes.c_int32),
-        ("frames", ctypes.c_int32),
-        ("fps", ctypes.c_double),
-        ("moving", ctypes.c_double),
-        ("memory_bytes", ctypes.c_uint64),
-        ("frame_bytes", ctypes.c_size_t),
-        ("rows_bytes", ctypes.c_size_t),
-        ("about", ctypes.c_void_p),
-        ("about_bytes", ctypes.c_size_t),
-        ("chance", ctypes.c_double),
-        ("strength", ctypes.c_double),
-    )
-
-
-class Target(Sized):
-    """sf_target."""
-
-    _fields_ = (
-        ("struct_size", ctypes.c_uint32),
-        ("format", ctypes.c_int32),
-        ("width", ctypes.c_int32),
-        ("height", ctypes.c_int32),
-        ("data", ctypes.c_void_p),
-        ("stride", ctypes.c_ssize_t),
-        ("chroma", ctypes.c_void_p),
-        ("chroma_stride", ctypes.c_ssize_t),
-    )
+from ..structs import OK, BundleSource, Facts, Log, Photo, Target, Wish
 
 
 class RefusedError(Exception):
@@ -173,7 +61,7 @@ class Bundle:
         }.items():
             getattr(self._library, name).argtypes = kinds
         texts = {name: value.encode() for name, value in options.items() if isinstance(value, str)}
-        source = Source(
+        source = BundleSource(
             path=str(path).encode(),
             onnxruntime=(library or onnxruntime()).encode(),
             log=self._log,

@@ -19,19 +19,8 @@ import pytest
 from stillflow.bundle.npz import write_npz
 
 from ..internals import ROOT, Error, internals
-from .calls import (
-    ARGUMENT,
-    DIFFERS,
-    ENGINE,
-    FILE,
-    FORMAT,
-    LIMIT,
-    UNSUPPORTED,
-    Bundle,
-    RefusedError,
-    Source,
-    onnxruntime,
-)
+from ..structs import ARGUMENT, DIFFERS, ENGINE, FILE, FORMAT, LIMIT, UNSUPPORTED, BundleSource
+from .calls import Bundle, RefusedError, onnxruntime
 
 EDGE = ROOT / "engines" / "stillflow_engines" / "edge"
 GOLDEN = ROOT / "tests" / "data" / "bundles" / "golden-1.0"
@@ -230,8 +219,8 @@ def test_arguments_that_are_not_there() -> None:
     library.sf_bundle_close.argtypes = (ctypes.c_void_p,)
     library.sf_bundle_test.argtypes = (ctypes.c_void_p,) * 2
     opened, error = ctypes.c_void_p(1), Error()
-    source = Source(path=os.fsencode(GOLDEN), onnxruntime=onnxruntime().encode())
-    for bad in (None, Source(), Source(path=source.path)):
+    source = BundleSource(path=os.fsencode(GOLDEN), onnxruntime=onnxruntime().encode())
+    for bad in (None, BundleSource(), BundleSource(path=source.path)):
         if bad is not None and bad.path:
             bad.struct_size -= 1
         given = None if bad is None else ctypes.byref(bad)

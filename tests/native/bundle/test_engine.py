@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from ..internals import INCLUDES, ROOT
-from .calls import ARGUMENT, DIFFERS, ENGINE, FORMAT, VERSION, Bundle, RefusedError
+from ..structs import ARGUMENT, DIFFERS, ENGINE, FORMAT, VERSION
+from .calls import Bundle, RefusedError
 
 GOLDEN = ROOT / "tests" / "data" / "bundles" / "golden-1.0"
 

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ..internals import Room, internals
-from .calls import FILE, FORMAT, RefusedError, check
+from ..structs import FILE, FORMAT
+from .calls import RefusedError, check
 
 END = struct.Struct("<4s4H2LH")
 

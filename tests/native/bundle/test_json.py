@@ -13,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ..internals import Room, internals
-from .calls import FORMAT, LIMIT, RefusedError, check
+from ..structs import FORMAT, LIMIT
+from .calls import RefusedError, check
 
 
 class Json(ctypes.Structure):

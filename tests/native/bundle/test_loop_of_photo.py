@@ -15,7 +15,8 @@ from stillflow.animator import Animator
 from stillflow.guidance import Guidance
 
 from ..internals import ROOT
-from .calls import ARGUMENT, LIMIT, RGB, STOPPED, UNSUITED, Bundle, Loop, Photo, Progress, RefusedError, Wish
+from ..structs import ARGUMENT, LIMIT, RGB, STOPPED, UNSUITED, Photo, Progress, Wish
+from .calls import Bundle, Loop, RefusedError
 
 EDGE = ROOT / "engines" / "stillflow_engines" / "edge"
 TIMES = (0.0, 3.0, 7.5)

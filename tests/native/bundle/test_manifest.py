@@ -18,7 +18,8 @@ from stillflow.bundle import parse_manifest
 from stillflow.errors import StillflowError
 
 from ..internals import ROOT, Room, internals
-from .calls import FORMAT, UNSUPPORTED, VERSION, RefusedError, check
+from ..structs import FORMAT, UNSUPPORTED, VERSION
+from .calls import RefusedError, check
 
 GOLDEN = ROOT / "tests" / "data" / "bundles" / "golden-1.0" / "manifest.json"
 CONTENT: dict[str, Any] = json.loads(GOLDEN.read_bytes())

@@ -17,7 +17,8 @@ from hypothesis.extra import numpy as arrays_of
 from stillflow.bundle.npz import write_npz
 
 from ..internals import Room, internals
-from .calls import FORMAT, RefusedError, check
+from ..structs import FORMAT
+from .calls import RefusedError, check
 
 
 class Tensor(ctypes.Structure):

@@ -17,7 +17,8 @@ import stillflow.photo
 from stillflow.errors import StillflowError
 
 from ..internals import Room, internals
-from .calls import ARGUMENT, BGRA, FORMAT, LIMIT, RGB, RGBA, SIZE, Photo, RefusedError, check
+from ..structs import ARGUMENT, BGRA, FORMAT, LIMIT, RGB, RGBA, SIZE, Photo
+from .calls import RefusedError, check
 
 
 def read(photo: Photo, long_side: int = 0, limit: int = 0) -> np.ndarray:

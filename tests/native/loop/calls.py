@@ -10,73 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..internals import Error, internals
-
-RGB, BGRA, RGBA, NV12 = range(4)
-OK, ARGUMENT, SIZE, MEMORY, VALUE, UNSUPPORTED, FILE, FORMAT, VERSION, LIMIT = range(10)
-
-Log = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32, ctypes.c_char_p)
-
-
-class Struct(ctypes.Structure):
-    """A struct that begins with its size."""
-
-    def __init__(self, **values: Any) -> None:
-        super().__init__(struct_size=ctypes.sizeof(type(self)), **values)
-
-
-class Source(Struct):
-    """sf_source."""
-
-    _fields_ = (
-        ("struct_size", ctypes.c_uint32),
-        ("isa", ctypes.c_int32),
-        ("path", ctypes.c_char_p),
-        ("bytes", ctypes.c_void_p),
-        ("size", ctypes.c_size_t),
-        ("memory_limit", ctypes.c_uint64),
-        ("log", Log),
-        ("log_user", ctypes.c_void_p),
-        ("trusted", ctypes.c_int32),
-    )
-
-
-class Target(Struct):
-    """sf_target."""
-
-    _fields_ = (
-        ("struct_size", ctypes.c_uint32),
-        ("format", ctypes.c_int32),
-        ("width", ctypes.c_int32),
-        ("height", ctypes.c_int32),
-        ("data", ctypes.c_void_p),
-        ("stride", ctypes.c_ssize_t),
-        ("chroma", ctypes.c_void_p),
-        ("chroma_stride", ctypes.c_ssize_t),
-    )
-
-
-class Facts(Struct):
-    """sf_facts."""
-
-    _fields_ = (
-        ("struct_size", ctypes.c_uint32),
-        ("width", ctypes.c_int32),
-        ("height", ctypes.c_int32),
-        ("frames", ctypes.c_int32),
-        ("fps", ctypes.c_double),
-        ("moving", ctypes.c_double),
-        ("memory_bytes", ctypes.c_uint64),
-        ("frame_bytes", ctypes.c_size_t),
-        ("rows_bytes", ctypes.c_size_t),
-        ("about", ctypes.c_void_p),
-        ("about_bytes", ctypes.c_size_t),
-        ("chance", ctypes.c_double),
-        ("strength", ctypes.c_double),
-    )
+from ..structs import NV12, OK, RGB, Facts, Log, Source, Target
 
 
 @lru_cache(maxsize=4)
-def library(path: str | None = None) -> ctypes.CDLL:
+def native_library(path: str | None = None) -> ctypes.CDLL:
     """A library with its loops declared: that of the internals, or another one."""
     found = internals() if path is None else ctypes.CDLL(path)
     pointer, number, size = ctypes.c_void_p, ctypes.c_int32, ctypes.c_size_t
@@ -112,7 +50,7 @@ class Loop:
 
     def __init__(self, data: bytes | None = None, *, path: str | None = None, limit: int = 0, isa: int = 0,
                  log: Any = None, of: str | None = None, trusted: int = 0) -> None:  # fmt: skip
-        self.library = library(of)
+        self.native = native_library(of)
         source = Source(memory_limit=limit, isa=isa, trusted=trusted)
         if log is not None:
             self._log = source.log = Log(lambda _, level, line: log(level, line.decode()))
@@ -123,7 +61,7 @@ class Loop:
         if path is not None:
             source.path = path.encode()
         self.at, error = ctypes.c_void_p(1), Error()
-        status = self.library.sf_loop_open(
+        status = self.native.sf_loop_open(
             ctypes.byref(source), ctypes.byref(self.at), ctypes.addressof(error)
         )
         assert status == error.status
@@ -141,20 +79,20 @@ class Loop:
 
     def close(self) -> None:
         """Close it; again does nothing."""
-        self.library.sf_loop_close(self.at)
+        self.native.sf_loop_close(self.at)
         self.at = ctypes.c_void_p()
 
     def facts_of(self, target: Target | None) -> Facts:
         """The facts for a target."""
         facts = Facts()
         reference = None if target is None else ctypes.byref(target)
-        assert self.library.sf_loop_facts(self.at, reference, ctypes.byref(facts)) == OK
+        assert self.native.sf_loop_facts(self.at, reference, ctypes.byref(facts)) == OK
         return facts
 
     def memory(self, t: float) -> np.ndarray:
         """A frame's memory, filled for time t."""
         frame = aligned(self.facts.frame_bytes)
-        assert self.library.sf_loop_at(self.at, t, frame.ctypes.data, frame.size) == OK
+        assert self.native.sf_loop_at(self.at, t, frame.ctypes.data, frame.size) == OK
         return frame
 
     def rows(self, frame: np.ndarray, target: Target, y0: int, y1: int) -> int:
@@ -163,7 +101,7 @@ class Loop:
         rows = aligned(need) if need else None
         at = None if rows is None else rows.ctypes.data
         return int(
-            self.library.sf_loop_rows(self.at, frame.ctypes.data, y0, y1, ctypes.byref(target), at, need)
+            self.native.sf_loop_rows(self.at, frame.ctypes.data, y0, y1, ctypes.byref(target), at, need)
         )
 
     def frame(

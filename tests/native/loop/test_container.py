@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ..structs import FORMAT, LIMIT, VALUE, VERSION
 from .baked import (
     ABOUT,
     FLOW,
@@ -25,7 +26,7 @@ from .baked import (
     sections_of,
     small_scene,
 )
-from .calls import FORMAT, LIMIT, VALUE, VERSION, Loop, OpenError
+from .calls import Loop, OpenError
 
 ARRAYS = small_scene(5, 6, 1)
 TINY = baked(ARRAYS, bare=True)

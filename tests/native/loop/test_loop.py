@@ -18,23 +18,9 @@ from hypothesis import strategies as st
 from stillflow.kernels.native import NativeScene
 
 from ..internals import INCLUDES, Error, Room, internals
+from ..structs import ARGUMENT, FILE, FORMAT, LIMIT, MEMORY, OK, UNSUPPORTED, Facts, Source, Target
 from .baked import JPEG, MATTE, PHOTO, PLATE, PNG, WEBP, baked, small_scene
-from .calls import (
-    ARGUMENT,
-    FILE,
-    FORMAT,
-    LIMIT,
-    MEMORY,
-    OK,
-    UNSUPPORTED,
-    Facts,
-    Loop,
-    OpenError,
-    Source,
-    Target,
-    aligned,
-    library,
-)
+from .calls import Loop, OpenError, aligned, native_library
 
 ARRAYS = small_scene(45, 62, 2, harmonics=1, lights=1, blend=True)
 FILE_BYTES = baked(ARRAYS, about=b"{}")
@@ -148,13 +134,13 @@ def test_any_time_gives_a_frame(loop, t):
 @pytest.mark.parametrize("t", [float("nan"), float("inf"), float("-inf")])
 def test_what_is_no_time_is_refused(loop, t):
     frame = aligned(loop.facts.frame_bytes)
-    assert loop.library.sf_loop_at(loop.at, t, frame.ctypes.data, frame.size) == ARGUMENT
+    assert loop.native.sf_loop_at(loop.at, t, frame.ctypes.data, frame.size) == ARGUMENT
 
 
 def test_a_frames_memory_is_checked(loop):
     size = loop.facts.frame_bytes
     frame = aligned(size + 64)
-    at, call = frame.ctypes.data, loop.library.sf_loop_at
+    at, call = frame.ctypes.data, loop.native.sf_loop_at
     assert call(loop.at, 1.0, at, size - 1) == MEMORY
     assert call(loop.at, 1.0, at + 8, size) == MEMORY
     assert call(loop.at, 1.0, None, size) == ARGUMENT
@@ -173,7 +159,7 @@ def test_rows_want_a_frame_of_this_very_loop(loop):
 
 
 def test_sizes_of_structs(loop):
-    lib, error = library(), Error()
+    lib, error = native_library(), Error()
     at = ctypes.c_void_p()
     data = aligned(len(FILE_BYTES))
     data[:] = np.frombuffer(FILE_BYTES, np.uint8)
@@ -193,7 +179,7 @@ def test_sizes_of_structs(loop):
 
 
 def test_sources_that_make_no_sense(tmp_path):
-    lib, error, at = library(), Error(), ctypes.c_void_p(1)
+    lib, error, at = native_library(), Error(), ctypes.c_void_p(1)
 
     def refused(source):
         status = lib.sf_loop_open(source and ctypes.byref(source), ctypes.byref(at), ctypes.addressof(error))
@@ -284,7 +270,7 @@ def test_a_loop_of_arrays_in_a_room(loop):
         described = native._described
         assert call(room.address, ctypes.byref(described), ctypes.byref(made)) == OK
         again = Loop.__new__(Loop)
-        again.library, again.at = library(), made
+        again.native, again.at = native_library(), made
         again.facts = again.facts_of(None)
         np.testing.assert_array_equal(again.frame(4.5), native.frame(4.5))
         assert again.facts.fps == 25.0

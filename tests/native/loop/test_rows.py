@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from stillflow.kernels import native
 from stillflow.video.colour import nv12
 
+from ..structs import ARGUMENT, BGRA, MEMORY, NV12, OK, RGB, RGBA, SIZE, Facts, Target
 from .baked import baked, small_scene
-from .calls import ARGUMENT, BGRA, MEMORY, NV12, OK, RGB, RGBA, SIZE, Facts, Loop, Target, aligned
+from .calls import Loop, aligned
 
 SIZES = [(61, 83), (64, 300), (9, 129), (35, 16), (1, 1), (2, 7), (1, 40)]
 
@@ -100,7 +101,7 @@ def test_rows_memory_is_enough_and_no_more_is_written(height, width, kind):
         need, frame = loop.facts_of(target).rows_bytes, loop.memory(1.0)
         rows = aligned(need + 64)
         arguments = (loop.at, frame.ctypes.data, 0, height, ctypes.byref(target))
-        call = loop.library.sf_loop_rows
+        call = loop.native.sf_loop_rows
         assert call(*arguments, rows.ctypes.data, need) == OK
         assert (rows[need:] == 0xA5).all()
         if need:
@@ -146,16 +147,14 @@ def test_targets_that_make_no_sense(values, rows, status):
             "chroma_stride": 200,
         }
         target, memory, frame = Target(**{**good, **values}), aligned(1 << 16), loop.memory(1.0)
-        call = loop.library.sf_loop_rows
+        call = loop.native.sf_loop_rows
         assert (
             call(loop.at, frame.ctypes.data, *rows, ctypes.byref(target), memory.ctypes.data, memory.size)
             == status
         )
         assert call(loop.at, frame.ctypes.data, *rows, None, memory.ctypes.data, memory.size) == ARGUMENT
         if "format" in values and values["format"] not in (BGRA, NV12):
-            assert (
-                loop.library.sf_loop_facts(loop.at, ctypes.byref(target), ctypes.byref(Facts())) == ARGUMENT
-            )
+            assert loop.native.sf_loop_facts(loop.at, ctypes.byref(target), ctypes.byref(Facts())) == ARGUMENT
 
 
 def test_every_instruction_set_writes_the_same_bytes():

@@ -12,66 +12,13 @@ import numpy as np
 from stillflow.motion import Motion
 
 from ..internals import Room, internals, pointer
+from ..structs import RUN, CMotion, Network, Order, Oscillation, Rules
 
 Answers = Mapping[str, np.ndarray]
 
 MATTE_ERROR = 5e-4
 """Of probabilities: 89 of the 107,811 numbers of OpenCV's table of colours are not met to the last bit, and what
 looks alike is asked through them."""
-
-
-class Oscillation(ctypes.Structure):
-    """sf_oscillation."""
-
-    _fields_ = (
-        ("count", ctypes.c_int32),
-        ("channels", ctypes.c_int32),
-        ("hz", ctypes.c_float * 5),
-        ("coefficients", ctypes.c_void_p),
-    )
-
-
-class CMotion(ctypes.Structure):
-    """sf_motion."""
-
-    _fields_ = (
-        *((name, ctypes.c_int32) for name in ("height", "width", "h", "w")),
-        *((n, ctypes.c_void_p) for n in ("velocity", "matte", "classes", "confidence", "order", "doubt")),
-        ("sway", Oscillation),
-        ("light", Oscillation),
-        ("suitability", ctypes.c_float),
-        ("chance", ctypes.c_double),
-        ("strength", ctypes.c_double),
-    )
-
-
-class Tensor(ctypes.Structure):
-    """sf_tensor."""
-
-    _fields_ = (("name", ctypes.c_char_p), ("shape", ctypes.c_int64 * 4), ("data", ctypes.c_void_p))
-
-
-class Network(ctypes.Structure):
-    """sf_network."""
-
-    _fields_ = (("run", ctypes.c_void_p), ("self", ctypes.c_void_p))
-
-
-class Rules(ctypes.Structure):
-    """sf_rules."""
-
-    _fields_ = tuple((n, ctypes.c_int32) for n in ("flow_long_side", "plate_network", "blend_network"))
-
-
-class Order(ctypes.Structure):
-    """sf_order."""
-
-    _fields_ = (
-        *((name, ctypes.c_double) for name in ("seconds", "fps", "strength")),
-        ("adaptive", ctypes.c_int32),
-        ("strict", ctypes.c_int32),
-        ("seed", ctypes.c_uint32),
-    )
 
 
 class Prediction(ctypes.Structure):
@@ -82,17 +29,6 @@ class Prediction(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("height", "width")),
         ("motion", ctypes.c_void_p),
     )
-
-
-RUN = ctypes.CFUNCTYPE(
-    None,
-    ctypes.c_void_p,
-    ctypes.c_void_p,
-    ctypes.POINTER(Tensor),
-    ctypes.c_int32,
-    ctypes.POINTER(Tensor),
-    ctypes.c_int32,
-)
 
 
 def array_at(address: int | None, shape: tuple[int, ...], kind: type[Any]) -> np.ndarray:

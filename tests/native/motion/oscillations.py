@@ -14,7 +14,7 @@ from stillflow.oscillation import Oscillation, smooth_noise
 
 from ...runtime.scenes import textured
 from ..internals import Room, internals
-from .motions import Oscillation as CPart
+from ..structs import Oscillation as CPart
 
 STATIC, WATER, CLOUD, SMOKE, FIRE, FOLIAGE, PERSON, ANIMAL, CLOTH, SKY = range(10)
 

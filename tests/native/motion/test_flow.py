@@ -14,7 +14,8 @@ from stillflow.guidance import Hints
 from stillflow.motion import Motion
 from stillflow.photo import Photo
 
-from .motions import MATTE_ERROR, Order, predict
+from ..structs import Order
+from .motions import MATTE_ERROR, predict
 
 ENGINE = 10
 """SF_ERROR_ENGINE."""
@@ -95,6 +96,6 @@ def test_an_answer_that_means_nothing_is_an_error(name: str, answer: np.ndarray 
 
 def test_a_bad_answer_ends_the_whole_motion_too() -> None:
     statuses: list[int] = []
-    order = Order(4.0, 30.0, 1.0, 1, 0)
+    order = Order(4.0, 30.0, 1.0, adaptive=1)
     predict(np.zeros((40, 60, 3), np.uint8), {}, order, check=lambda status, _: statuses.append(status))
     assert statuses == [ENGINE]

@@ -15,7 +15,8 @@ from stillflow.guidance import Hints
 from stillflow.motion import Motion
 from stillflow.photo import Photo
 
-from .motions import MATTE_ERROR, Answers, Order, predict
+from ..structs import Order
+from .motions import MATTE_ERROR, Answers, predict
 
 FASTER = np.float32(6)
 """Times the network's speeds: then smoke is slowed."""
@@ -38,10 +39,10 @@ def made_in_python(photo: Photo, answers: Answers, order: Order) -> tuple[Motion
 @pytest.mark.parametrize(
     ("which", "order", "slowed"),
     [
-        (0, Order(4.0, 30.0, 1.0, 1, 2), False),
-        (1, Order(4.0, 30.0, 1.0, 1, 0), True),
-        (1, Order(6.0, 25.0, 1.0, 1, 5), True),
-        (2, Order(4.0, 30.0, 0.6, 0, 0), True),
+        (0, Order(4.0, 30.0, 1.0, adaptive=1, seed=2), False),
+        (1, Order(4.0, 30.0, 1.0, adaptive=1), True),
+        (1, Order(6.0, 25.0, 1.0, adaptive=1, seed=5), True),
+        (2, Order(4.0, 30.0, 0.6), True),
     ],
 )
 def test_motions_are_those_of_the_animator(seen, which: int, order: Order, slowed: bool) -> None:

@@ -14,87 +14,9 @@ from stillflow.motion import Motion
 from stillflow.photo import Photo
 
 from ..internals import Room, internals, pointer
+from ..structs import OSCILLATIONS, RUN, CMotion, Network, Order, Oscillation, Rules
 
 Run = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
-
-OSCILLATIONS = 5
-"""SF_OSCILLATIONS."""
-
-
-class Oscillation(ctypes.Structure):
-    """sf_oscillation."""
-
-    _fields_ = (
-        ("count", ctypes.c_int32),
-        ("channels", ctypes.c_int32),
-        ("hz", ctypes.c_float * OSCILLATIONS),
-        ("coefficients", ctypes.c_void_p),
-    )
-
-
-class MotionFields(ctypes.Structure):
-    """sf_motion."""
-
-    _fields_ = (
-        ("height", ctypes.c_int32),
-        ("width", ctypes.c_int32),
-        ("h", ctypes.c_int32),
-        ("w", ctypes.c_int32),
-        ("velocity", ctypes.c_void_p),
-        ("matte", ctypes.c_void_p),
-        ("classes", ctypes.c_void_p),
-        ("confidence", ctypes.c_void_p),
-        ("order", ctypes.c_void_p),
-        ("doubt", ctypes.c_void_p),
-        ("sway", Oscillation),
-        ("light", Oscillation),
-        ("suitability", ctypes.c_float),
-    )
-
-
-class Tensor(ctypes.Structure):
-    """sf_tensor."""
-
-    _fields_ = (("name", ctypes.c_char_p), ("shape", ctypes.c_int64 * 4), ("data", ctypes.c_void_p))
-
-
-RUN = ctypes.CFUNCTYPE(
-    None,
-    ctypes.c_void_p,
-    ctypes.c_void_p,
-    ctypes.POINTER(Tensor),
-    ctypes.c_int32,
-    ctypes.POINTER(Tensor),
-    ctypes.c_int32,
-)
-
-
-class Network(ctypes.Structure):
-    """sf_network."""
-
-    _fields_ = (("run", RUN), ("self", ctypes.c_void_p))
-
-
-class Rules(ctypes.Structure):
-    """sf_rules."""
-
-    _fields_ = (
-        ("flow_long_side", ctypes.c_int32),
-        ("plate_network", ctypes.c_int32),
-        ("blend_network", ctypes.c_int32),
-    )
-
-
-class Order(ctypes.Structure):
-    """sf_order."""
-
-    _fields_ = (
-        ("seconds", ctypes.c_double),
-        ("fps", ctypes.c_double),
-        ("strength", ctypes.c_double),
-        ("adaptive", ctypes.c_int32),
-        ("seed", ctypes.c_uint32),
-    )
 
 
 def _oscillation(coefficients: np.ndarray, hz: np.ndarray) -> Oscillation:
@@ -104,18 +26,16 @@ def _oscillation(coefficients: np.ndarray, hz: np.ndarray) -> Oscillation:
     return Oscillation(count, coefficients.shape[-1], (ctypes.c_float * OSCILLATIONS)(*filled), at)
 
 
-def motion_fields(motion: Motion) -> MotionFields:
+def motion_fields(motion: Motion) -> CMotion:
     """A motion whose arrays are contiguous, as a struct; it must outlive the struct."""
     names = ("velocity", "matte", "classes", "confidence", "order", "doubt")
     fields = [pointer(getattr(motion, name)) for name in names]
     sway, light = _oscillation(motion.sway, motion.sway_hz), _oscillation(motion.light, motion.light_hz)
-    return MotionFields(
-        motion.height, motion.width, *motion.matte.shape, *fields, sway, light, motion.suitability
-    )
+    return CMotion(motion.height, motion.width, *motion.matte.shape, *fields, sway, light, motion.suitability)
 
 
-def network(run: Run) -> tuple[Network, list[np.ndarray]]:
-    """A network that asks Python; with it the list that keeps its answers alive."""
+def network(run: Run) -> tuple[Network, list[object]]:
+    """A network that asks Python; with it what keeps it and its answers alive."""
     kept: list[np.ndarray] = []
 
     def answer(_self, _room, inputs, input_count, outputs, output_count) -> None:
@@ -131,7 +51,8 @@ def network(run: Run) -> tuple[Network, list[np.ndarray]]:
                 outputs[k].shape = (ctypes.c_int64 * 4)(*kept[-1].shape)
                 outputs[k].data = kept[-1].ctypes.data
 
-    return Network(RUN(answer), None), kept
+    callback = RUN(answer)
+    return Network(ctypes.cast(callback, ctypes.c_void_p)), [callback, kept]
 
 
 def _array(address: int | None, shape: tuple[int, ...], kind: type) -> np.ndarray:
@@ -178,7 +99,7 @@ def build(
     asked, kept = network(run) if run is not None else (None, [])
     fields = motion_fields(motion)
     found = Arrays(ctypes.sizeof(Arrays))
-    rules, order = Rules(0, plate, blend), Order(seconds, fps, 1.0, 0, 0)
+    rules, order = Rules(0, plate, blend), Order(seconds, fps, 1.0)
     call = internals().test_build_scene
     call.restype = ctypes.c_int32
     with Room(limit) as room:

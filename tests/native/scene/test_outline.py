@@ -13,7 +13,8 @@ from stillflow.region import flow_region
 
 from ..internals import Room, internals, pointer
 from ..raster.pictures import plain_opencv
-from .calls import Oscillation, motion_fields
+from ..structs import Oscillation
+from .calls import motion_fields
 from .invented import invented_motion, invented_photo
 
 
