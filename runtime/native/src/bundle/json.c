@@ -234,7 +234,7 @@ static void read_children(reader *r, sf_json *parent, int close) {
         sf_json *child = read_value(r);
         child->name = name;
         *tail = child;
-        tail = (const sf_json **)&child->next;
+        tail = &child->next;
         parent->count++;
         const int c = next(r);
         if (c != ',' && c != close) refuse(r, "a comma or a closing bracket is expected");

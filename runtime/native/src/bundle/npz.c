@@ -7,6 +7,7 @@
 
 #include "bundle/bundle.h"
 #include "bundle/zip.h"
+#include "bytes.h"
 
 #define ARRAYS_MOST 256
 #define BYTES_MOST ((uint64_t)1 << 28) /* of all arrays of a file */
@@ -97,8 +98,7 @@ static void read_array(sf_room *room, const char *name, const uint8_t *bytes, si
     if (size < 12 || memcmp(bytes, "\x93NUMPY", 6) != 0 || bytes[6] < 1 || bytes[6] > 2 || bytes[7] != 0)
         refuse(&r, "is no .npy of version 1.0 or 2.0");
     const size_t before = bytes[6] == 1 ? 10 : 12;
-    uint64_t length = (uint64_t)bytes[8] | (uint64_t)bytes[9] << 8;
-    if (bytes[6] == 2) length |= (uint64_t)bytes[10] << 16 | (uint64_t)bytes[11] << 24;
+    const uint64_t length = bytes[6] == 1 ? sf_le16(bytes + 8) : sf_le32(bytes + 8);
     if (length > size - before) refuse(&r, "is cut short");
     r.at = bytes + before;
     r.end = r.at + length;
@@ -107,8 +107,7 @@ static void read_array(sf_room *room, const char *name, const uint8_t *bytes, si
     if (count * 4 != size - before - length) refuse(&r, "has another size than its header says");
     tensor->data = sf_take(room, count, 4);
     for (uint64_t i = 0; i < count; i++, samples += 4) {
-        const uint32_t bits = (uint32_t)samples[0] | (uint32_t)samples[1] << 8 | (uint32_t)samples[2] << 16 |
-                              (uint32_t)samples[3] << 24;
+        const uint32_t bits = sf_le32(samples);
         memcpy(&tensor->data[i], &bits, 4);
     }
 }

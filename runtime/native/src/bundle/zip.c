@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "bytes.h"
 #include "codecs/codecs.h"
 
 #define END_BYTES 22
@@ -11,9 +12,6 @@
 #define ENTRY_BYTES 46
 #define LOCAL_BYTES 30
 #define ENCRYPTED 1u
-
-static uint32_t u16(const uint8_t *at) { return (uint32_t)at[0] | (uint32_t)at[1] << 8; }
-static uint32_t u32(const uint8_t *at) { return u16(at) | u16(at + 2) << 16; }
 
 #define DAMAGED(room, zip, ...) sf_give_up(room, SF_ERROR_FORMAT, (zip)->what, (zip)->fix, __VA_ARGS__)
 
@@ -27,7 +25,7 @@ static uint64_t find_end(sf_room *room, const sf_zip *zip, uint8_t record[END_BY
     if (sf_disk_read(&zip->disk, size - most, tail, (size_t)most)) DAMAGED(room, zip, "it cannot be read to its end");
     for (uint64_t length = END_BYTES; length <= most && at == size; length++) {
         const uint8_t *here = tail + most - length;
-        if (u32(here) != 0x06054b50 || u16(here + 20) != length - END_BYTES) continue;
+        if (sf_le32(here) != 0x06054b50 || sf_le16(here + 20) != length - END_BYTES) continue;
         memcpy(record, here, END_BYTES);
         at = size - length;
     }
@@ -40,11 +38,11 @@ static uint64_t find_end(sf_room *room, const sf_zip *zip, uint8_t record[END_BY
 static uint32_t read_entry(sf_room *room, const sf_zip *zip, const uint8_t *list, uint32_t at, uint32_t bytes,
                            char *names, sf_zip_entry *entry) {
     const uint8_t *head = list + at;
-    if (bytes - at < ENTRY_BYTES || u32(head) != 0x02014b50) DAMAGED(room, zip, "its list of entries is damaged");
-    const uint32_t length = u16(head + 28), after = ENTRY_BYTES + length + u16(head + 30) + u16(head + 32);
+    if (bytes - at < ENTRY_BYTES || sf_le32(head) != 0x02014b50) DAMAGED(room, zip, "its list of entries is damaged");
+    const uint32_t length = sf_le16(head + 28), after = ENTRY_BYTES + length + sf_le16(head + 30) + sf_le16(head + 32);
     if (bytes - at < after) DAMAGED(room, zip, "its list of entries is cut short");
-    *entry = (sf_zip_entry){names, u16(head + 10), u16(head + 8), u32(head + 38) >> 16, u32(head + 16),
-                            u32(head + 20), u32(head + 24), u32(head + 42)};
+    *entry = (sf_zip_entry){names, sf_le16(head + 10), sf_le16(head + 8), sf_le32(head + 38) >> 16, sf_le32(head + 16),
+                            sf_le32(head + 20), sf_le32(head + 24), sf_le32(head + 42)};
     memcpy(names, head + ENTRY_BYTES, length);
     names[length] = 0;
     if (memchr(names, 0, length)) DAMAGED(room, zip, "the name of an entry holds a 0");
@@ -58,12 +56,12 @@ static uint32_t read_entry(sf_room *room, const sf_zip *zip, const uint8_t *list
 void sf_zip_read(sf_room *room, sf_zip *zip, uint32_t most) {
     uint8_t record[END_BYTES] = {0};
     const uint64_t end = find_end(room, zip, record);
-    const uint32_t count = u16(record + 10), bytes = u32(record + 12), begin = u32(record + 16);
+    const uint32_t count = sf_le16(record + 10), bytes = sf_le32(record + 12), begin = sf_le32(record + 16);
     if (count == 0xFFFF || bytes == 0xFFFFFFFF || begin == 0xFFFFFFFF)
         sf_give_up(room, SF_ERROR_FORMAT, zip->what, "keep a zip below 4 GB, or give the folder", "it is a zip64 file");
     if (count > most || bytes > LIST_MOST)
         DAMAGED(room, zip, "it lists %u entries in %u bytes, too many", (unsigned)count, (unsigned)bytes);
-    if (u16(record + 4) || u16(record + 6) || u16(record + 8) != count || (uint64_t)begin + bytes != end)
+    if (sf_le16(record + 4) || sf_le16(record + 6) || sf_le16(record + 8) != count || (uint64_t)begin + bytes != end)
         DAMAGED(room, zip, "its list of entries is not where it should be");
     uint8_t *list = sf_take(room, bytes, 1);
     char *names = sf_take(room, bytes, 1); /* each name and its 0 take less than its entry */
@@ -90,14 +88,14 @@ const sf_zip_entry *sf_zip_find(const sf_zip *zip, const char *name) {
 static uint64_t find_bytes(sf_room *room, const sf_zip *zip, const sf_zip_entry *entry) {
     uint8_t head[LOCAL_BYTES];
     const size_t length = strlen(entry->name);
-    if (sf_disk_read(&zip->disk, entry->offset, head, sizeof head) || u32(head) != 0x04034b50 || u16(head + 26) != length)
+    if (sf_disk_read(&zip->disk, entry->offset, head, sizeof head) || sf_le32(head) != 0x04034b50 || sf_le16(head + 26) != length)
         DAMAGED(room, zip, "the header of its entry '%.80s' is damaged", entry->name);
     const sf_mark mark = sf_room_mark(room);
     char *name = sf_take(room, length, 1);
     if (sf_disk_read(&zip->disk, entry->offset + LOCAL_BYTES, name, length) || memcmp(name, entry->name, length) != 0)
         DAMAGED(room, zip, "its entry '%.80s' has two names", entry->name);
     sf_room_rewind(room, mark);
-    const uint64_t begin = (uint64_t)entry->offset + LOCAL_BYTES + length + u16(head + 28);
+    const uint64_t begin = (uint64_t)entry->offset + LOCAL_BYTES + length + sf_le16(head + 28);
     if (begin > zip->directory || entry->packed > zip->directory - begin)
         DAMAGED(room, zip, "its entry '%.80s' does not lie in the file", entry->name);
     return begin;

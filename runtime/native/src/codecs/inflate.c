@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bits.h"
+#include "bytes.h"
 #include "codecs.h"
 
 /*
@@ -264,7 +265,7 @@ static int align(reader *r) {
 static int copy_stored(reader *r) {
     if (align(r) || r->in.end - r->in.next < 4) return 1;
     const uint8_t *const p = r->in.next;
-    const size_t size = p[0] | (size_t)p[1] << 8, inverse = p[2] | (size_t)p[3] << 8;
+    const size_t size = sf_le16(p), inverse = sf_le16(p + 2);
     r->in.next += 4;
     if ((size ^ 0xffff) != inverse) return 1;
     if (size > (size_t)(r->in.end - r->in.next) || size > (size_t)(r->out_end - r->out)) return 1;
@@ -307,7 +308,5 @@ int sf_inflate(const uint8_t *bytes, size_t size, uint8_t *out, size_t out_size,
     if (inflate_blocks(&r)) return 1;
     if (!zlib) return 0;
     if (r.in.end - r.in.next < 4 || (zlib == 2 && r.in.end - r.in.next > 4)) return 1;
-    const uint8_t *const p = r.in.next;
-    const uint32_t sum = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-    return sum != sf_adler32(out, out_size);
+    return sf_be32(r.in.next) != sf_adler32(out, out_size);
 }

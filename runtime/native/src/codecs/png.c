@@ -2,6 +2,7 @@
 /* PNG (W3C Recommendation, second edition): 8 bits, gray, RGB or RGBA, not interlaced. */
 #include <string.h>
 
+#include "bytes.h"
 #include "channels.h"
 #include "codecs.h"
 #include "look.h"
@@ -16,18 +17,14 @@
 
 static const uint8_t SIGNATURE[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
 
-static uint32_t big_endian(const uint8_t *p) {
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 static int is_type(const uint8_t *type, const char *name) { return !memcmp(type, name, 4); }
 
 int sf_png_look(const uint8_t *bytes, size_t size, sf_picture *picture) {
     if (size < 8 + FRAME_SIZE + HEAD_SIZE || memcmp(bytes, SIGNATURE, 8)) return 1;
-    if (big_endian(bytes + 8) != HEAD_SIZE || !is_type(bytes + 12, "IHDR")) return 1;
+    if (sf_be32(bytes + 8) != HEAD_SIZE || !is_type(bytes + 12, "IHDR")) return 1;
     const uint8_t *const head = bytes + 16;
     const int32_t channels = head[9] == 0 ? 1 : head[9] & 4 ? 4 : 3;
-    return sf_picture_fill(picture, SF_PICTURE_PNG, big_endian(head), big_endian(head + 4), channels);
+    return sf_picture_fill(picture, SF_PICTURE_PNG, sf_be32(head), sf_be32(head + 4), channels);
 }
 
 /* The zlib stream: all IDAT together. */
@@ -44,11 +41,11 @@ static stream read_chunks(sf_room *room, const uint8_t *bytes, size_t size, uint
     stream data = {0, 0};
     int parts = 0, has_ended = 0;
     for (size_t at = 8;;) {
-        if (size - at < FRAME_SIZE || big_endian(bytes + at) > size - at - FRAME_SIZE)
+        if (size - at < FRAME_SIZE || sf_be32(bytes + at) > size - at - FRAME_SIZE)
             sf_give_up(room, SF_ERROR_FORMAT, WHAT, FIX_FILE, "it is cut off at byte %llu", (unsigned long long)size);
-        const size_t length = big_endian(bytes + at);
+        const size_t length = sf_be32(bytes + at);
         const uint8_t *const type = bytes + at + 4, *const content = type + 4;
-        if (!joined && sf_crc32(type, length + 4) != big_endian(content + length))
+        if (!joined && sf_crc32(type, length + 4) != sf_be32(content + length))
             sf_give_up(room, SF_ERROR_FORMAT, WHAT, FIX_FILE, "the sum of the chunk at byte %llu differs",
                        (unsigned long long)at);
         at += length + FRAME_SIZE;

@@ -2,6 +2,7 @@
 /* SHA-256: FIPS 180-4, section 6.2. */
 #include <string.h>
 
+#include "bytes.h"
 #include "codecs.h"
 
 #if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
@@ -27,16 +28,12 @@ static const uint32_t K[64] = {
 
 typedef void add_blocks(uint32_t state[8], const uint8_t *bytes, size_t blocks);
 
-static uint32_t big_endian(const uint8_t *p) {
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 static uint32_t turn(uint32_t x, int n) { return x >> n | x << (32 - n); }
 
 static void add_blocks_portable(uint32_t state[8], const uint8_t *bytes, size_t blocks) {
     for (; blocks; blocks--, bytes += 64) {
         uint32_t w[64];
-        for (int i = 0; i < 16; i++) w[i] = big_endian(bytes + 4 * i);
+        for (int i = 0; i < 16; i++) w[i] = sf_be32(bytes + 4 * i);
         for (int i = 16; i < 64; i++) {
             const uint32_t p = w[i - 15], q = w[i - 2];
             w[i] = w[i - 16] + (turn(p, 7) ^ turn(p, 18) ^ p >> 3) + w[i - 7] + (turn(q, 17) ^ turn(q, 19) ^ q >> 10);

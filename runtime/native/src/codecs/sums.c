@@ -2,6 +2,7 @@
 /* CRC-32 (ISO 3309) by tables of nibbles, and Adler-32 (RFC 1950, section 8.2). */
 #include <string.h>
 
+#include "bytes.h"
 #include "codecs.h"
 
 #if defined(__SSE2__)
@@ -37,15 +38,11 @@ static uint32_t sum_of_four(uint32_t four, int k) {
            (at[3][four >> 20 & 15] ^ at[2][four >> 16 & 15]) ^ (at[1][four >> 28] ^ at[0][four >> 24 & 15]);
 }
 
-static uint32_t little_endian(const uint8_t *p) {
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
 uint32_t sf_crc32(const void *bytes, size_t size) {
     const uint8_t *p = bytes;
     uint32_t sum = 0xffffffffu;
     for (; size >= 8; size -= 8, p += 8)
-        sum = sum_of_four(sum ^ little_endian(p), 4) ^ sum_of_four(little_endian(p + 4), 0);
+        sum = sum_of_four(sum ^ sf_le32(p), 4) ^ sum_of_four(sf_le32(p + 4), 0);
     for (; size; size--, p++) sum = sum >> 8 ^ CRC[0][(sum ^ *p) & 15] ^ CRC[1][((sum ^ *p) >> 4) & 15];
     return ~sum;
 }

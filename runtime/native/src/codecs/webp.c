@@ -2,6 +2,7 @@
 /* WebP: the container (RFC 9649, section 2), and lossless pictures in it. */
 #include <string.h>
 
+#include "bytes.h"
 #include "channels.h"
 #include "codecs.h"
 #include "look.h"
@@ -17,28 +18,22 @@ typedef struct content {
     uint32_t width, height; /* of the extended header; 0 where there is none */
 } content;
 
-static uint32_t little_endian(const uint8_t *p, int bytes) {
-    uint32_t value = 0;
-    for (int i = 0; i < bytes; i++) value |= (uint32_t)p[i] << (8 * i);
-    return value;
-}
-
 /* Walk over the chunks up to the picture. 0, or 1 where there is none. */
 static int find_content(const uint8_t *bytes, size_t size, content *found) {
     memset(found, 0, sizeof *found);
     if (size < 12 || memcmp(bytes, "RIFF", 4) || memcmp(bytes + 8, "WEBP", 4)) return 1;
-    const uint32_t told = little_endian(bytes + 4, 4);
+    const uint32_t told = sf_le32(bytes + 4);
     if (told < 4 || told > size - 8) return 1;
     size = (size_t)told + 8;
     for (size_t at = 12; size - at >= 8;) {
         const uint8_t *const name = bytes + at, *const data = name + 8;
-        const size_t length = little_endian(name + 4, 4);
+        const size_t length = sf_le32(name + 4);
         if (length > size - at - 8) return 1;
         if (!memcmp(name, "VP8X", 4)) {
             if (length < 10) return 1;
             found->is_animated = data[0] >> 1 & 1;
-            found->width = 1 + little_endian(data + 4, 3);
-            found->height = 1 + little_endian(data + 7, 3);
+            found->width = 1 + sf_le24(data + 4);
+            found->height = 1 + sf_le24(data + 7);
             if (found->is_animated) return 0;
         } else if (!memcmp(name, "VP8L", 4) || !memcmp(name, "VP8 ", 4)) {
             found->bytes = data;
@@ -59,11 +54,11 @@ static int look_at(const content *found, sf_picture *picture) {
     uint32_t width, height, channels = 3;
     if (found->is_lossy) {
         if (found->size < 10 || p[3] != 0x9d || p[4] != 0x01 || p[5] != 0x2a) return 1;
-        width = little_endian(p + 6, 2) & 0x3fff;
-        height = little_endian(p + 8, 2) & 0x3fff;
+        width = sf_le16(p + 6) & 0x3fff;
+        height = sf_le16(p + 8) & 0x3fff;
     } else {
         if (found->size < 5 || p[0] != 0x2f) return 1;
-        const uint32_t bits = little_endian(p + 1, 4);
+        const uint32_t bits = sf_le32(p + 1);
         if (bits >> 29) return 1; /* a version that is not known */
         width = 1 + (bits & 0x3fff);
         height = 1 + (bits >> 14 & 0x3fff);

@@ -63,7 +63,7 @@ typedef struct sf_block {
 
 static void *take(sf_block *block, size_t count, size_t size) {
     void *piece = block->memory ? block->memory + block->used : 0;
-    block->used += (count * size + SF_ALIGNMENT - 1) / SF_ALIGNMENT * SF_ALIGNMENT;
+    block->used += sf_rounded_up(count * size);
     return piece;
 }
 
@@ -122,7 +122,7 @@ static size_t scene_layout(const sf_scene_arrays *a, void *memory, sf_scene **sc
     return block.used;
 }
 
-size_t sf_scratch_layout(const sf_scene_arrays *a, void *memory, sf_scratch *scratch) {
+static size_t scratch_layout(const sf_scene_arrays *a, void *memory, sf_scratch *scratch) {
     sf_block block = {memory, 0};
     size_t h = (size_t)field_size(a->height), w = (size_t)field_size(a->width);
     sf_scratch local, *s = scratch ? scratch : &local;
@@ -140,7 +140,7 @@ int32_t sf_sizes(const sf_scene_arrays *arrays, size_t *scene_bytes, size_t *scr
     int32_t status = check_arguments(arrays);
     if (status == SF_OK && (!scene_bytes || !scratch_bytes)) status = SF_ERROR_ARGUMENT;
     if (scene_bytes) *scene_bytes = status == SF_OK ? scene_layout(arrays, 0, 0) : 0;
-    if (scratch_bytes) *scratch_bytes = status == SF_OK ? sf_scratch_layout(arrays, 0, 0) : 0;
+    if (scratch_bytes) *scratch_bytes = status == SF_OK ? scratch_layout(arrays, 0, 0) : 0;
     return status;
 }
 
@@ -188,7 +188,7 @@ static void fill_cubic(int16_t *table) {
 
 static int32_t check_scratch(const sf_scene_arrays *sizes, void *memory, size_t bytes, sf_scratch *scratch) {
     if (!memory) return SF_ERROR_ARGUMENT;
-    if ((uintptr_t)memory % SF_ALIGNMENT || bytes < sf_scratch_layout(sizes, memory, scratch)) return SF_ERROR_MEMORY;
+    if ((uintptr_t)memory % SF_ALIGNMENT || bytes < scratch_layout(sizes, memory, scratch)) return SF_ERROR_MEMORY;
     return SF_OK;
 }
 

@@ -149,7 +149,8 @@ const sf_kernels *sf_kernels_for(int32_t isa);
 /* Whether a picture's size is within the limits. */
 int sf_size_good(int32_t height, int32_t width);
 
-size_t sf_scratch_layout(const sf_scene_arrays *arrays, void *memory, sf_scratch *scratch);
+/* To the next multiple of SF_ALIGNMENT. */
+static inline size_t sf_rounded_up(size_t bytes) { return (bytes + SF_ALIGNMENT - 1) / SF_ALIGNMENT * SF_ALIGNMENT; }
 
 /*
  * sf_prepare in steps, for a plate that comes row by row: lay the scene out in memory of the size that sf_sizes said,

@@ -44,12 +44,10 @@ struct sf_splat_index {
     uint32_t *entries;
 };
 
-static size_t aligned(size_t bytes) { return (bytes + SF_ALIGNMENT - 1) / SF_ALIGNMENT * SF_ALIGNMENT; }
-
 /* A source reaches two rows at most; two more counts than rows let the fill run without asking for the ends. */
 static size_t index_layout(const sf_splat *s, int32_t y0, int32_t y1, unsigned char *memory, sf_splat_index **index) {
     size_t sources = (size_t)s->rows * (size_t)s->columns, counts = (size_t)(y1 - y0) + 2;
-    size_t head = aligned(sizeof(sf_splat_index)), start = aligned(counts * sizeof(uint32_t));
+    size_t head = sf_rounded_up(sizeof(sf_splat_index)), start = sf_rounded_up(counts * sizeof(uint32_t));
     if (memory) {
         sf_splat_index *i = (sf_splat_index *)(void *)memory;
         i->y0 = y0;
@@ -59,7 +57,7 @@ static size_t index_layout(const sf_splat *s, int32_t y0, int32_t y1, unsigned c
         i->entries = (uint32_t *)(void *)(memory + head + start);
         *index = i;
     }
-    return head + start + aligned(2 * sources * sizeof(uint32_t));
+    return head + start + sf_rounded_up(2 * sources * sizeof(uint32_t));
 }
 
 static int32_t check_splat(const sf_splat *s, const sf_splat_target *t) {
@@ -81,7 +79,7 @@ static int32_t check_splat(const sf_splat *s, const sf_splat_target *t) {
 }
 
 static size_t scratch_bytes_of(const sf_splat *s, const sf_splat_target *t) {
-    return aligned((size_t)(t->x1 - t->x0) * (size_t)s->channels * sizeof(float));
+    return sf_rounded_up((size_t)(t->x1 - t->x0) * (size_t)s->channels * sizeof(float));
 }
 
 int32_t sf_splat_sizes(const sf_splat *splat, const sf_splat_target *target, size_t *index_bytes,

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "codecs/codecs.h"
 
 #define SF_HEADER 128
@@ -62,19 +63,15 @@ void sf_damaged(sf_room *room, const char *why, ...) {
     sf_give_up(room, SF_ERROR_FORMAT, SF_CANNOT_PLAY, SF_BAKE_AGAIN, "%s", text);
 }
 
-static uint32_t u16_at(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8; }
-static uint32_t u32_at(const uint8_t *p) { return u16_at(p) | u16_at(p + 2) << 16; }
-static uint64_t u64_at(const uint8_t *p) { return u32_at(p) | (uint64_t)u32_at(p + 4) << 32; }
-
 static int32_t i32_at(const uint8_t *p) {
-    const uint32_t bits = u32_at(p);
+    const uint32_t bits = sf_le32(p);
     int32_t value;
     memcpy(&value, &bits, sizeof value);
     return value;
 }
 
 static double f64_at(const uint8_t *p) {
-    const uint64_t bits = u64_at(p);
+    const uint64_t bits = sf_le64(p);
     double value;
     memcpy(&value, &bits, sizeof value);
     return value;
@@ -92,16 +89,16 @@ static uint32_t check_header(sf_room *room, const uint8_t *bytes, size_t size) {
         sf_give_up(room, SF_ERROR_FORMAT, SF_CANNOT_PLAY, "make one: stillflow bake PHOTO",
                    "it is not a baked scene, or was changed by a transfer as text");
     if (size < SF_HEADER) sf_damaged(room, "it ends within its header");
-    if (u16_at(bytes + 8) != SF_MAJOR)
+    if (sf_le16(bytes + 8) != SF_MAJOR)
         sf_give_up(room, SF_ERROR_VERSION, SF_CANNOT_PLAY, SF_UPGRADE, "its version is %u, and this library reads version %d",
-                   u16_at(bytes + 8), SF_MAJOR);
-    const uint32_t count = u32_at(bytes + 36);
-    if (u32_at(bytes + 12) != SF_HEADER || count < 1 || count > SF_SECTIONS_MOST || !all_zero(bytes + 52, 12) ||
+                   sf_le16(bytes + 8), SF_MAJOR);
+    const uint32_t count = sf_le32(bytes + 36);
+    if (sf_le32(bytes + 12) != SF_HEADER || count < 1 || count > SF_SECTIONS_MOST || !all_zero(bytes + 52, 12) ||
         !all_zero(bytes + 96, 32))
         sf_damaged(room, "its header is damaged");
-    if (u64_at(bytes + 16) != size)
+    if (sf_le64(bytes + 16) != size)
         sf_damaged(room, "it has %llu bytes, and its header says %llu", (unsigned long long)size,
-                   (unsigned long long)u64_at(bytes + 16));
+                   (unsigned long long)sf_le64(bytes + 16));
     const size_t table_end = SF_HEADER + (size_t)count * SF_ENTRY;
     if (table_end > size) sf_damaged(room, "it ends within its table");
     uint8_t copy[SF_HEADER + SF_SECTIONS_MOST * SF_ENTRY], sum[SF_SUM];
@@ -113,22 +110,22 @@ static uint32_t check_header(sf_room *room, const uint8_t *bytes, size_t size) {
 }
 
 static void read_sizes(sf_room *room, const uint8_t *bytes, sf_container *c) {
-    const uint32_t width = u32_at(bytes + 24), height = u32_at(bytes + 28), frames = u32_at(bytes + 32);
+    const uint32_t width = sf_le32(bytes + 24), height = sf_le32(bytes + 28), frames = sf_le32(bytes + 32);
     const double fps = f64_at(bytes + 40);
     if (width < 1 || width > SF_SIDE_MOST || height < 1 || height > SF_SIDE_MOST || (uint64_t)width * height > SF_PIXELS_MOST)
         sf_damaged(room, "a picture of %u x %u pixels is beyond the limits", width, height);
     if (frames < 1 || frames > SF_FRAMES_MOST || !(isfinite(fps) && fps > 0 && fps <= 240))
         sf_damaged(room, "a loop of %u frames at %g a second is beyond the limits", frames, fps);
-    if (u32_at(bytes + 48) != SF_CROSS_FADE)
+    if (sf_le32(bytes + 48) != SF_CROSS_FADE)
         sf_give_up(room, SF_ERROR_VERSION, SF_CANNOT_PLAY, SF_UPGRADE, "its loop rule is %u, and this library plays rule 1",
-                   u32_at(bytes + 48));
+                   sf_le32(bytes + 48));
     c->width = (int32_t)width;
     c->height = (int32_t)height;
     c->w = (int32_t)((width + 3) / 4);
     c->h = (int32_t)((height + 3) / 4);
     c->frames = (int32_t)frames;
     c->fps = fps;
-    c->minor = (int32_t)u16_at(bytes + 10);
+    c->minor = (int32_t)sf_le16(bytes + 10);
 }
 
 /* The kind of a table entry, or 0 where it may be skipped. */
@@ -164,14 +161,14 @@ static int shape_good(const sf_container *c, sf_kind kind, uint32_t planes, uint
 
 static void read_section(sf_room *room, const uint8_t *entry, const uint8_t *bytes, sf_kind kind, sf_container *c) {
     const char *name = kinds[kind].name;
-    const uint32_t encoding = u32_at(entry + 4), planes = u32_at(entry + 36), rows = u32_at(entry + 40), columns = u32_at(entry + 44);
-    const uint64_t size = u64_at(entry + 16);
+    const uint32_t encoding = sf_le32(entry + 4), planes = sf_le32(entry + 36), rows = sf_le32(entry + 40), columns = sf_le32(entry + 44);
+    const uint64_t size = sf_le64(entry + 16);
     const int32_t exponent = i32_at(entry + 32);
     sf_section *s = &c->sections[kind];
     if (!shape_good(c, kind, planes, rows, columns))
         sf_damaged(room, "its section %s has a size of %u x %u x %u", name, planes, rows, columns);
     const uint64_t decoded = (uint64_t)planes * rows * columns * kinds[kind].element; /* at most 2^27 * 256 * 4 */
-    if (u64_at(entry + 24) != decoded) sf_damaged(room, "its section %s does not say the bytes that its size says", name);
+    if (sf_le64(entry + 24) != decoded) sf_damaged(room, "its section %s does not say the bytes that its size says", name);
     if (encoding > SF_PACKED_BYTES || !(kinds[kind].encodings >> encoding & 1))
         sf_damaged(room, "its section %s has the encoding %u, which is not one of its kind's", name, encoding);
     if (size < 1 || ((encoding == SF_RAW || encoding == SF_NUMBERS) && size != decoded))
@@ -186,13 +183,13 @@ static void read_table(sf_room *room, const uint8_t *bytes, size_t size, uint32_
     size_t end = SF_HEADER + (size_t)count * SF_ENTRY;
     for (uint32_t i = 0; i < count; i++) {
         const uint8_t *entry = bytes + SF_HEADER + (size_t)i * SF_ENTRY;
-        const uint32_t number = u32_at(entry);
-        const uint64_t offset = u64_at(entry + 8), length = u64_at(entry + 16);
+        const uint32_t number = sf_le32(entry);
+        const uint64_t offset = sf_le64(entry + 8), length = sf_le64(entry + 16);
         if (offset % SF_ALIGNMENT || offset < end || offset - end >= SF_ALIGNMENT || offset > size || length > size - offset)
             sf_damaged(room, "its section %#x does not lie where one may", number);
         if (!all_zero(bytes + end, (size_t)offset - end)) sf_damaged(room, "there is something before its section %#x", number);
         for (uint32_t k = 0; k < i; k++)
-            if (u32_at(bytes + SF_HEADER + (size_t)k * SF_ENTRY) == number) sf_damaged(room, "its section %#x is there twice", number);
+            if (sf_le32(bytes + SF_HEADER + (size_t)k * SF_ENTRY) == number) sf_damaged(room, "its section %#x is there twice", number);
         const sf_kind kind = kind_of(room, number);
         if (kind) read_section(room, entry, bytes + offset, kind, c);
         else c->skipped++;

@@ -21,8 +21,6 @@ typedef struct sf_frame_head {
 #define SF_SMALL_PIECES ((uint64_t)1 << 21) /* tables and rows of decoders */
 #define SF_FRAME_HEAD ((size_t)SF_ALIGNMENT)
 
-static size_t rounded_up(size_t bytes) { return (bytes + SF_ALIGNMENT - 1) / SF_ALIGNMENT * SF_ALIGNMENT; }
-
 /* Share of the picture that moves: a matte of 1 is only under the light. */
 static double moving_share(const uint8_t *matte, size_t pixels) {
     size_t moving = 0;
@@ -54,7 +52,7 @@ static void prepare(sf_room *room, sf_loop *loop, const sf_scene_arrays *arrays,
         sf_give_up(room, status, SF_CANNOT_OPEN, "bake the photo again: stillflow bake PHOTO", "%s", sf_status_text(status));
     sf_room_rewind(room, mark);
     const size_t cells = (size_t)((arrays->height + 3) / 4) * (size_t)((arrays->width + 3) / 4);
-    loop->planes_bytes = rounded_up(SF_PLANES * cells * sizeof(float));
+    loop->planes_bytes = sf_rounded_up(SF_PLANES * cells * sizeof(float));
     loop->scratch_bytes = scratch_bytes;
     loop->chance = loop->strength = NAN;
     loop->moving = moving_share(arrays->matte, (size_t)arrays->height * (size_t)arrays->width);
@@ -78,7 +76,7 @@ static sf_loop *open_file(sf_room *room, const uint8_t *bytes, size_t size, cons
     arrays.isa = source->isa;
     size_t scene_bytes, scratch_bytes;
     sizes_of(room, &arrays, &scene_bytes, &scratch_bytes);
-    const uint64_t need = sf_scene_file_memory(&container, scene_bytes, scratch_bytes) + rounded_up(sizeof(sf_loop));
+    const uint64_t need = sf_scene_file_memory(&container, scene_bytes, scratch_bytes) + sf_rounded_up(sizeof(sf_loop));
     if (need > room->limit)
         sf_give_up(room, SF_ERROR_LIMIT, SF_CANNOT_OPEN, "raise memory_limit, or bake a smaller picture",
                    "a scene of %d x %d pixels needs at least %llu bytes, and the limit is %llu", (int)container.width,

@@ -7,18 +7,14 @@
 
 #include <string.h>
 
-static uint32_t u16be(const uint8_t *p) { return (uint32_t)p[0] << 8 | p[1]; }
-static uint32_t u32be(const uint8_t *p) { return u16be(p) << 16 | u16be(p + 2); }
-static uint32_t u32le(const uint8_t *p) {
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
+#include "bytes.h"
 
 /* The decoder checks the chunks themselves. */
 static const char *png_wrong(const uint8_t *p, size_t size) {
     for (size_t at = 8;;) {
-        if (size - at < 12 || u32be(p + at) > size - at - 12) return "a PNG that is cut short";
+        if (size - at < 12 || sf_be32(p + at) > size - at - 12) return "a PNG that is cut short";
         const int is_last = !memcmp(p + at + 4, "IEND", 4);
-        at += 12 + u32be(p + at);
+        at += 12 + sf_be32(p + at);
         if (is_last) return at == size ? 0 : "a PNG that goes on after its end";
     }
 }
@@ -26,7 +22,7 @@ static const char *png_wrong(const uint8_t *p, size_t size) {
 /* One VP8L chunk in a RIFF container (RFC 9649, section 2.3), padded to an even size. */
 static const char *webp_wrong(const uint8_t *p, size_t size) {
     if (size < 25 || memcmp(p + 12, "VP8L", 4)) return "no lossless WebP";
-    const uint64_t whole = u32le(p + 4), chunk = u32le(p + 16);
+    const uint64_t whole = sf_le32(p + 4), chunk = sf_le32(p + 16);
     return whole + 8 == size && 12 + chunk + (chunk & 1) == whole ? 0 : "a WebP that holds more than a picture";
 }
 
@@ -61,7 +57,7 @@ static size_t scan_end(const uint8_t *p, size_t size, size_t at) {
 /* ITU-T T.81, annex B. */
 static const char *jpeg_wrong(const uint8_t *p, size_t size) {
     const char *const damaged = "a JPEG that is damaged or cut short";
-    if (size < 20 || p[2] != 0xff || p[3] != APP0 || u16be(p + 4) < 16 || memcmp(p + 6, "JFIF", 5))
+    if (size < 20 || p[2] != 0xff || p[3] != APP0 || sf_be16(p + 4) < 16 || memcmp(p + 6, "JFIF", 5))
         return "a JPEG that does not begin with a JFIF mark";
     int frames = 0;
     for (size_t at = 2;;) {
@@ -70,7 +66,7 @@ static const char *jpeg_wrong(const uint8_t *p, size_t size) {
         const int marker = p[at + 1];
         if (marker == EOI) return !frames ? damaged : at + 2 == size ? 0 : "a JPEG that goes on after its end";
         if (!is_known(marker) || size - at < 4) return damaged;
-        const size_t length = u16be(p + at + 2);
+        const size_t length = sf_be16(p + at + 2);
         if (length < 2 || length > size - at - 2) return damaged;
         if ((marker == SOF0 || marker == SOF2) && (frames++ || !frame_good(p + at + 4, length - 2)))
             return "a JPEG that is neither gray nor 4:4:4, 4:2:2 or 4:2:0 of 8 bits";

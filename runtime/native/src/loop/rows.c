@@ -7,8 +7,6 @@
 
 #define SF_SIDE_MOST 65535
 
-static size_t rounded_up(size_t bytes) { return (bytes + SF_ALIGNMENT - 1) / SF_ALIGNMENT * SF_ALIGNMENT; }
-
 int32_t sf_view_of(const sf_loop *loop, const sf_target *target, sf_view *view) {
     memset(view, 0, sizeof *view);
     view->width = loop->arrays.width;
@@ -31,7 +29,7 @@ int32_t sf_view_of(const sf_loop *loop, const sf_target *target, sf_view *view) 
 
 /* Two rows of RGB, on their way to another format. */
 static size_t pair_bytes(const sf_view *view) {
-    return view->format == SF_RGB ? 0 : 2 * rounded_up(3 * (size_t)view->width);
+    return view->format == SF_RGB ? 0 : 2 * sf_rounded_up(3 * (size_t)view->width);
 }
 
 size_t sf_view_rows_bytes(const sf_loop *loop, const sf_view *view) {
@@ -75,7 +73,7 @@ static void write_rows(const sf_scene *scene, const float *planes, const sf_view
 
 static void write_scaled(const sf_scene *scene, const float *planes, const sf_view *v, int32_t y0, int32_t y1, void *memory) {
     uint8_t *pair = memory;
-    const size_t stride = rounded_up(3 * (size_t)v->width);
+    const size_t stride = sf_rounded_up(3 * (size_t)v->width);
     sf_scaler scaler;
     sf_scaler_begin(&scaler, scene, planes, v->width, v->height, y0, y1, pair + pair_bytes(v));
     if (v->format == SF_RGB) {

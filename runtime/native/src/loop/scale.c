@@ -7,9 +7,7 @@
 #define SF_LINE_ONE 128 /* of a line's numbers: a byte's 1 */
 #define SF_ROW_PAD 4    /* int16: a pixel behind the last one, of share 0, and what a load reads too much */
 
-static size_t rounded_up(size_t bytes) { return (bytes + SF_ALIGNMENT - 1) / SF_ALIGNMENT * SF_ALIGNMENT; }
-
-static size_t band_stride(const sf_scene *scene) { return rounded_up(3 * (size_t)scene->width); }
+static size_t band_stride(const sf_scene *scene) { return sf_rounded_up(3 * (size_t)scene->width); }
 
 size_t sf_band_bytes(const sf_scene *scene) { return SF_BAND_ROWS * band_stride(scene); }
 
@@ -74,13 +72,13 @@ static void source_rows(const sf_scaler *s, int32_t height, int32_t y0, int32_t 
 static size_t layout(sf_scaler *s, const sf_scene *scene, int32_t width, int32_t height, unsigned char *memory) {
     const size_t count = 3 * (size_t)scene->width;
     size_t used = sf_band_bytes(scene), sums = used;
-    if (height < scene->height) used += rounded_up(count * sizeof(float));
+    if (height < scene->height) used += sf_rounded_up(count * sizeof(float));
     const size_t line = used;
-    used += rounded_up((count + 2 * SF_ROW_PAD) * sizeof(int16_t));
+    used += sf_rounded_up((count + 2 * SF_ROW_PAD) * sizeof(int16_t));
     const size_t at = used;
-    if (width >= scene->width) used += rounded_up((size_t)width * sizeof(int32_t));
+    if (width >= scene->width) used += sf_rounded_up((size_t)width * sizeof(int32_t));
     const size_t share = used;
-    if (width >= scene->width) used += rounded_up((size_t)width * sizeof(int16_t));
+    if (width >= scene->width) used += sf_rounded_up((size_t)width * sizeof(int16_t));
     if (memory) {
         s->sums = (float *)(void *)(memory + sums);
         s->line = (int16_t *)(void *)(memory + line);

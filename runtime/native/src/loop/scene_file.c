@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "bytes.h"
 #include "codecs/codecs.h"
 #include "loop/packed.h"
 #include "loop/pictures.h"
@@ -99,8 +100,7 @@ static const int32_t *read_periods(sf_room *room, const sf_container *c, sf_kind
     if (!s->bytes) return 0;
     int32_t *out = sf_take(room, (uint64_t)s->columns, sizeof *out);
     for (int32_t k = 0; k < s->columns; k++) {
-        const uint8_t *p = s->bytes + 4 * (size_t)k;
-        const uint32_t period = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+        const uint32_t period = sf_le32(s->bytes + 4 * (size_t)k);
         if (period < 1 || period > SF_PERIOD_MOST)
             sf_give_up(room, SF_ERROR_VALUE, "cannot play the scene", "bake the photo again: stillflow bake PHOTO",
                        "its section %s holds %u", sf_kind_name(kind), period);
