@@ -74,7 +74,7 @@ static int reads_elsewhere(const uint8_t *graph, size_t size) {
 
 static int32_t number_of_dtype(const char *dtype) {
     static const struct {
-        const char *name;
+        char name[8];
         int32_t number;
     } dtypes[] = {{"float32", 1}, {"uint8", 2}, {"int32", 6}, {"int64", 7}, {"float16", 10}};
     for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
@@ -84,7 +84,7 @@ static int32_t number_of_dtype(const char *dtype) {
 
 /* The file has the inputs and outputs that the manifest gives the graph, by name, type and number of dimensions. */
 static void check_ports(sf_bundle *bundle, const sf_json *graph, const sf_session *session) {
-    static const char *const sides[] = {"inputs", "outputs"};
+    static const char sides[][8] = {"inputs", "outputs"};
     for (int32_t side = 0; side < 2; side++) {
         const sf_json *said = sf_json_get(graph, sides[side]);
         const sf_port *ports = 0;

@@ -198,7 +198,7 @@ static void read_number(reader *r, sf_json *value) {
 
 static void read_word(reader *r, sf_json *value) {
     static const struct {
-        const char *text;
+        char text[6];
         sf_json_kind kind;
     } words[] = {{"null", SF_JSON_NULL}, {"false", SF_JSON_FALSE}, {"true", SF_JSON_TRUE}};
     for (int i = 0; i < 3; i++) {

@@ -134,19 +134,19 @@ static void check_graph(const listing *all, const sf_json *manifest, const sf_js
 
 /* For each output, who may make it and which graph that takes. */
 static const struct {
-    const char *output, *maker, *graph;
+    char output[18], maker[20], graph[11]; /* the graph may be empty */
 } makers[] = {
     {"velocity_unguided", "network", "flow"},
     {"velocity_unguided", "scene_flow", "scene_flow"},
     {"velocity_guided", "network", "flow"},
-    {"velocity_guided", "rbf", 0},
+    {"velocity_guided", "rbf", ""},
     {"velocity_guided", "scene_flow", "scene_flow"},
     {"matte", "network", "flow"},
     {"plate", "network", "generator"},
-    {"plate", "push_pull", 0},
+    {"plate", "push_pull", ""},
     {"plate", "decoder", "decoder"},
     {"blend", "network", "generator"},
-    {"blend", "variance_preserving", 0},
+    {"blend", "variance_preserving", ""},
     {"blend", "symmetric_splat", "encoder"},
 };
 
@@ -154,7 +154,7 @@ static void check_output(sf_room *room, const sf_json *manifest, const char *out
     const char *chosen = sf_manifest_text(sf_json_get(manifest, "outputs"), output, "");
     for (size_t i = 0; i < sizeof makers / sizeof *makers; i++) {
         if (strcmp(makers[i].output, output) != 0 || strcmp(makers[i].maker, chosen) != 0) continue;
-        if (makers[i].graph && !sf_manifest_graph(manifest, makers[i].graph))
+        if (*makers[i].graph && !sf_manifest_graph(manifest, makers[i].graph))
             CONTRADICTS(room, "outputs.%s is made by the graph %s, which is not there", output, makers[i].graph);
         return;
     }
@@ -179,9 +179,9 @@ static void check_playable(sf_room *room, const sf_json *manifest) {
 }
 
 static void check_parts(sf_room *room, const sf_json *manifest) {
-    static const char *const speaking[] = {"vectors", "receipts", "licences"};
-    static const char *const of_graphs[] = {"vectors", "weights"};
-    static const char *const outputs[] = {"velocity_unguided", "velocity_guided", "matte", "plate", "blend"};
+    static const char speaking[][9] = {"vectors", "receipts", "licences"};
+    static const char of_graphs[][8] = {"vectors", "weights"};
+    static const char outputs[][18] = {"velocity_unguided", "velocity_guided", "matte", "plate", "blend"};
     const listing all = list_files(room, manifest);
     for (const sf_json *graph = list(manifest, "graphs"); graph; graph = graph->next)
         check_graph(&all, manifest, graph);

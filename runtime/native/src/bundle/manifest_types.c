@@ -19,14 +19,15 @@ typedef struct rule {
     const struct field *fields;       /* of STRUCT, up to one without a name */
 } rule;
 
+/* Short names lie in the tables themselves: a pointer to one would take 32 bytes more in the file, to be relocated. */
 typedef struct field {
-    const char *name;
+    char name[20];
     int required;
     const rule *rule;
 } field;
 
-static int in_words(const char *text, const char *const *words) {
-    for (; *words; words++)
+static int in_words(const char *text, const char (*words)[10]) {
+    for (; **words; words++)
         if (strcmp(text, *words) == 0) return 1;
     return 0;
 }
@@ -77,17 +78,17 @@ static int is_dimension(const char *text) {
 }
 
 static int is_dtype(const char *text) {
-    static const char *const words[] = {"float32", "float16", "uint8", "int32", "int64", 0};
+    static const char words[][10] = {"float32", "float16", "uint8", "int32", "int64", ""};
     return in_words(text, words);
 }
 
 int sf_is_precision(const char *text) {
-    static const char *const words[] = {"fp32", "fp16", "int8", 0};
+    static const char words[][10] = {"fp32", "fp16", "int8", ""};
     return in_words(text, words);
 }
 
 static int is_alpha_weight(const char *text) {
-    static const char *const words[] = {"share", "features", 0};
+    static const char words[][10] = {"share", "features", ""};
     return in_words(text, words);
 }
 
@@ -131,11 +132,11 @@ static const rule channels = {LIST, 0, 0, 4096, 0, &text, 0};
 static const rule basis = {LIST, 0, 0, 16, 0, &text, 0};
 static const field tensor_fields[] = {
     {"name", 1, &name},       {"dtype", 1, &dtype},   {"shape", 1, &shape},       {"range", 0, &range},
-    {"layout", 0, &layout},   {"meaning", 0, &text},  {"channels", 0, &channels}, {0, 0, 0}};
+    {"layout", 0, &layout},   {"meaning", 0, &text},  {"channels", 0, &channels}, {"", 0, 0}};
 static const rule tensor = {STRUCT, 0, 0, 0, 0, 0, tensor_fields};
 static const rule tensors = {LIST, 0, 1, 64, 0, &tensor, 0};
 static const field variant_fields[] = {
-    {"precision", 1, &precision}, {"file", 1, &path}, {"sha256", 1, &sum}, {0, 0, 0}};
+    {"precision", 1, &precision}, {"file", 1, &path}, {"sha256", 1, &sum}, {"", 0, 0}};
 static const rule variant = {STRUCT, 0, 0, 0, 0, 0, variant_fields};
 static const rule variants = {LIST, 0, 0, 16, 0, &variant, 0};
 static const field graph_fields[] = {
@@ -143,40 +144,40 @@ static const field graph_fields[] = {
     {"sha256", 1, &sum},          {"opset", 1, &opset},       {"precision", 0, &precision},
     {"variants", 0, &variants},   {"inputs", 1, &tensors},    {"outputs", 1, &tensors},
     {"multiple", 0, &maybe_multiple}, {"long_side", 0, &maybe_side}, {"halo", 0, &maybe_halo},
-    {0, 0, 0}};
+    {"", 0, 0}};
 static const rule graph = {STRUCT, 0, 0, 0, 0, 0, graph_fields};
 static const rule graphs = {LIST, 0, 1, 64, 0, &graph, 0};
-static const field tolerance_fields[] = {{"absolute", 1, &not_negative}, {"relative", 0, &not_negative}, {0, 0, 0}};
+static const field tolerance_fields[] = {{"absolute", 1, &not_negative}, {"relative", 0, &not_negative}, {"", 0, 0}};
 static const rule tolerance = {STRUCT, 0, 0, 0, 0, 0, tolerance_fields};
 static const rule by_output = {MAP, 0, 0, 0, 0, &tolerance, 0};
 static const rule by_precision = {MAP, 0, 0, 0, 0, &by_output, 0};
 static const field vector_fields[] = {
     {"graph", 1, &name}, {"file", 1, &path}, {"sha256", 1, &sum}, {"what", 0, &text}, {"tolerance", 1, &by_precision},
-    {0, 0, 0}};
+    {"", 0, 0}};
 static const rule vector = {STRUCT, 0, 0, 0, 0, 0, vector_fields};
 static const rule vectors = {LIST, 0, 0, 1024, 0, &vector, 0};
 static const field receipt_fields[] = {
     {"kind", 1, &name}, {"graph", 0, &maybe_name}, {"what", 0, &text}, {"file", 1, &path}, {"sha256", 1, &sum},
-    {0, 0, 0}};
+    {"", 0, 0}};
 static const rule receipt = {STRUCT, 0, 0, 0, 0, 0, receipt_fields};
 static const rule receipts = {LIST, 0, 0, 1024, 0, &receipt, 0};
 static const field weight_fields[] = {
-    {"graph", 1, &name}, {"source", 1, &text}, {"licence", 1, &text}, {"sha256", 0, &maybe_sum}, {0, 0, 0}};
+    {"graph", 1, &name}, {"source", 1, &text}, {"licence", 1, &text}, {"sha256", 0, &maybe_sum}, {"", 0, 0}};
 static const rule weight = {STRUCT, 0, 0, 0, 0, 0, weight_fields};
 static const rule weights = {LIST, 0, 0, 64, 0, &weight, 0};
 static const field licence_fields[] = {
-    {"covers", 1, &text}, {"spdx", 1, &short_text}, {"holder", 0, &text}, {"file", 0, &maybe_path}, {0, 0, 0}};
+    {"covers", 1, &text}, {"spdx", 1, &short_text}, {"holder", 0, &text}, {"file", 0, &maybe_path}, {"", 0, 0}};
 static const rule licence = {STRUCT, 0, 0, 0, 0, 0, licence_fields};
 static const rule licences = {LIST, 0, 1, 256, 0, &licence, 0};
 static const field loop_fields[] = {
     {"rule", 0, &loop_rule},        {"field_scale", 0, &field_scale},           {"trace_doublings", 0, &doublings},
     {"blend_basis", 0, &basis},     {"weight_floor", 0, &maybe_not_positive},   {"edge_share", 0, &below_half},
-    {"alpha_weight", 0, &alpha_weight}, {0, 0, 0}};
+    {"alpha_weight", 0, &alpha_weight}, {"", 0, 0}};
 static const rule loop = {STRUCT, 0, 0, 0, 0, 0, loop_fields};
 static const field size_fields[] = {
-    {"flow_long_side", 1, &side}, {"generator_long_side", 1, &side}, {"multiple", 0, &side}, {0, 0, 0}};
+    {"flow_long_side", 1, &side}, {"generator_long_side", 1, &side}, {"multiple", 0, &side}, {"", 0, 0}};
 static const rule sizes = {STRUCT, 0, 0, 0, 0, 0, size_fields};
-static const field file_fields[] = {{"path", 1, &path}, {"bytes", 1, &file_bytes}, {"sha256", 1, &sum}, {0, 0, 0}};
+static const field file_fields[] = {{"path", 1, &path}, {"bytes", 1, &file_bytes}, {"sha256", 1, &sum}, {"", 0, 0}};
 static const rule file = {STRUCT, 0, 0, 0, 0, 0, file_fields};
 static const rule files = {LIST, 0, 0, 4096, 0, &file, 0};
 static const rule outputs = {MAP, 0, 0, 0, 0, &any_text, 0};
@@ -185,7 +186,7 @@ static const field manifest_fields[] = {
     {"creator", 1, &text},           {"licences", 1, &licences}, {"weights", 0, &weights},
     {"graphs", 1, &graphs},          {"vectors", 0, &vectors},   {"receipts", 0, &receipts},
     {"loop", 0, &loop},              {"sizes", 1, &sizes},       {"default_precision", 0, &precision},
-    {"outputs", 1, &outputs},        {"files", 1, &files},       {0, 0, 0}};
+    {"outputs", 1, &outputs},        {"files", 1, &files},       {"", 0, 0}};
 static const rule manifest = {STRUCT, 0, 0, 0, 0, 0, manifest_fields};
 
 /* Characters, not bytes. */
@@ -202,13 +203,13 @@ static int judge_fields(const field *fields, const sf_json *value, const char **
     if (value->count > MEMBERS_MOST) return 0;
     /* Every member, so that all of several with one name are judged, though the last one counts. */
     for (const sf_json *member = value->first; member; member = member->next)
-        for (int i = 0; fields[i].name; i++) {
+        for (int i = 0; *fields[i].name; i++) {
             if (strcmp(fields[i].name, member->name) != 0) continue;
             seen |= 1u << i;
             *about = fields[i].name;
             if (!judge(fields[i].rule, member, about)) return 0;
         }
-    for (int i = 0; fields[i].name; i++)
+    for (int i = 0; *fields[i].name; i++)
         if (fields[i].required && !(seen >> i & 1)) {
             *about = fields[i].name;
             return 0;

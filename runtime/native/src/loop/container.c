@@ -32,7 +32,7 @@ static const uint8_t magic[8] = {0x89, 0x53, 0x46, 0x4C, 0x4F, 0x57, 0x0D, 0x0A}
 
 /* What a kind may be, in bits of 1 << encoding; and whether its elements are bytes of pictures, fields or numbers. */
 static const struct {
-    const char *name;
+    char name[14];
     uint8_t encodings;
     uint8_t element; /* bytes of one when decoded */
     uint8_t needed;

@@ -60,7 +60,7 @@ static void check(sf_room *room, const sf_tensor *t, int64_t channels) {
 }
 
 static void ask(sf_room *room, const sf_network *flow, const sf_tensor inputs[2], sf_tensor outputs[OUTPUTS]) {
-    static const char *const names[OUTPUTS] = {"classes", "moves", "velocity", "spread", "either", "suited"};
+    static const char names[OUTPUTS][9] = {"classes", "moves", "velocity", "spread", "either", "suited"};
     static const int64_t channels[OUTPUTS] = {SF_CLASSES, 1, 2, 1, 1, 1};
     for (int i = 0; i < OUTPUTS; i++) outputs[i] = (sf_tensor){.name = names[i]};
     flow->run(flow->self, room, inputs, 2, outputs, OUTPUTS);
