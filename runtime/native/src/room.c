@@ -71,7 +71,7 @@ static void deallocate(void *memory) {
 
 void sf_room_open(sf_room *room, uint64_t limit, sf_error *error) {
     memset(room, 0, sizeof *room);
-    room->limit = limit ? limit : SF_MEMORY_LIMIT;
+    room->limit = room->given = limit ? limit : SF_MEMORY_LIMIT;
     room->error = error;
     sf_fail(error, SF_OK, 0, 0, "%s", "");
 }
@@ -137,14 +137,15 @@ void sf_room_close(sf_room *room) {
 }
 
 void *sf_take(sf_room *room, uint64_t count, uint64_t size) {
-    const char *what = "cannot get the memory", *fix = "raise memory_limit, or use a smaller picture";
+    const char *what = "cannot get the memory", *fix = "raise memory_limit; the loop of a smaller picture needs less";
     if (size && count > (UINT64_MAX - SF_HEAD) / size)
         sf_give_up(room, SF_ERROR_LIMIT, what, fix, "a size of more than 64 bits was asked for");
     const uint64_t bytes = count * size + SF_HEAD;
     sf_piece *piece = store_piece(room, bytes);
     if (!piece && (bytes > room->limit - room->used || bytes > SIZE_MAX))
-        sf_give_up(room, SF_ERROR_LIMIT, what, fix, "%llu bytes beside %llu in use are more than the limit of %llu",
-                   (unsigned long long)bytes, (unsigned long long)room->used, (unsigned long long)room->limit);
+        sf_give_up(room, SF_ERROR_LIMIT, what, fix,
+                   "%llu bytes beside %llu in use or set aside are more than the limit of %llu", (unsigned long long)bytes,
+                   (unsigned long long)(room->used + room->given - room->limit), (unsigned long long)room->given);
     if (!piece) {
         piece = allocate((size_t)bytes);
         if (!piece) sf_give_up(room, SF_ERROR_LIMIT, what, fix, "the system has no %llu bytes", (unsigned long long)bytes);
@@ -188,6 +189,16 @@ int32_t sf_fail(sf_error *error, int32_t status, const char *what, const char *f
     fill(error, status, what, fix, why, values);
     va_end(values);
     return status;
+}
+
+void sf_fail_of(sf_error *error, const char *path) {
+    char before[160];
+    if (!error || error->struct_size < sizeof(sf_error)) return;
+    const size_t length = (size_t)snprintf(before, sizeof before, "%.150s: ", path), size = sizeof error->why;
+    memmove(error->why + length, error->why, size - length);
+    memcpy(error->why, before, length);
+    error->why[size - 1] = 0;
+    keep_utf8(error->why);
 }
 
 void sf_give_up(sf_room *room, int32_t status, const char *what, const char *fix, const char *why, ...) {

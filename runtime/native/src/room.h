@@ -33,6 +33,7 @@
 
 typedef struct sf_room {
     uint64_t limit, used;
+    uint64_t given; /* the caller's limit: what is beyond this room's own is for other rooms */
     struct sf_piece *last; /* the newest of a list of all pieces */
     unsigned char *store;  /* or null: where pieces lie one behind the other as long as they fit */
     uint64_t store_bytes, store_used;
@@ -71,7 +72,11 @@ sf_mark sf_room_mark(const sf_room *room);
 void sf_room_rewind(sf_room *room, sf_mark mark);
 
 /* Fill an error; why is a printf format. Struct and texts may be null. Returns status. */
-int32_t sf_fail(sf_error *error, int32_t status, const char *what, const char *fix, const char *why, ...) SF_PRINTS(5, 6);
+int32_t sf_fail(sf_error *error, int32_t status, const char *what, const char *fix, const char *why, ...)
+    SF_PRINTS(5, 6);
+
+/* Put the file that an error is about before its reason, cut to fit. The error may be null. */
+void sf_fail_of(sf_error *error, const char *path);
 
 /* Fill the room's error and jump to its way out. */
 _Noreturn void sf_give_up(sf_room *room, int32_t status, const char *what, const char *fix, const char *why, ...)

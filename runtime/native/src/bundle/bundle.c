@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "codecs/codecs.h"
+#include "kernels/scene.h"
 
 #define SOUND_COPY "fetch or export the bundle again"
 /* Of the memory limit, for what lasts; the rest is for what is read meanwhile. */
@@ -17,6 +18,7 @@ static const char what[] = "cannot open the bundle";
 
 static void open_room(const sf_bundle *bundle, sf_room *room, uint64_t limit, sf_error *error) {
     sf_room_open(room, limit, error);
+    room->given = bundle->limit;
     room->log = bundle->log;
     room->log_user = bundle->log_user;
 }
@@ -114,7 +116,8 @@ static void open_graph(sf_bundle *bundle, sf_graph which) {
     const uint8_t *bytes = sf_bundle_file(bundle, passing, file, &size);
     if (reads_elsewhere(bytes, size))
         sf_give_up(passing, SF_ERROR_FORMAT, what, "export it again with the weights inside",
-                   "the graph %s wants to read weights from another file, which a bundle must not", sf_graph_names[which]);
+                   "the graph %s wants to read weights from another file, which a bundle must not",
+                   sf_graph_names[which]);
     sf_session_open(&bundle->lasting, bundle->engine, sf_graph_names[which], bytes, size, &bundle->sessions[which]);
     check_ports(bundle, graph, bundle->sessions[which]);
     sf_room_rewind(passing, mark);
@@ -152,6 +155,9 @@ int32_t sf_bundle_open(const sf_bundle_source *source, sf_bundle **opened, sf_er
     if (opened) *opened = 0;
     if (!opened || !source || source->struct_size < sizeof *source || !source->path)
         return sf_fail(error, SF_ERROR_ARGUMENT, what, fix, "a pointer is null, or struct_size is too small");
+    if (!sf_kernels_for(source->isa))
+        return sf_fail(error, SF_ERROR_UNSUPPORTED, what, "set isa to SF_ISA_BEST", "%s",
+                       sf_status_text(SF_ERROR_UNSUPPORTED));
     sf_bundle *bundle = calloc(1, sizeof *bundle);
     if (!bundle) return sf_fail(error, SF_ERROR_LIMIT, what, "free some memory", "the system has none left");
     bundle->limit = source->memory_limit ? source->memory_limit : SF_MEMORY_LIMIT;

@@ -14,13 +14,13 @@
 
 #define BEGIN 70 /* characters of a long message that are told */
 #define END 180
-#define INSTALL "install ONNX Runtime 1.18 or later, or give the path of its library"
+#define INSTALL "install ONNX Runtime 1.18 or later, or give the path of its library as onnxruntime"
 
 static const char what[] = "cannot use ONNX Runtime";
 
 #if defined(_WIN32)
 
-static const char *const usual[] = {"onnxruntime.dll", 0};
+static const char usual[][24] = {"onnxruntime.dll", ""};
 
 static void *load(const char *name) { return (void *)LoadLibraryA(name); }
 static void unload(void *library) { FreeLibrary((HMODULE)library); }
@@ -34,9 +34,9 @@ static const char *load_error(void) { return "the system does not load it"; }
 #else
 
 #if defined(__APPLE__)
-static const char *const usual[] = {"libonnxruntime.dylib", "libonnxruntime.1.dylib", 0};
+static const char usual[][24] = {"libonnxruntime.dylib", "libonnxruntime.1.dylib", ""};
 #else
-static const char *const usual[] = {"libonnxruntime.so", "libonnxruntime.so.1", 0};
+static const char usual[][24] = {"libonnxruntime.so", "libonnxruntime.so.1", ""};
 #endif
 
 /* NODELETE: its threads and providers leave things behind that outlive the last session, so its code stays. */
@@ -72,16 +72,19 @@ void sf_engine_check(sf_room *room, const sf_engine *engine, ort_status *status,
 }
 
 static void load_library(sf_room *room, sf_engine *engine, const char *named) {
-    if (named) {
-        engine->library = load(named);
-    } else {
-        for (int i = 0; usual[i] && !engine->library; i++) engine->library = load(usual[i]);
+    const char *name = named;
+    char told[300] = ""; /* of each name that was tried, which the system's words begin with */
+    for (int i = 0; !engine->library && (named ? !i : *usual[i]); i++) {
+        const size_t length = strlen(told);
+        if (!named) name = usual[i];
+        engine->library = load(name);
+        if (!engine->library)
+            snprintf(told + length, sizeof told - length, "%s%.*s", i ? "; " : "", named ? 299 : 140, load_error());
     }
-    if (!engine->library) sf_give_up(room, SF_ERROR_ENGINE, what, INSTALL, "%.300s", load_error());
+    if (!engine->library) sf_give_up(room, SF_ERROR_ENGINE, what, INSTALL, "%s", told);
     const ort_entry entry = find_entry(engine->library);
     if (!entry)
-        sf_give_up(room, SF_ERROR_ENGINE, what, INSTALL, "%.200s is not it: it lacks OrtGetApiBase",
-                   named ? named : usual[0]);
+        sf_give_up(room, SF_ERROR_ENGINE, what, INSTALL, "%.200s is not it: it lacks OrtGetApiBase", name);
     const ort_base *base = entry();
     int major = 0, minor = 0;
     engine->version = base->version();

@@ -124,6 +124,7 @@ int32_t sf_loop_open(const sf_source *source, sf_loop **loop, sf_error *error) {
     if (setjmp(room.way_out)) {
         sf_room_close(&room);
         sf_map_close(&map);
+        if (source->path) sf_fail_of(error, source->path);
         return room.status;
     }
     *loop = open_file(&room, source->path ? map.bytes : source->bytes, source->path ? map.size : source->size, &map,
@@ -156,6 +157,7 @@ sf_loop *sf_loop_of(sf_room *room, const sf_scene_arrays *arrays, double fps) {
     sf_room own;
     const uint64_t left = room->limit - room->used;
     sf_room_open(&own, left ? left : 1, room->error);
+    own.given = room->given;
     own.log = room->log;
     own.log_user = room->log_user;
     if (setjmp(own.way_out)) {
