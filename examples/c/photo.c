@@ -38,7 +38,9 @@ static unsigned char *read_file(const char *path, size_t *bytes) {
     return memory;
 }
 
-static void *take(size_t bytes) { return aligned_alloc(SF_ALIGNMENT, (bytes + SF_ALIGNMENT) / SF_ALIGNMENT * SF_ALIGNMENT); }
+static void *take(size_t bytes) {
+    return aligned_alloc(SF_ALIGNMENT, (bytes + SF_ALIGNMENT) / SF_ALIGNMENT * SF_ALIGNMENT);
+}
 
 static int play(const sf_loop *loop, const char *path) {
     sf_facts facts = {.struct_size = sizeof facts};
@@ -55,8 +57,11 @@ static int play(const sf_loop *loop, const char *path) {
     if (out && fclose(out)) good = 0;
     free(target.data);
     free(frame);
-    if (good) fprintf(stderr, "photo: %d frames of %dx%d, %.0f %% of the picture moves\n", facts.frames, facts.width, facts.height, 100 * facts.moving);
-    else fprintf(stderr, "photo: cannot write %s\n", path);
+    if (good)
+        fprintf(stderr, "photo: %d frames of %dx%d, %.0f %% of the picture moves\n", facts.frames, facts.width,
+                facts.height, 100 * facts.moving);
+    else
+        fprintf(stderr, "photo: cannot write %s\n", path);
     return good ? 0 : 2;
 }
 
@@ -75,7 +80,9 @@ int main(int count, char **given) {
     sf_photo photo = {.struct_size = sizeof photo};
     unsigned char *file = read_file(given[1], &photo.file_bytes);
     photo.file = file;
-    sf_wish wish = {.struct_size = sizeof wish, .seconds = count > 4 ? atof(given[4]) : 0, .long_side = count > 5 ? atoi(given[5]) : 0};
+    sf_wish wish = {.struct_size = sizeof wish};
+    if (count > 4) wish.seconds = atof(given[4]);
+    if (count > 5) wish.long_side = atoi(given[5]);
     int result = 2;
     if (!file) fprintf(stderr, "photo: cannot read %s\n", given[1]);
     else if (sf_bundle_open(&source, &bundle, &error) || sf_bundle_test(bundle, &error)) result = complain(&error);

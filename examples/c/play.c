@@ -84,7 +84,8 @@ static int play(const sf_loop *loop, FILE *out, sf_target *target, int threads, 
     int good = pixels && frame;
     for (int k = 0; k < threads; k++) {
         job *j = &jobs[k];
-        *j = (job){.loop = loop, .target = target, .frame = frame, .memory = take(facts.rows_bytes), .bytes = facts.rows_bytes};
+        *j = (job){.loop = loop, .target = target, .frame = frame, .bytes = facts.rows_bytes};
+        j->memory = take(j->bytes);
         good = good && j->memory;
         /* Even rows, so that NV12's pairs stay together. */
         j->y0 = (int32_t)(lines * (size_t)k / (size_t)threads / 2 * 2);
@@ -101,7 +102,8 @@ static int play(const sf_loop *loop, FILE *out, sf_target *target, int threads, 
     for (int k = 0; k < threads; k++) free(jobs[k].memory);
     free(frame);
     free(pixels);
-    if (good) fprintf(stderr, "play: %d frames of %zux%zu, %g a second\n", loops * facts.frames, width, height, facts.fps);
+    if (good)
+        fprintf(stderr, "play: %d frames of %zux%zu, %g a second\n", loops * facts.frames, columns, lines, facts.fps);
     return good ? 0 : 2;
 }
 
@@ -110,7 +112,8 @@ int main(int count, char **given) {
     const int threads = count > 5 ? atoi(given[5]) : 1, loops = count > 6 ? atoi(given[6]) : 1;
     const int sized = count <= 4 || sscanf(given[4], "%dx%d", &target.width, &target.height) == 2;
     if (count < 2 || target.format < 0 || !sized || threads < 1 || threads > MOST_THREADS || loops < 1) {
-        fprintf(stderr, "usage: play SCENE [OUT] [rgb|bgra|rgba|nv12] [WIDTHxHEIGHT, 0x0 for the scene's] [THREADS] [LOOPS]\n");
+        fprintf(stderr, "usage: play SCENE [OUT] [rgb|bgra|rgba|nv12] [WIDTHxHEIGHT, 0x0 for the scene's] [THREADS] "
+                        "[LOOPS]\n");
         return 2;
     }
     if (sf_abi_version() != SF_ABI_VERSION) {

@@ -10,11 +10,16 @@
 
 #include <stillflow.h>
 
+/* At a multiple of SF_ALIGNMENT: SDL_SIMDAlloc's memory may be at one of less. */
+static void *take(size_t bytes) {
+    return aligned_alloc(SF_ALIGNMENT, (bytes + SF_ALIGNMENT) / SF_ALIGNMENT * SF_ALIGNMENT);
+}
+
 static int show(const sf_loop *loop, SDL_Renderer *renderer, SDL_Texture *texture, double seconds) {
     sf_facts facts = {.struct_size = sizeof facts};
     sf_target target = {.struct_size = sizeof target, .format = SF_BGRA};
     sf_loop_facts(loop, &target, &facts);
-    void *frame = SDL_SIMDAlloc(facts.frame_bytes), *rows = SDL_SIMDAlloc(facts.rows_bytes + 1);
+    void *frame = take(facts.frame_bytes), *rows = take(facts.rows_bytes);
     const Uint64 started = SDL_GetPerformanceCounter();
     double now = 0;
     int shown = 0, going = frame && rows;
@@ -39,8 +44,8 @@ static int show(const sf_loop *loop, SDL_Renderer *renderer, SDL_Texture *textur
         shown++;
     }
     printf("window: %d frames in %.1f s\n", shown, now);
-    SDL_SIMDFree(frame);
-    SDL_SIMDFree(rows);
+    free(frame);
+    free(rows);
     return shown ? 0 : 2;
 }
 
@@ -56,11 +61,15 @@ int main(int count, char **given) {
     sf_loop_facts(loop, NULL, &facts);
     int result = 2;
     if (!SDL_Init(SDL_INIT_VIDEO)) {
-        SDL_Window *window = SDL_CreateWindow("stillflow", SDL_WINDOWPOS_CENTERED, SDL_WINDOWPOS_CENTERED, facts.width, facts.height, SDL_WINDOW_RESIZABLE);
+        SDL_Window *window = SDL_CreateWindow("stillflow", SDL_WINDOWPOS_CENTERED, SDL_WINDOWPOS_CENTERED, facts.width,
+                                              facts.height, SDL_WINDOW_RESIZABLE);
         SDL_Renderer *renderer = window ? SDL_CreateRenderer(window, -1, SDL_RENDERER_PRESENTVSYNC) : NULL;
         if (!renderer && window) renderer = SDL_CreateRenderer(window, -1, SDL_RENDERER_SOFTWARE);
         /* SDL's ARGB8888 is B, G, R, A in memory on a little-endian machine. */
-        SDL_Texture *texture = renderer ? SDL_CreateTexture(renderer, SDL_PIXELFORMAT_ARGB8888, SDL_TEXTUREACCESS_STREAMING, facts.width, facts.height) : NULL;
+        SDL_Texture *texture = NULL;
+        if (renderer)
+            texture = SDL_CreateTexture(renderer, SDL_PIXELFORMAT_ARGB8888, SDL_TEXTUREACCESS_STREAMING, facts.width,
+                                        facts.height);
         if (texture) result = show(loop, renderer, texture, count > 2 ? atof(given[2]) : 0);
         else fprintf(stderr, "window: %s\n", SDL_GetError());
         SDL_Quit(); /* and with it the window and what belongs to it */

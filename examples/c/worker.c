@@ -54,7 +54,9 @@ static void put32(unsigned char *p, uint32_t v) {
     for (int k = 0; k < 4; k++) p[k] = (unsigned char)(v >> 8 * k);
 }
 
-static uint32_t get32(const unsigned char *p) { return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24; }
+static uint32_t get32(const unsigned char *p) {
+    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
 
 static int ask(int to, const char *json) {
     unsigned char lengths[8];
@@ -196,7 +198,8 @@ static int take_frames(const worker *w, long frames, long bytes, int shared, FIL
 static int talk(const worker *w, const char *photo, const char *seconds, const char *how, FILE *out) {
     reply r = {0};
     char path[4096], request[8192];
-    int good = hear(w->from, &r) && is(&r, "hello") && member(&r, "protocol") && !strncmp(member(&r, "protocol"), "\"1.", 3);
+    int good = hear(w->from, &r) && is(&r, "hello");
+    good = good && member(&r, "protocol") && !strncmp(member(&r, "protocol"), "\"1.", 3);
     fprintf(stderr, "worker: %s\n", good ? r.text : "no worker, or one of another protocol");
     drop(&r);
     if (!good || !quote(photo, path, sizeof path)) return 0;
@@ -214,7 +217,8 @@ static int talk(const worker *w, const char *photo, const char *seconds, const c
         return good && stopped;
     }
     good = await(w, &r) && is(&r, "loop");
-    const long frames = good ? number(&r, "frames") : 0, bytes = good ? 3 * number(&r, "width") * number(&r, "height") : 0;
+    const long frames = good ? number(&r, "frames") : 0;
+    const long bytes = good ? 3 * number(&r, "width") * number(&r, "height") : 0;
     drop(&r);
     return good && take_frames(w, frames, bytes, !strcmp(how, "shared"), out);
 }

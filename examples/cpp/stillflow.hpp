@@ -18,7 +18,8 @@ namespace stillflow {
 // What a call says when it fails: what(), and what to do about it.
 class Error : public std::runtime_error {
 public:
-    Error(int32_t code, const std::string &text, std::string cure) : std::runtime_error(text), status(code), fix(std::move(cure)) {}
+    Error(int32_t code, const std::string &text, std::string cure)
+        : std::runtime_error(text), status(code), fix(std::move(cure)) {}
     const int32_t status;
     const std::string fix;
 };
@@ -41,7 +42,8 @@ T sized() {
 // Memory at a multiple of SF_ALIGNMENT.
 class Memory {
 public:
-    explicit Memory(std::size_t size = 0) : size_(size), bytes_(static_cast<std::uint8_t *>(::operator new(size ? size : 1, align))) {}
+    explicit Memory(std::size_t size = 0)
+        : size_(size), bytes_(static_cast<std::uint8_t *>(::operator new(size ? size : 1, align))) {}
     std::uint8_t *data() const { return bytes_.get(); }
     std::size_t size() const { return size_; }
 
@@ -59,12 +61,17 @@ class Loop {
 public:
     explicit Loop(const std::string &path) {
         auto source = detail::sized<sf_source>();
-        auto error = detail::sized<sf_error>();
         source.path = path.c_str();
-        sf_loop *opened = nullptr;
-        detail::check(sf_loop_open(&source, &opened, &error), error);
-        loop_.reset(opened);
+        open(source);
     }
+    // A file's bytes, at a multiple of SF_ALIGNMENT, which stay until the loop is gone; or any other source.
+    Loop(const void *bytes, std::size_t size) {
+        auto source = detail::sized<sf_source>();
+        source.bytes = bytes;
+        source.size = size;
+        open(source);
+    }
+    explicit Loop(const sf_source &source) { open(source); }
     explicit Loop(sf_loop *taken) : loop_(taken) {}
 
     sf_facts facts(const sf_target *target = nullptr) const {
@@ -75,6 +82,12 @@ public:
     const sf_loop *get() const { return loop_.get(); }
 
 private:
+    void open(const sf_source &source) {
+        auto error = detail::sized<sf_error>();
+        sf_loop *opened = nullptr;
+        detail::check(sf_loop_open(&source, &opened, &error), error);
+        loop_.reset(opened);
+    }
     struct Close {
         void operator()(sf_loop *loop) const { sf_loop_close(loop); }
     };
@@ -99,7 +112,8 @@ public:
     const sf_facts &facts() const { return facts_; }
 
     // Write the frame at time t. chroma is for SF_NV12 only.
-    void frame(double t, std::uint8_t *data, std::ptrdiff_t stride, std::uint8_t *chroma = nullptr, std::ptrdiff_t chroma_stride = 0) {
+    void frame(double t, std::uint8_t *data, std::ptrdiff_t stride, std::uint8_t *chroma = nullptr,
+               std::ptrdiff_t chroma_stride = 0) {
         target_.data = data;
         target_.stride = stride;
         target_.chroma = chroma;
@@ -133,23 +147,33 @@ public:
         auto error = detail::sized<sf_error>();
         detail::check(sf_bundle_test(bundle_.get(), &error), error);
     }
-    // Make a loop of RGB pixels, dense rows.
-    Loop loop(const std::uint8_t *rgb, int32_t width, int32_t height, double seconds = 0) {
+    // Make a loop of pixels; a stride of 0 is that of dense rows. The wish of wished() is what suits the photo.
+    Loop loop(const std::uint8_t *pixels, int32_t width, int32_t height, const sf_wish &wish = wished(),
+              int32_t format = SF_RGB, std::ptrdiff_t stride = 0) {
         auto photo = detail::sized<sf_photo>();
-        photo.format = SF_RGB;
+        photo.format = format;
         photo.width = width;
         photo.height = height;
-        photo.data = rgb;
-        photo.stride = 3 * static_cast<std::ptrdiff_t>(width);
-        auto wish = detail::sized<sf_wish>();
-        wish.seconds = seconds;
+        photo.data = pixels;
+        photo.stride = stride ? stride : (format == SF_RGB ? 3 : 4) * static_cast<std::ptrdiff_t>(width);
+        return loop(photo, wish);
+    }
+    // Make a loop of the bytes of a JPEG, PNG or lossless WebP file.
+    Loop loop(const void *file, std::size_t size, const sf_wish &wish = wished()) {
+        auto photo = detail::sized<sf_photo>();
+        photo.file = file;
+        photo.file_bytes = size;
+        return loop(photo, wish);
+    }
+    static sf_wish wished() { return detail::sized<sf_wish>(); }
+
+private:
+    Loop loop(const sf_photo &photo, const sf_wish &wish) {
         auto error = detail::sized<sf_error>();
         sf_loop *made = nullptr;
         detail::check(sf_bundle_loop(bundle_.get(), &photo, &wish, &made, &error), error);
         return Loop(made);
     }
-
-private:
     struct Close {
         void operator()(sf_bundle *bundle) const { sf_bundle_close(bundle); }
     };

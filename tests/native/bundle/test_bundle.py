@@ -209,8 +209,12 @@ def test_a_provider_that_is_not_there_is_no_silent_fallback(capfd: pytest.Captur
 
 def test_memory_has_a_limit() -> None:
     open_and_test(GOLDEN, memory_limit=1 << 20)
-    refused(GOLDEN, LIMIT, "more than the limit", memory_limit=1 << 14)
-    refused(EDGE, LIMIT, "more than the limit", memory_limit=4 << 20)
+    refused(GOLDEN, LIMIT, "more than the limit of 16384", memory_limit=1 << 14)
+    refused(EDGE, LIMIT, "more than the limit of 4194304", memory_limit=4 << 20)
+
+
+def test_an_instruction_set_that_is_not_there() -> None:
+    refused(GOLDEN, UNSUPPORTED, "instruction set", isa=9)
 
 
 def test_arguments_that_are_not_there() -> None:

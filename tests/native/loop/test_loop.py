@@ -101,6 +101,17 @@ def test_files_that_cannot_be_read(tmp_path, name, status):
     assert caught.value.status == status and str(tmp_path) in caught.value.why
 
 
+@pytest.mark.parametrize("folder", ["", "a" * 200 + "/"])
+def test_a_damaged_file_is_named(tmp_path, folder):
+    path = tmp_path / f"{folder}scene.sflow"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(FILE_BYTES[:-1])
+    with pytest.raises(OpenError) as caught:
+        Loop(path=str(path))
+    assert caught.value.status == FORMAT
+    assert caught.value.why.startswith(f"{str(path)[:150]}: it has {len(FILE_BYTES) - 1} bytes")
+
+
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OpenError) as caught:
