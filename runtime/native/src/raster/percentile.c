@@ -51,8 +51,3 @@ double sf_percentile_f32(sf_room *room, const float *values, size_t count, doubl
     const float step = b - a;
     return part >= 0.5 ? b - step * (float)(1 - part) : a + step * (float)part;
 }
-
-float sf_median_f32(sf_room *room, const float *values, size_t count) {
-    const float upper = smallest(room, values, count, count / 2);
-    return count % 2 ? upper : (smallest(room, values, count, count / 2 - 1) + upper) / 2;
-}

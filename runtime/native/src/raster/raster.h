@@ -19,7 +19,6 @@
 /* cv2.resize: INTER_AREA (bilinear of its own kind where a side grows), INTER_LINEAR, INTER_CUBIC, INTER_NEAREST. */
 void sf_resize_area_u8(sf_room *room, const uint8_t *in, int h, int w, int c, uint8_t *out, int oh, int ow);
 void sf_resize_area_f32(sf_room *room, const float *in, int h, int w, int c, float *out, int oh, int ow);
-void sf_resize_linear_u8(sf_room *room, const uint8_t *in, int h, int w, int c, uint8_t *out, int oh, int ow);
 void sf_resize_linear_f32(sf_room *room, const float *in, int h, int w, int c, float *out, int oh, int ow);
 void sf_resize_cubic_f32(sf_room *room, const float *in, int h, int w, int c, float *out, int oh, int ow);
 void sf_resize_nearest(const void *in, int h, int w, size_t pixel_bytes, void *out, int oh, int ow);
@@ -76,9 +75,8 @@ void sf_lab_u8(sf_room *room, const uint8_t *in, size_t pixels, uint8_t *out);
 void sf_lab_f32(sf_room *room, const float *in, size_t pixels, float *out);
 void sf_gray_u8(const uint8_t *in, size_t pixels, uint8_t *out);
 
-/* np.percentile (linear) and np.median of floats: values are left as they are. count >= 1, none of them NaN. */
+/* np.percentile (linear) of floats: values are left as they are. count >= 1, none of them NaN. */
 double sf_percentile_f32(sf_room *room, const float *values, size_t count, double percent);
-float sf_median_f32(sf_room *room, const float *values, size_t count);
 
 /* np.rint of what is below 2^22: halves to even. */
 static inline float sf_rint(float x) {

@@ -97,10 +97,9 @@ void sf_stretch_f32(sf_room *room, const float *in, int h, int w, int c, float *
     sf_room_rewind(room, mark);
 }
 
-void sf_stretch_u8(sf_room *room, const uint8_t *in, int h, int w, int c, uint8_t *out, int oh, int ow,
-                   sf_spacing spacing) {
+void sf_stretch_u8(sf_room *room, const uint8_t *in, int h, int w, int c, uint8_t *out, int oh, int ow) {
     sf_mark mark = sf_room_mark(room);
-    const sf_taps x = taps_of(room, w, ow, spacing, 1), y = taps_of(room, h, oh, spacing, 0);
+    const sf_taps x = taps_of(room, w, ow, SF_AT_CELLS, 1), y = taps_of(room, h, oh, SF_AT_CELLS, 0);
     const size_t row = (size_t)w * (size_t)c, made = (size_t)ow * (size_t)c;
     int16_t *rows[2] = {sf_take(room, made, 2), sf_take(room, made, 2)};
     int held[2] = {-1, -1};
@@ -131,18 +130,8 @@ void sf_stretch_u8(sf_room *room, const uint8_t *in, int h, int w, int c, uint8_
     sf_room_rewind(room, mark);
 }
 
-/* Halving both sides: what OpenCV then does by area. */
-static int halves(int h, int w, int oh, int ow) { return h == 2 * oh && w == 2 * ow; }
-
-void sf_resize_linear_u8(sf_room *room, const uint8_t *in, int h, int w, int c, uint8_t *out, int oh, int ow) {
-    if (halves(h, w, oh, ow))
-        sf_resize_area_u8(room, in, h, w, c, out, oh, ow);
-    else
-        sf_stretch_u8(room, in, h, w, c, out, oh, ow, SF_AT_CENTRES);
-}
-
 void sf_resize_linear_f32(sf_room *room, const float *in, int h, int w, int c, float *out, int oh, int ow) {
-    if (halves(h, w, oh, ow))
+    if (h == 2 * oh && w == 2 * ow) /* what OpenCV then does by area */
         sf_resize_area_f32(room, in, h, w, c, out, oh, ow);
     else
         sf_stretch_f32(room, in, h, w, c, out, oh, ow, SF_AT_CENTRES);

@@ -188,7 +188,7 @@ static int grows(int in, int out) { return sf_scale(in, out) < 1; }
 void sf_resize_area_u8(sf_room *room, const uint8_t *in, int h, int w, int c, uint8_t *out, int oh, int ow) {
     const int ny = whole_scale(h, oh), nx = whole_scale(w, ow);
     if (grows(h, oh) || grows(w, ow))
-        sf_stretch_u8(room, in, h, w, c, out, oh, ow, SF_AT_CELLS);
+        sf_stretch_u8(room, in, h, w, c, out, oh, ow);
     else if (ny && nx)
         shrink_whole_u8(room, in, ny, nx, c, out, oh, ow);
     else

@@ -18,9 +18,8 @@ typedef enum sf_spacing { SF_AT_CENTRES = 0, SF_AT_CELLS = 1 } sf_spacing;
 /* 1 / (out / in): not in / out, which has other last bits. */
 static inline double sf_scale(int in, int out) { return 1.0 / ((double)out / in); }
 
-/* Two samples each way. */
-void sf_stretch_u8(sf_room *room, const uint8_t *in, int h, int w, int c, uint8_t *out, int oh, int ow,
-                   sf_spacing spacing);
+/* Two samples each way; of bytes SF_AT_CELLS. */
+void sf_stretch_u8(sf_room *room, const uint8_t *in, int h, int w, int c, uint8_t *out, int oh, int ow);
 void sf_stretch_f32(sf_room *room, const float *in, int h, int w, int c, float *out, int oh, int ow,
                     sf_spacing spacing);
 
