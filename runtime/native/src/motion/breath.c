@@ -5,8 +5,6 @@
 
 #include "raster/raster.h"
 
-#define SF_TAU 6.283185307179586476925286766559
-
 #define SF_LIFT 0.0026       /* amplitude at the shoulders, in parts of the region's height */
 #define SF_LIFT_MOST 0.0022  /* picture widths */
 #define SF_WIDENING 0.6f     /* of the flanks, in parts of the lift */
@@ -17,8 +15,6 @@
 #define SF_LEAST_AREA 12     /* samples */
 
 static double clipped(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
-
-static float clipped_f(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
 
 static int larger_of(int a, int b) { return a > b ? a : b; }
 
@@ -88,33 +84,16 @@ static void person(sf_room *room, const uint8_t *figure, int bottom, int h, int 
     for (int y = 0; y < h; y++) {
         /* Shoulders and chest rise most; the head follows; below the ribs it dies away before the hips. */
         float down = (float)(y - s.line) / (float)trunk, in_ribs = (down - 0.35f) / 0.35f;
-        float chest = smooth_step(clipped_f((1 - down) / 0.8f, 0, 1)), up = clipped_f(1 + down / 0.25f, 0, 1);
+        float chest = smooth_step(sf_clamp((1 - down) / 0.8f, 0, 1)), up = sf_clamp(1 + down / 0.25f, 0, 1);
         float head = (float)SF_HEAD_FOLLOWS + (float)(1 - SF_HEAD_FOLLOWS) * up * up * (3 - 2 * up);
         float lift = down > 0 ? chest : head, ribs = expf(-(in_ribs * in_ribs));
         for (int x = 0; x < w; x++, out += 2) {
             float flank = ((float)x - (float)s.middle) / (float)fmax(1, s.wide / 2);
-            out[0] = SF_WIDENING * (ribs * clipped_f(flank, -1, 1));
-            out[1] = -lift * (1 - 0.35f * clipped_f(fabsf(flank), 0, 1));
+            out[0] = SF_WIDENING * (ribs * sf_clamp(flank, -1, 1));
+            out[1] = -lift * (1 - 0.35f * sf_clamp(fabsf(flank), 0, 1));
         }
     }
     sf_gaussian_f32(room, sharp, h, w, 2, fmax(1, 0.06 * s.wide), way);
-    sf_room_rewind(room, mark);
-}
-
-/* Distance of each sample from the outline, which the picture's border is not. */
-static void depth_of(sf_room *room, const uint8_t *figure, int h, int w, float *depth) {
-    const sf_mark mark = sf_room_mark(room);
-    const size_t wide = (size_t)w + 2, count = ((size_t)h + 2) * wide;
-    uint8_t *padded = sf_take(room, count, 1);
-    float *distance = sf_take(room, count, sizeof *distance);
-    for (int y = 0; y < h + 2; y++) {
-        const uint8_t *row = figure + (size_t)smaller_of(larger_of(y - 1, 0), h - 1) * (size_t)w;
-        for (int x = 0; x < w + 2; x++) padded[(size_t)y * wide + (size_t)x] = row[smaller_of(larger_of(x - 1, 0), w - 1)];
-    }
-    sf_distance(room, padded, h + 2, w + 2, distance);
-    /* One that fills the picture has no outline, and no distance from it. */
-    for (int y = 0; y < h; y++)
-        for (int x = 0; x < w; x++) *depth++ = fminf(distance[((size_t)y + 1) * wide + (size_t)x + 1], (float)(h + w));
     sf_room_rewind(room, mark);
 }
 
@@ -122,7 +101,9 @@ static void depth_of(sf_room *room, const uint8_t *figure, int h, int w, float *
 static void animal(sf_room *room, const uint8_t *figure, int h, int w, float *way) {
     const sf_mark mark = sf_room_mark(room);
     float *depth = sf_take(room, (uint64_t)h * (uint64_t)w, sizeof *depth);
-    depth_of(room, figure, h, w, depth);
+    sf_depth(room, figure, h, w, depth);
+    /* One that fills the picture has no outline, and no distance from it. */
+    for (int i = 0; i < h * w; i++) depth[i] = fminf(depth[i], (float)(h + w));
     double bulk = 0, across = 0, down = 0, thick = 1;
     for (int y = 0, i = 0; y < h; y++)
         for (int x = 0; x < w; x++, i++) {

@@ -13,9 +13,7 @@
 
 enum { CLASSES, MOVES, VELOCITY, SPREAD, EITHER, SUITED, OUTPUTS };
 
-static float clip(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
-
-static float sigmoid(float x) { return 1 / (1 + expf(-clip(x, -30, 30))); }
+static float sigmoid(float x) { return 1 / (1 + expf(-sf_clamp(x, -30, 30))); }
 
 /* A side of the network's input: at most as the long side says, a multiple of 32. */
 static int network_side(int32_t side, double scale) {
@@ -89,7 +87,7 @@ static void find_velocity(sf_room *room, const sf_tensor outputs[OUTPUTS], sf_mo
     to_field(room, &outputs[SPREAD], 0, motion, plane);
     for (size_t k = 0; k < n; k++) {
         /* The expected error relative to the speed: an error of the speed's size leaves one half. */
-        const float error = expf(clip(plane[k], -20, 20)) / VELOCITY_UNIT;
+        const float error = expf(sf_clamp(plane[k], -20, 20)) / VELOCITY_UNIT;
         const float speed = sf_hypot(motion->velocity[2 * k], motion->velocity[2 * k + 1]);
         motion->confidence[k] = 1 / (1 + error / (speed + SLOWEST));
     }

@@ -6,9 +6,6 @@
 #include "motion/oscillation.h"
 #include "raster/raster.h"
 
-#define SF_WORKING_SIDE 192.0
-#define SF_TAU 6.283185307179586476925286766559
-
 #define SF_FLAME_MOST 0.14f /* largest change of the logarithm: 15 % */
 #define SF_LEAST 0.001f     /* largest change that is nothing: a quarter of a grey level */
 
@@ -38,8 +35,6 @@ typedef struct scenery {
     float *photo; /* (h, w, 3) 0..255 */
     uint8_t *classes, *fire, *people;
 } scenery;
-
-static float clipped(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
 
 static float larger_of(float a, float b) { return b > a ? b : a; }
 
@@ -104,8 +99,8 @@ static void find_lit_by_fire(sf_room *room, const scenery *s, float *lit) {
     const int gray = colour / (double)(s->samples * 3) < 1;
     for (size_t i = 0; i < s->samples; i++) {
         const float *rgb = s->photo + 3 * i;
-        float warm = clipped((rgb[0] - rgb[2]) / larger_of(rgb[0] + rgb[2], 20) * 1.6f, 0, 1);
-        float dark = clipped(1.25f - mean_of(rgb) / 160, 0, 1);
+        float warm = sf_clamp((rgb[0] - rgb[2]) / larger_of(rgb[0] + rgb[2], 20) * 1.6f, 0, 1);
+        float dark = sf_clamp(1.25f - mean_of(rgb) / 160, 0, 1);
         share[i] = gray ? 0.5f * dark : warm * (0.35f + 0.65f * dark);
     }
     /* Light is smooth: what is painted on a wall does not decide how much of a flame's light falls on it. */
@@ -122,7 +117,7 @@ static void add_flames(sf_room *room, sf_draws *draws, const scenery *s, float *
     sf_distance_to(room, s->fire, s->h, s->w, share);
     find_lit_by_fire(room, s, lit);
     for (size_t i = 0; i < s->samples; i++) {
-        float distance = share[i] / (float)s->w, fade = clipped(1 - distance / (float)SF_GLOW_REACH, 0, 1);
+        float distance = share[i] / (float)s->w, fade = sf_clamp(1 - distance / (float)SF_GLOW_REACH, 0, 1);
         float shine = SF_GLOW * expf(-distance / SF_GLOW_LENGTH) * fade * fade * (3 - 2 * fade) * lit[i];
         share[i] = s->fire[i] ? 1 : distance < (float)SF_GLOW_REACH ? shine : 0;
     }
@@ -201,7 +196,7 @@ static void add_lamps(sf_room *room, sf_draws *draws, const uint8_t *photo, int 
         sf_spread(room, drawn, spots, SF_OSCILLATIONS, s->h, s->w, 2, 0.01 * s->w, drawn);
         for (size_t k = 0; k < SF_OSCILLATIONS; k++)
             for (size_t i = 0; i < plane; i++)
-                total[k * plane + i] += drawn[k * plane + i] * clipped(2 * soft[i / 2] - 0.1f, 0, 1);
+                total[k * plane + i] += drawn[k * plane + i] * sf_clamp(2 * soft[i / 2] - 0.1f, 0, 1);
     }
     sf_room_rewind(room, mark);
 }
@@ -223,8 +218,8 @@ static void add_face(sf_room *room, const uint8_t *figure, double phase, double 
             float dy = ((float)y - (float)((at.top + at.line) / 2.0)) / (float)(1.4 * tall);
             float dx = (float)x - middle, wide = dx / (float)(1.4 * across);
             float near = expf(-(dy * dy) - wide * wide);
-            float inward = clipped((depth[i] - 1) / (float)(0.03 * s->w), 0, 1);
-            float lean = clipped(1 + (float)side * dx / (float)across, 0, 2);
+            float inward = sf_clamp((depth[i] - 1) / (float)(0.03 * s->w), 0, 1);
+            float lean = sf_clamp(1 + (float)side * dx / (float)across, 0, 2);
             float amplitude = SF_FACE * near * inward * lean;
             total[2 * i] += amplitude * a;
             total[2 * i + 1] += amplitude * b;

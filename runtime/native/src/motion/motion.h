@@ -9,6 +9,7 @@
 
 #define SF_CLASSES 10
 #define SF_OSCILLATIONS 5 /* most harmonics that sway or light are drawn with */
+#define SF_TAU 6.283185307179586476925286766559
 
 typedef enum sf_class {
     SF_STATIC, SF_WATER, SF_CLOUD, SF_SMOKE, SF_FIRE, SF_FOLIAGE, SF_PERSON, SF_ANIMAL, SF_CLOTH, SF_SKY

@@ -5,8 +5,6 @@
 
 #include "raster/raster.h"
 
-#define SF_TAU 6.283185307179586476925286766559
-
 #define SF_SWEEPS 3 /* passes of geodesic in all four directions; each lets a path turn once more */
 
 #define SF_TIMES 12 /* of 4 seconds at which a steepness is measured */
@@ -14,12 +12,6 @@
 static float smaller_of(float a, float b) { return b < a ? b : a; }
 
 static float larger_of(float a, float b) { return b > a ? b : a; }
-
-static int any_of(const uint8_t *mask, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        if (mask[i]) return 1;
-    return 0;
-}
 
 /* Distance of every sample from where a mask is 0. */
 static void distance_from_outside(sf_room *room, const uint8_t *mask, int h, int w, float *distance) {
@@ -41,7 +33,7 @@ void sf_distance_to(sf_room *room, const uint8_t *mask, int h, int w, float *dis
 
 void sf_behind(sf_room *room, const uint8_t *region, const uint8_t *classes, const uint8_t *order, int h, int w, uint8_t *over) {
     const size_t count = (size_t)h * (size_t)w;
-    if (!any_of(region, count)) {
+    if (!sf_any(region, count)) {
         memset(over, 0, count);
         return;
     }

@@ -7,6 +7,7 @@
 #include "motion/motion.h"
 
 #define SF_FAR 1e6f /* stillflow.oscillation.FAR */
+#define SF_WORKING_SIDE 192.0 /* samples of the longer side at which sway and light are drawn */
 
 /* distance_to: of every sample from a mask, SF_FAR when it is empty. */
 void sf_distance_to(sf_room *room, const uint8_t *mask, int h, int w, float *distance);

@@ -7,11 +7,9 @@
 #include "motion/wind.h"
 #include "raster/raster.h"
 
-#define SF_WORKING_SIDE 192.0
 #define SF_SLOPE 0.2f       /* largest change of an amplitude from one sample to the next */
 #define SF_STEEPEST 0.42    /* likewise of a displacement */
 #define SF_GUST_SPEED 0.35f /* picture widths a second */
-#define SF_PI 3.141592653589793238462643383279
 
 static const float sway_hz[SF_OSCILLATIONS] = {0.25f, 0.5f, 0.75f, 1.25f, 2.0f};
 
@@ -21,7 +19,7 @@ static size_t samples_of(int h, int w) { return (size_t)h * (size_t)w; }
 static void blow(sf_room *room, sf_draws *draws, int h, int w, sf_wind *wind) {
     float *travelled = sf_take(room, samples_of(h, w), sizeof *travelled);
     double angle = sf_draw_between(draws, -0.3, 0.3);
-    if (sf_draw(draws) < 0.5) angle += SF_PI;
+    if (sf_draw(draws) < 0.5) angle += SF_TAU / 2;
     wind->direction[0] = (float)cos(angle);
     wind->direction[1] = (float)sin(angle);
     sf_smooth_noise(room, draws, h, w, 0.25 * w, travelled);

@@ -6,9 +6,6 @@
 #include "motion/oscillation.h"
 #include "raster/raster.h"
 
-#define SF_PI 3.141592653589793238462643383279
-#define SF_TAU (2 * SF_PI)
-
 /* Picture widths: narrower things answer a gust as one plant, a meadow wider than the second sample by sample. */
 #define SF_STIFF 0.3
 #define SF_LOOSE 1.0
@@ -19,8 +16,6 @@
 #define SF_LEAVES 0.00032f    /* likewise */
 #define SF_CLOTH_TIP 0.024f   /* a cloth's amplitude at its free side, in parts of its length */
 #define SF_CLOTH_MOST 0.0030f /* picture widths */
-
-static float clipped(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
 
 static size_t samples_of(int h, int w) { return (size_t)h * (size_t)w; }
 
@@ -135,7 +130,7 @@ static void arrivals(sf_room *room, const uint8_t *region, const sf_wind *wind, 
         if (!part) continue;
         double loose = ((double)parts[part].width / wind->w - SF_STIFF) / (SF_LOOSE - SF_STIFF);
         float mean = (float)(middle[part] / parts[part].area), leaves = (float)(size[part] / parts[part].area);
-        late[i] = mean + (late[i] - mean) * clipped((float)loose, 0.15f, 1) / (leaves > 0.7f ? leaves : 0.7f);
+        late[i] = mean + (late[i] - mean) * sf_clamp((float)loose, 0.15f, 1) / (leaves > 0.7f ? leaves : 0.7f);
     }
     sf_room_rewind(room, mark);
 }
@@ -162,7 +157,7 @@ static void stems_and_branches(sf_room *room, sf_draws *draws, const sf_wind *wi
         sf_smooth_noise(room, draws, wind->h, wind->w, 0.15 * wind->w, p->noise);
         const float turn = (float)sf_draw_between(draws, 0, SF_TAU), speed = (float)SF_TAU * wind->hz[k];
         for (size_t i = 0; i < samples; i++) {
-            float amplitude = p->amplitude[i] * shares[k] * clipped(1 + 0.35f * p->noise[i], 0.3f, 1.7f);
+            float amplitude = p->amplitude[i] * shares[k] * sf_clamp(1 + 0.35f * p->noise[i], 0.3f, 1.7f);
             float phase = speed * p->late[i] + (of_branches[k] * p->branches[i] + of_twigs[k] * p->twigs[i]) + turn;
             if (amplitude > 0) write(drawn + 4 * i, amplitude, p->way[2 * i], p->way[2 * i + 1], phase);
         }
@@ -176,13 +171,13 @@ static void twigs_and_leaves(sf_room *room, sf_draws *draws, const sf_wind *wind
     const size_t samples = samples_of(h, w);
     drawn += 3 * samples * 4;
     for (int k = 0; k < 2; k++, drawn += samples * 4) {
-        const float speed = (float)SF_TAU * wind->hz[3 + k], quarter = k ? (float)(SF_PI / 2) : 0;
+        const float speed = (float)SF_TAU * wind->hz[3 + k], quarter = k ? (float)(SF_TAU / 4) : 0;
         sf_smooth_noise(room, draws, h, w, 2 * lengths[k] * w, p->turn);
         sf_smooth_noise(room, draws, h, w, 0.12 * w, p->loud);
         sf_smooth_noise(room, draws, h, w, lengths[k] * w, p->noise);
         for (size_t i = 0; i < samples; i++) {
             float small = sqrtf(p->rise[i]) * wind->leaves[i] * (float)w, angle = 1.5f * p->turn[i] + quarter;
-            float amplitude = sizes[k] * small * clipped(1 + 0.5f * p->loud[i], 0.1f, 2);
+            float amplitude = sizes[k] * small * sf_clamp(1 + 0.5f * p->loud[i], 0.1f, 2);
             float phase = speed * p->late[i] + 1.8f * p->noise[i], sign = wind->direction[0];
             if (amplitude > 0) write(drawn + 4 * i, amplitude, cosf(angle) * sign, sinf(angle) * sign, phase);
         }
@@ -210,8 +205,8 @@ void sf_draw_foliage(sf_room *room, sf_draws *draws, const uint8_t *region, cons
         /* A stem that stands upright bends along the wind, a branch that reaches out goes up and down. */
         p.way[2 * i] = 0.8f * wind->direction[0] + 0.35f * (-stems[2 * i + 1] * sign);
         p.way[2 * i + 1] = 0.8f * wind->direction[1] + 0.35f * (stems[2 * i] * sign);
-        p.rise[i] = height[i] > 0 ? powf(clipped(height[i] / clipped(whole[i], 0.04f, 0.35f), 0, 1), 1.2f) : 0;
-        float tip = p.rise[i] > 0 ? clipped(SF_TIP * whole[i], 0.0002f, SF_TIP_MOST) * powf(wind->leaves[i], 0.7f) : 0;
+        p.rise[i] = height[i] > 0 ? powf(sf_clamp(height[i] / sf_clamp(whole[i], 0.04f, 0.35f), 0, 1), 1.2f) : 0;
+        float tip = p.rise[i] > 0 ? sf_clamp(SF_TIP * whole[i], 0.0002f, SF_TIP_MOST) * powf(wind->leaves[i], 0.7f) : 0;
         p.amplitude[i] = (float)w * tip * p.rise[i];
     }
     stems_and_branches(room, draws, wind, &p, drawn);
@@ -233,8 +228,8 @@ void sf_draw_cloth(sf_room *room, sf_draws *draws, const uint8_t *region, const 
         const float hz = wind->hz[k], turn = (float)sf_draw_between(draws, 0, SF_TAU);
         sf_smooth_noise(room, draws, h, w, 0.15 * w, noise);
         for (size_t i = 0; i < samples; i++) {
-            float rise = clipped(length[i] / clipped(whole[i], 0.02f, 0.3f), 0, 1);
-            float amplitude = (float)w * clipped(SF_CLOTH_TIP * whole[i], 0.0002f, SF_CLOTH_MOST) * rise * shares[k];
+            float rise = sf_clamp(length[i] / sf_clamp(whole[i], 0.02f, 0.3f), 0, 1);
+            float amplitude = (float)w * sf_clamp(SF_CLOTH_TIP * whole[i], 0.0002f, SF_CLOTH_MOST) * rise * shares[k];
             if (!(amplitude > 0)) continue;
             /* About one wave over the whole length for the main frequency, more for faster ones. */
             float waves = length[i] / (whole[i] > 0.05f ? whole[i] : 0.05f) * hz / wind->hz[1];

@@ -9,6 +9,8 @@
  * Each row is done in two loops: what comes from the two rows beside it, which depends on no neighbour, and then
  * what comes along the row.
  */
+#include <string.h>
+
 #include "raster.h"
 
 enum { SIDE = 65536, CORNER = 91750, KNIGHT = 143976, EDGE = 2 };
@@ -97,6 +99,25 @@ static void measure(sf_room *room, const uint8_t *in, int zero, int h, int w, fl
 
 void sf_distance(sf_room *room, const uint8_t *in, int h, int w, float *distance) {
     measure(room, in, 1, h, w, distance, 0);
+}
+
+void sf_depth(sf_room *room, const uint8_t *in, int h, int w, float *depth) {
+    const sf_mark mark = sf_room_mark(room);
+    const size_t row = (size_t)w, wide = row + 2, tall = (size_t)h + 2;
+    uint8_t *padded = sf_take(room, tall * wide, 1);
+    float *distance = sf_take(room, tall * wide, sizeof *distance);
+    for (size_t i = 0; i < tall; i++) {
+        const size_t y = i == 0 ? 0 : i - 1 < (size_t)h ? i - 1 : (size_t)h - 1;
+        const uint8_t *from = in + y * row;
+        uint8_t *to = padded + i * wide;
+        to[0] = from[0];
+        memcpy(to + 1, from, row);
+        to[wide - 1] = from[row - 1];
+    }
+    sf_distance(room, padded, h + 2, w + 2, distance);
+    for (size_t y = 0; y < (size_t)h; y++)
+        memcpy(depth + y * row, distance + (y + 1) * wide + 1, row * sizeof *depth);
+    sf_room_rewind(room, mark);
 }
 
 void sf_nearest_to(sf_room *room, const uint8_t *where, int h, int w, float *distance, int32_t *nearest) {

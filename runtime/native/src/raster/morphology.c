@@ -59,17 +59,15 @@ void sf_open_u8(sf_room *room, const uint8_t *in, int h, int w, int side, uint8_
 
 static inline float higher(float a, float b) { return a > b ? a : b; }
 
-void sf_dilate_f32(const float *in, int h, int w, int cross, float *out) {
+void sf_dilate_f32(const float *in, int h, int w, float *out) {
     for (int y = 0; y < h; y++) {
         const float *row = in + (size_t)y * (size_t)w, *above = y ? row - w : row, *below = y + 1 < h ? row + w : row;
         float *to = out + (size_t)y * (size_t)w;
         for (int x = 0; x < w; x++) {
             const int left = x ? x - 1 : x, right = x + 1 < w ? x + 1 : x;
             float best = higher(higher(row[left], row[right]), higher(row[x], higher(above[x], below[x])));
-            if (!cross) {
-                best = higher(best, higher(above[left], above[right]));
-                best = higher(best, higher(below[left], below[right]));
-            }
+            best = higher(best, higher(above[left], above[right]));
+            best = higher(best, higher(below[left], below[right]));
             to[x] = best;
         }
     }

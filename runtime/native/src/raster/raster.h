@@ -39,8 +39,8 @@ void sf_pyr_down_f32(sf_room *room, const float *in, int h, int w, float *out);
 /* cv2.erode, cv2.dilate with a square of an odd side, repeated; out may be in. */
 void sf_erode_u8(sf_room *room, const uint8_t *in, int h, int w, int side, int iterations, uint8_t *out);
 void sf_dilate_u8(sf_room *room, const uint8_t *in, int h, int w, int side, int iterations, uint8_t *out);
-/* cv2.dilate of floats with 3 x 3: the square, or its cross. */
-void sf_dilate_f32(const float *in, int h, int w, int cross, float *out);
+/* cv2.dilate of floats with a square of 3 x 3. */
+void sf_dilate_f32(const float *in, int h, int w, float *out);
 /* cv2.morphologyEx MORPH_CLOSE, MORPH_OPEN with a square. */
 void sf_close_u8(sf_room *room, const uint8_t *in, int h, int w, int side, uint8_t *out);
 void sf_open_u8(sf_room *room, const uint8_t *in, int h, int w, int side, uint8_t *out);
@@ -51,6 +51,8 @@ void sf_open_u8(sf_room *room, const uint8_t *in, int h, int w, int side, uint8_
  */
 void sf_distance(sf_room *room, const uint8_t *in, int h, int w, float *distance);
 void sf_nearest_to(sf_room *room, const uint8_t *where, int h, int w, float *distance, int32_t *nearest);
+/* sf_distance of a picture whose outermost samples repeat beyond its border: that is no edge. */
+void sf_depth(sf_room *room, const uint8_t *in, int h, int w, float *depth);
 /* stillflow.layer.nearest_owner: every 0 of labels gets the nearest label; out may be labels. */
 void sf_nearest_owner(sf_room *room, const int32_t *labels, int h, int w, int32_t *out);
 
@@ -82,6 +84,15 @@ double sf_percentile_f32(sf_room *room, const float *values, size_t count, doubl
 static inline float sf_rint(float x) {
     const float large = x < 0 ? -12582912.0f : 12582912.0f;
     return (x + large) - large;
+}
+
+static inline float sf_clamp(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
+
+/* Whether anything is not 0. */
+static inline int sf_any(const uint8_t *mask, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (mask[i]) return 1;
+    return 0;
 }
 
 #endif

@@ -117,7 +117,7 @@ static void follow_trust(sf_room *room, const sf_layer *layer, const uint8_t *pa
     sf_open_u8(room, flows, height, width, 5, left);
     for (size_t i = 0; i < whole; i++) values[i] = left[i];
     sf_resize_area_f32(room, values, height, width, 1, here, h, w);
-    sf_dilate_f32(here, h, w, 0, near);
+    sf_dilate_f32(here, h, w, near);
     for (size_t i = 0; i < count; i++) {
         const float more = near[i] > 0 && trust[i] > 0 ? 0 : trust[i];
         layer->inside[i] = sf_clamp(layer->inside[i] + more, SF_CONFIDENCE_FLOOR, 1);

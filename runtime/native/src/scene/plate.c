@@ -36,26 +36,6 @@ static void masked_blur(sf_room *room, const uint8_t *photo, const uint8_t *own,
     sf_room_rewind(room, mark);
 }
 
-/* Distance of every pixel of a region from its edge; the picture's border is no edge. */
-static void depth_of(sf_room *room, const uint8_t *own, int height, int width, float *depth) {
-    const sf_mark mark = sf_room_mark(room);
-    const size_t wide = (size_t)width + 2, tall = (size_t)height + 2;
-    uint8_t *padded = sf_take(room, tall * wide, 1);
-    float *distance = sf_take(room, tall * wide, sizeof(float));
-    for (size_t i = 0; i < tall; i++) {
-        const size_t y = i == 0 ? 0 : i - 1 < (size_t)height ? i - 1 : (size_t)height - 1;
-        const uint8_t *from = own + y * (size_t)width;
-        uint8_t *row = padded + i * wide;
-        row[0] = from[0];
-        memcpy(row + 1, from, (size_t)width);
-        row[wide - 1] = from[width - 1];
-    }
-    sf_distance(room, padded, (int)tall, (int)wide, distance);
-    for (size_t y = 0; y < (size_t)height; y++)
-        memcpy(depth + y * (size_t)width, distance + (y + 1) * wide + 1, (size_t)width * sizeof(float));
-    sf_room_rewind(room, mark);
-}
-
 /* For each pixel that is to be continued: where its texture comes from, how far away the region is and how deep. */
 typedef struct sf_mirrored {
     int32_t *source; /* of another pixel in the picture; -1 where none is near enough */
@@ -68,7 +48,7 @@ static void mirror(sf_room *room, const uint8_t *own, const uint8_t *where, int 
                    sf_mirrored *found) {
     const size_t whole = (size_t)height * (size_t)width;
     sf_nearest_to(room, own, height, width, found->away, found->source);
-    depth_of(room, own, height, width, found->deep);
+    sf_depth(room, own, height, width, found->deep);
     const sf_mark mark = sf_room_mark(room);
     float *deep = sf_take(room, whole, sizeof(float));
     for (size_t i = 0; i < whole; i++) {

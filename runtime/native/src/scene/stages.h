@@ -16,14 +16,8 @@
 
 static inline int sf_is_flow(uint8_t class) { return class >= SF_WATER && class <= SF_FIRE; }
 static inline int sf_is_sway(uint8_t class) { return class >= SF_FOLIAGE && class <= SF_CLOTH; }
-static inline float sf_clamp(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
 /* Rounded to a byte; what is no number becomes 0. */
 static inline uint8_t sf_to_byte(float x) { return x > 0 ? (uint8_t)sf_rint(x < 255 ? x : 255) : 0; }
-static inline int sf_any(const uint8_t *mask, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        if (mask[i]) return 1;
-    return 0;
-}
 
 /* Rounds of a 3 x 3 morphology that reach this many pixels of a 1280-wide picture. */
 int sf_rounds(double pixels, double unit);
