@@ -3,13 +3,14 @@
  * stillflow: living photos in C.
  *
  * Two layers. Products open a baked scene, or make one of a photo and a bundle, and play it: see "Loops" below. Under
- * it lie the kernels, for who has a scene's arrays in hand. There a frame at time t is made in two steps: sf_fields computes, at a quarter of the picture's size, where each
- * block comes from and how its two sources blend; sf_compose gathers and blends at full size.
+ * it lie the kernels, for who has a scene's arrays in hand. There a frame at time t is made in two steps: sf_fields
+ * computes, at a quarter of the picture's size, where each block comes from and how its two sources blend; sf_compose
+ * gathers and blends at full size.
  *
  *     sf_scene_arrays arrays = { sizeof arrays };   // then fill in the rest
  *     size_t scene_bytes, scratch_bytes;
  *     sf_sizes(&arrays, &scene_bytes, &scratch_bytes);
- *     sf_scene *scene;
+ *     const sf_scene *scene;
  *     sf_prepare(&arrays, memory, scene_bytes, scratch, scratch_bytes, &scene);   // once a scene
  *     sf_fields(scene, t, planes, scratch, scratch_bytes);                        // once a frame
  *     sf_compose(scene, planes, 0, height, out, 3 * width);                       // any split into rows
@@ -47,11 +48,12 @@ extern "C" {
 
 typedef enum sf_status {
     SF_OK = 0,
-    SF_ERROR_ARGUMENT = 1,   /* a null pointer, a wrong struct_size, format or stride, rows outside the picture, a time that is no number */
-    SF_ERROR_SIZE = 2,       /* a size below 1, above the limits, or a count (harmonics, frames, channels) out of range */
-    SF_ERROR_MEMORY = 3,     /* memory, index or scratch smaller than the sizes call asks for, or not aligned to SF_ALIGNMENT */
-    SF_ERROR_VALUE = 4,      /* velocity, inside, sway, blend, low or light not finite or absurd; a cycles or periods value of 0 */
-    SF_ERROR_UNSUPPORTED = 5, /* processor or library lack the instruction set that was asked for, or the library what the bundle asks for */
+    /* a null pointer, a wrong struct_size, format or stride, rows outside the picture, a time that is no number */
+    SF_ERROR_ARGUMENT = 1,
+    SF_ERROR_SIZE = 2,        /* a size below 1, above the limits, or a count (harmonics, channels...) out of range */
+    SF_ERROR_MEMORY = 3,      /* memory, index or scratch smaller than it has to be, or not aligned to SF_ALIGNMENT */
+    SF_ERROR_VALUE = 4,       /* values of an array that are not finite or absurd; a cycles or periods value of 0 */
+    SF_ERROR_UNSUPPORTED = 5, /* an instruction set that is not there, or what a bundle asks for and no library does */
     SF_ERROR_FILE = 6,        /* a file cannot be read */
     SF_ERROR_FORMAT = 7,      /* a file, or a photo's bytes, are damaged or nothing that is known */
     SF_ERROR_VERSION = 8,     /* a file or a library of another version */
@@ -87,7 +89,7 @@ typedef struct sf_scene_arrays {
     int32_t isa;             /* sf_isa */
     const uint8_t *photo;    /* (height, width, 3) RGB */
     const uint8_t *plate;    /* (height, width, 3) RGB, the moving layer continued beyond its edge */
-    const uint8_t *matte;    /* (height, width), 0 = the photo's bytes exactly, 1 = the photo under light, 255 = moves */
+    const uint8_t *matte;    /* (height, width), 0 = the photo's bytes exactly, 1 = those under light, 255 = moves */
     const float *velocity;   /* (h, w, 2) x, y in field pixels a frame, |v| <= 100000 */
     const uint8_t *flow;     /* (h, w), 0 where a sample is still or only sways, else which layer flows there */
     const uint8_t *cycles;   /* (h, w) >= 1, cross-fade cycles in one loop */
@@ -95,9 +97,9 @@ typedef struct sf_scene_arrays {
     const float *sway;       /* (harmonics, h, w, 4) field pixels, may be null when harmonics is 0 */
     const float *blend;      /* (h, w, 2) logits, or null for the closed form */
     const float *low;        /* (h, w, 3) 0..255, local mean of the plate */
-    const float *light;      /* (lights, h, w, 2) log-gain a, b of each harmonic, |a|, |b| <= 8; null when lights is 0 */
+    const float *light;      /* (lights, h, w, 2) log-gain a, b of each harmonic, |a|, |b| <= 8; null without lights */
     int32_t lights;          /* 0..64 */
-    const int32_t *sway_periods;  /* (harmonics) whole periods of each harmonic in one loop, 1..1000000; null for 1, 2, 3... */
+    const int32_t *sway_periods;  /* (harmonics) whole periods of each in one loop, 1..1000000; null for 1, 2, 3... */
     const int32_t *light_periods; /* (lights), likewise */
 } sf_scene_arrays;
 
@@ -216,9 +218,9 @@ SF_API int32_t sf_splat_rows(const sf_splat *splat, const sf_splat_target *targe
  *     sf_error error = { .struct_size = sizeof error };
  *     if (sf_loop_open(&source, &loop, &error)) puts(error.what);
  *     sf_facts facts = { .struct_size = sizeof facts };
- *     sf_loop_facts(loop, NULL, &facts);                       // how much memory a frame takes
+ *     sf_loop_facts(loop, &target, &facts);                    // how much memory a frame of the target takes
  *     sf_loop_at(loop, t, frame, facts.frame_bytes);           // once a frame
- *     sf_loop_rows(loop, frame, 0, rows, &target, rows_memory, facts.rows_bytes);  // any split, any threads
+ *     sf_loop_rows(loop, frame, 0, height, &target, rows, facts.rows_bytes);  // any split, any threads
  *     sf_loop_close(loop);
  *
  * Opening allocates, playing never does: the memory of a frame is the caller's. Threads: a loop may be used by any
@@ -252,7 +254,7 @@ typedef struct sf_source {
     uint64_t memory_limit; /* bytes that may be allocated, at most; 0 for 1 GiB */
     sf_log log;            /* may be null */
     void *log_user;
-    int32_t trusted;       /* not 0: sections' hashes are not computed, for files that something else vouches for; all else is checked */
+    int32_t trusted;       /* not 0: hashes of sections are not computed: something else vouches; all else is checked */
 } sf_source;
 
 typedef struct sf_loop sf_loop;
@@ -324,7 +326,7 @@ typedef struct sf_bundle_source {
     const char *precision;   /* "fp32", "fp16"...; null takes the bundle's default */
     int32_t device;          /* index of the GPU */
     int32_t threads;         /* of ONNX Runtime on the CPU; 0 lets it choose */
-    uint64_t memory_limit;   /* bytes that stillflow itself may allocate for the bundle, and for each loop; 0 for 1 GiB */
+    uint64_t memory_limit;   /* bytes that stillflow itself may take for the bundle, and for each loop; 0 for 1 GiB */
     sf_log log;              /* may be null */
     void *log_user;
 } sf_bundle_source;

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bytes.h"
 #include "prefix.h"
 
 typedef struct sf_bits {
@@ -14,11 +15,6 @@ typedef struct sf_bits {
     int count;
     int beyond; /* bytes of 0 that were read after the end */
 } sf_bits;
-
-static inline uint64_t sf_eight_bytes(const uint8_t *p) {
-    return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 | (uint64_t)p[4] << 32 |
-           (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
-}
 
 /* Near the end. By value: what has an address is not kept in registers. */
 static inline sf_bits sf_bits_refilled(sf_bits in) {
@@ -32,7 +28,7 @@ static inline sf_bits sf_bits_refilled(sf_bits in) {
 /* After it there are at least 56 bits. */
 static inline void sf_bits_refill(sf_bits *in) {
     if (in->end - in->next >= 8) {
-        in->bits |= sf_eight_bytes(in->next) << in->count;
+        in->bits |= sf_le64(in->next) << in->count;
         in->next += (63 - in->count) >> 3;
         in->count |= 56;
     } else {

@@ -98,7 +98,7 @@ static void copy_fast(uint8_t *out, size_t distance, size_t length) {
 typedef enum progress { DAMAGED, NEAR_AN_END, BLOCK_DONE } progress;
 
 /* As sf_bits_refill, far from the end. */
-#define REFILL() (bits |= sf_eight_bytes(next) << count, next += (63 - count) >> 3, count |= 56)
+#define REFILL() (bits |= sf_le64(next) << count, next += (63 - count) >> 3, count |= 56)
 #define LOOK() r->letters[bits & ((1u << LETTER_BITS) - 1)]
 #define DROP(n) (bits >>= (n), count -= (int)(n))
 #define SECOND(table, entry) (table)[(entry >> 16) + (bits & ((1u << (entry >> 8 & 15)) - 1))]

@@ -5,7 +5,6 @@
 #include "motion/motion.h"
 #include "raster/raster.h"
 
-#define MULTIPLE 32          /* the network halves five times */
 #define VELOCITY_UNIT 10.0f  /* it speaks of widths a second times 10 */
 #define SLOWEST 0.002f       /* widths a second: slower is as good as still */
 #define HINTS 6              /* planes of guidance; without any all are 0 but the last, which is the height */
@@ -15,17 +14,11 @@ enum { CLASSES, MOVES, VELOCITY, SPREAD, EITHER, SUITED, OUTPUTS };
 
 static float sigmoid(float x) { return 1 / (1 + expf(-sf_clamp(x, -30, 30))); }
 
-/* A side of the network's input: at most as the long side says, a multiple of 32. */
-static int network_side(int32_t side, double scale) {
-    const int whole = (int)rint(side * scale / MULTIPLE) * MULTIPLE;
-    return whole > MULTIPLE ? whole : MULTIPLE;
-}
-
 /* Both inputs of the network, memory of the room. */
 static void make_inputs(sf_room *room, const uint8_t *photo, int32_t height, int32_t width, int32_t long_side,
                         sf_tensor inputs[2]) {
     const double most = height > width ? height : width, scale = long_side < most ? long_side / most : 1;
-    const int h = network_side(height, scale), w = network_side(width, scale);
+    const int h = sf_network_side(height, scale), w = sf_network_side(width, scale);
     const size_t n = (size_t)h * (size_t)w;
     inputs[0] = (sf_tensor){"photo", {1, 3, h, w}, sf_take(room, n, 3 * sizeof(float))};
     inputs[1] = (sf_tensor){"hints", {1, HINTS, h, w}, sf_take_zeroed(room, n, HINTS * sizeof(float))};

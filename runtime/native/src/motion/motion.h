@@ -44,6 +44,12 @@ typedef struct sf_tensor {
     float *data;
 } sf_tensor;
 
+/* A side of a network's input: the picture's at a scale, as a multiple of 32, which is halved five times. */
+static inline int sf_network_side(int side, double scale) {
+    const int whole = (int)rint(side * scale / 32) * 32;
+    return whole > 32 ? whole : 32;
+}
+
 /*
  * A network that can be asked. run writes shape and data (memory of the room) of each of the outputs that are named;
  * an output that the graph lacks has data null afterwards. It gives up where the engine fails.

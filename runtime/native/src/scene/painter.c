@@ -9,7 +9,6 @@
 #include "scene/stages.h"
 
 #define SF_LONG_SIDE 320       /* of the network's input, field samples */
-#define SF_MULTIPLE 32         /* of both of its sides */
 #define SF_SIDE_MOST 65536     /* of an output */
 #define SF_PLANES_IN 9         /* RGB of the plate, known, inside, travel x and y, luma and red less blue of the photo */
 #define SF_TRAVEL_UNIT 32.0f   /* field pixels that count as 1 */
@@ -20,11 +19,6 @@
 typedef struct sf_said {
     float *colours, *texture, *trust;
 } sf_said;
-
-static int network_side(int side, double scale) {
-    const double fitted = rint(side * scale / SF_MULTIPLE) * SF_MULTIPLE;
-    return fitted > SF_MULTIPLE ? (int)fitted : SF_MULTIPLE;
-}
 
 /* generator.generator_field, plane after plane. plate and photo are (h, w, 3) of 0..255. */
 static void field_of(const sf_layer *layer, const float *plate, const float *photo, float *field) {
@@ -67,7 +61,7 @@ static void check(sf_room *room, const sf_tensor *tensor, int channels) {
 static int ask(sf_room *room, const sf_network *generator, const float *field, int h, int w, sf_said *said) {
     const size_t count = (size_t)h * (size_t)w;
     const double scale = (double)SF_LONG_SIDE / (h > w ? h : w);
-    const int nh = network_side(h, scale < 1 ? scale : 1), nw = network_side(w, scale < 1 ? scale : 1);
+    const int nh = sf_network_side(h, scale < 1 ? scale : 1), nw = sf_network_side(w, scale < 1 ? scale : 1);
     const size_t few = (size_t)nh * (size_t)nw;
     float *small = sf_take(room, SF_PLANES_IN * few, sizeof(float));
     for (size_t k = 0; k < SF_PLANES_IN; k++)
