@@ -163,14 +163,24 @@ void *sf_take_zeroed(sf_room *room, uint64_t count, uint64_t size) {
     return memory;
 }
 
+size_t sf_utf8_length(const unsigned char *at, size_t left) {
+    const int first = *at;
+    const size_t more = first >= 0xF0 ? 3 : first >= 0xE0 ? 2 : 1;
+    if (first < 0xC2 || first > 0xF4 || left <= more) return 0;
+    const int least = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
+    const int most = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
+    if (at[1] < least || at[1] > most) return 0;
+    for (size_t i = 2; i <= more; i++)
+        if ((at[i] & 0xC0) != 0x80) return 0;
+    return more + 1;
+}
+
 /* Texts tell of names in hostile files, and are cut to fit: what is left over of a character becomes question marks. */
 static void keep_utf8(char *text) {
     for (unsigned char *at = (unsigned char *)text; *at;) {
-        const int more = *at >= 0xF0 && *at < 0xF5 ? 3 : *at >= 0xE0 && *at < 0xF0 ? 2 : *at >= 0xC2 && *at < 0xE0 ? 1 : 0;
-        int good = more ? 1 : *at >= 0x20 && *at < 0x7F;
-        for (int i = 1; i <= more && good; i++) good = (at[i] & 0xC0) == 0x80;
-        if (!good) *at = '?';
-        at += good ? more + 1 : 1;
+        const size_t length = *at >= 0x20 && *at < 0x7F ? 1 : sf_utf8_length(at, strlen((const char *)at));
+        if (!length) *at = '?';
+        at += length ? length : 1;
     }
 }
 

@@ -82,6 +82,9 @@ void sf_fail_of(sf_error *error, const char *path);
 _Noreturn void sf_give_up(sf_room *room, int32_t status, const char *what, const char *fix, const char *why, ...)
     SF_PRINTS(5, 6);
 
+/* Bytes of a character of more than one, by the Unicode standard's table 3-7; 0 where none is at the beginning. */
+size_t sf_utf8_length(const unsigned char *at, size_t left);
+
 /* Tell the caller's log one line; level as in sf_log. */
 void sf_tell(const sf_room *room, int32_t level, const char *format, ...) SF_PRINTS(3, 4);
 

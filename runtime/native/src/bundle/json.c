@@ -106,20 +106,12 @@ static void read_escape(reader *r) {
     put(r, code);
 }
 
-/* One character of more than one byte, of the table 3-7 of the Unicode standard. */
 static void read_utf8(reader *r) {
-    const int first = *r->at;
-    const int more = first >= 0xF0 ? 3 : first >= 0xE0 ? 2 : 1;
-    if (first < 0xC2 || first > 0xF4 || r->end - r->at <= more) refuse(r, "a string is no UTF-8");
-    const int second = r->at[1];
-    const int least = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
-    const int most = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
-    if (second < least || second > most) refuse(r, "a string is no UTF-8");
-    for (int i = 2; i <= more; i++)
-        if ((r->at[i] & 0xC0) != 0x80) refuse(r, "a string is no UTF-8");
-    memcpy(r->texts, r->at, (size_t)more + 1);
-    r->texts += more + 1;
-    r->at += more + 1;
+    const size_t length = sf_utf8_length(r->at, (size_t)(r->end - r->at));
+    if (!length) refuse(r, "a string is no UTF-8");
+    memcpy(r->texts, r->at, length);
+    r->texts += length;
+    r->at += length;
 }
 
 /* What is between quotes; r->at is at the first one. */
