@@ -148,7 +148,8 @@ void *sf_take(sf_room *room, uint64_t count, uint64_t size) {
                    (unsigned long long)(room->used + room->given - room->limit), (unsigned long long)room->given);
     if (!piece) {
         piece = allocate((size_t)bytes);
-        if (!piece) sf_give_up(room, SF_ERROR_LIMIT, what, fix, "the system has no %llu bytes", (unsigned long long)bytes);
+        if (!piece)
+            sf_give_up(room, SF_ERROR_LIMIT, what, fix, "the system has no %llu bytes", (unsigned long long)bytes);
         piece->bytes = bytes;
         room->used += bytes;
     }

@@ -33,8 +33,8 @@ static sf_order order_of(sf_room *room, const sf_wish *wish) {
         sf_give_up(room, SF_ERROR_ARGUMENT, what, "give 4, for example", "%g seconds are not above 0 and at most %g",
                    order.seconds, SECONDS_MOST);
     if (!(order.fps >= 1 && order.fps <= FPS_MOST))
-        sf_give_up(room, SF_ERROR_ARGUMENT, what, "give 24, 25, 30 or 60", "%g frames a second are not between 1 and %g",
-                   order.fps, FPS_MOST);
+        sf_give_up(room, SF_ERROR_ARGUMENT, what, "give 24, 25, 30 or 60",
+                   "%g frames a second are not between 1 and %g", order.fps, FPS_MOST);
     if (!(order.strength > 0 && order.strength <= STRENGTH_MOST))
         sf_give_up(room, SF_ERROR_ARGUMENT, what, "give 1 for the natural speed, 0.5 for half, 2 for twice",
                    "a strength of %g is not above 0 and at most %g", order.strength, STRENGTH_MOST);

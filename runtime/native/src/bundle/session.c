@@ -115,7 +115,8 @@ static void copy_output(sf_room *room, sf_session *session, ort_value *value, sf
     for (int i = 0; i < 4; i++) output->shape[i] = 1;
     check_run(room, session, ort->sides(session->shape, output->shape, rank));
     for (int i = 0; i < 4; i++) {
-        if (output->shape[i] < 0 || output->shape[i] > 1 << 28) refuse(room, session, output->name, "has an absurd shape");
+        if (output->shape[i] < 0 || output->shape[i] > 1 << 28)
+            refuse(room, session, output->name, "has an absurd shape");
         count *= (uint64_t)output->shape[i];
         if (count > 1 << 28) refuse(room, session, output->name, "has an absurd shape");
     }
@@ -145,8 +146,8 @@ void sf_session_run(void *self, sf_room *room, const sf_tensor *inputs, int32_t 
         wanted[count++] = &outputs[i];
     }
     const ort_value *const *values = (const ort_value *const *)session->values[0];
-    check_run(room, session, session->engine->ort->run(session->graph, 0, names[0], values, (size_t)input_count, names[1],
-                                                       count, session->values[1]));
+    check_run(room, session, session->engine->ort->run(session->graph, 0, names[0], values, (size_t)input_count,
+                                                       names[1], count, session->values[1]));
     for (size_t i = 0; i < count; i++) copy_output(room, session, session->values[1][i], wanted[i]);
     sf_session_settle(session);
 }

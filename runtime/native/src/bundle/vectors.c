@@ -94,7 +94,8 @@ static void test_graph(sf_bundle *bundle, sf_graph which) {
         tested = 1;
     }
     if (!tested)
-        DIFFERS(&bundle->passing, "the graph %s has no test vector, so nothing shows that it works", sf_graph_names[which]);
+        DIFFERS(&bundle->passing, "the graph %s has no test vector, so nothing shows that it works",
+                sf_graph_names[which]);
 }
 
 static void test_all(sf_bundle *bundle) {
@@ -109,7 +110,8 @@ static void test_all(sf_bundle *bundle) {
 }
 
 int32_t sf_bundle_test(sf_bundle *bundle, sf_error *error) {
-    if (!bundle) return sf_fail(error, SF_ERROR_ARGUMENT, "cannot test a bundle", "open it first", "the bundle is null");
+    if (!bundle)
+        return sf_fail(error, SF_ERROR_ARGUMENT, "cannot test a bundle", "open it first", "the bundle is null");
     sf_bundle_begin(bundle, error);
     if (setjmp(bundle->passing.way_out)) return sf_bundle_end(bundle, bundle->passing.status);
     test_all(bundle);

@@ -47,7 +47,8 @@ static uint32_t read_entry(sf_room *room, const sf_zip *zip, const uint8_t *list
     names[length] = 0;
     if (memchr(names, 0, length)) DAMAGED(room, zip, "the name of an entry holds a 0");
     if (entry->flags & ENCRYPTED)
-        sf_give_up(room, SF_ERROR_FORMAT, zip->what, "pack it without a password", "its entry '%.80s' is encrypted", names);
+        sf_give_up(room, SF_ERROR_FORMAT, zip->what, "pack it without a password", "its entry '%.80s' is encrypted",
+                   names);
     if (entry->offset >= zip->directory || entry->packed > zip->directory - entry->offset)
         DAMAGED(room, zip, "its entry '%.80s' does not lie in the file", names);
     return at + after;
@@ -88,7 +89,8 @@ const sf_zip_entry *sf_zip_find(const sf_zip *zip, const char *name) {
 static uint64_t find_bytes(sf_room *room, const sf_zip *zip, const sf_zip_entry *entry) {
     uint8_t head[LOCAL_BYTES];
     const size_t length = strlen(entry->name);
-    if (sf_disk_read(&zip->disk, entry->offset, head, sizeof head) || sf_le32(head) != 0x04034b50 || sf_le16(head + 26) != length)
+    if (sf_disk_read(&zip->disk, entry->offset, head, sizeof head) || sf_le32(head) != 0x04034b50 ||
+        sf_le16(head + 26) != length)
         DAMAGED(room, zip, "the header of its entry '%.80s' is damaged", entry->name);
     const sf_mark mark = sf_room_mark(room);
     char *name = sf_take(room, length, 1);

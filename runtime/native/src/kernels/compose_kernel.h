@@ -201,7 +201,8 @@ SF_INLINE void shine(const sf_chunk *chunk, int32_t i, const uint8_t mattes[8], 
 }
 
 SF_INLINE void store_bytes(const v8f value[4], uint8_t bytes[24]) {
-    v16b first = drop_fourth(round_to_bytes(value[0], value[1])), last = drop_fourth(round_to_bytes(value[2], value[3]));
+    v16b first = drop_fourth(round_to_bytes(value[0], value[1]));
+    v16b last = drop_fourth(round_to_bytes(value[2], value[3]));
     memcpy(bytes, &first, 16);
     memcpy(bytes + 12, &last, 12);
 }
@@ -295,7 +296,8 @@ static void compose(const sf_scene *s, const float *planes, int32_t y0, int32_t 
                     if (begin < tile) begin = tile;
                     if (end > tile + SF_CHUNK) end = tile + SF_CHUNK;
                     if (begin < end)
-                        compose_chunk(s, &source, planes, y, begin, end, &chunk, out + (ptrdiff_t)(y - y0) * out_stride);
+                        compose_chunk(s, &source, planes, y, begin, end, &chunk,
+                                      out + (ptrdiff_t)(y - y0) * out_stride);
                 }
             }
         }

@@ -175,7 +175,8 @@ static void to_nv12(const uint8_t *const rows[2], int32_t width, uint8_t *const 
                 uint8_t few[24];
                 if (!whole) {
                     /* The last pixel is repeated. */
-                    for (int32_t p = 0; p < 8; p++) memcpy(few + 3 * p, rgb + 3 * (i + p < count ? p : count - 1 - i), 3);
+                    for (int32_t p = 0; p < 8; p++)
+                        memcpy(few + 3 * p, rgb + 3 * (i + p < count ? p : count - 1 - i), 3);
                     rgb = few;
                 }
                 two[k] = colours_of(rgb);

@@ -238,7 +238,8 @@ static void follow_paths(const sf_scene *s, const float *step, int phases, float
                 const size_t at = (size_t)y * (size_t)s->cell_stride + (size_t)x;
                 if (!(s->reach[at] & SF_FLOWS)) continue;
                 const float to[2] = {(float)x + step[2 * at], (float)y + step[2 * at + 1]};
-                if (!label_four(s, corner_of(s, to[0], to[1], &fx, &fy), 1, label)) memcpy(places + 2 * count++, to, sizeof to);
+                if (!label_four(s, corner_of(s, to[0], to[1], &fx, &fy), 1, label))
+                    memcpy(places + 2 * count++, to, sizeof to);
             }
     for (int m = 2; m <= phases; m++) {
         size_t left = 0;

@@ -166,7 +166,8 @@ static int32_t check_values(const sf_scene_arrays *a) {
     if (a->harmonics && !all_within(a->sway, (size_t)a->harmonics * cells * 4, SF_SPEED_MOST)) return SF_ERROR_VALUE;
     if (a->lights && !all_within(a->light, (size_t)a->lights * cells * 2, SF_LIGHT_MOST)) return SF_ERROR_VALUE;
     if (a->blend && !all_within(a->blend, 2 * cells, 1e5f)) return SF_ERROR_VALUE;
-    if (!periods_good(a->sway_periods, a->harmonics) || !periods_good(a->light_periods, a->lights)) return SF_ERROR_VALUE;
+    if (!periods_good(a->sway_periods, a->harmonics) || !periods_good(a->light_periods, a->lights))
+        return SF_ERROR_VALUE;
     uint8_t none = 0;
     for (size_t i = 0; i < cells; i++) none |= a->cycles[i] == 0;
     return none ? SF_ERROR_VALUE : SF_OK;
@@ -212,8 +213,8 @@ static int32_t prepare(const sf_scene_arrays *a, int has_plate, void *memory, si
     *scene = 0;
     int32_t status = check_arguments(a);
     if (status != SF_OK) return status;
-    if (!memory || !a->photo || (has_plate && !a->plate) || !a->matte || !a->velocity || !a->flow || !a->cycles || !a->inside || !a->low ||
-        (a->harmonics && !a->sway) || (a->lights && !a->light))
+    if (!memory || !a->photo || (has_plate && !a->plate) || !a->matte || !a->velocity || !a->flow || !a->cycles ||
+        !a->inside || !a->low || (a->harmonics && !a->sway) || (a->lights && !a->light))
         return SF_ERROR_ARGUMENT;
     if (!sf_kernels_for(a->isa)) return SF_ERROR_UNSUPPORTED;
     sf_scratch pieces;
@@ -244,8 +245,8 @@ int32_t sf_prepare(const sf_scene_arrays *a, void *memory, size_t memory_bytes, 
     return prepare(a, 1, memory, memory_bytes, scratch, scratch_bytes, scene);
 }
 
-int32_t sf_prepare_rest(const sf_scene_arrays *a, void *memory, size_t memory_bytes, void *scratch, size_t scratch_bytes,
-                        const sf_scene **scene) {
+int32_t sf_prepare_rest(const sf_scene_arrays *a, void *memory, size_t memory_bytes, void *scratch,
+                        size_t scratch_bytes, const sf_scene **scene) {
     return prepare(a, 0, memory, memory_bytes, scratch, scratch_bytes, scene);
 }
 

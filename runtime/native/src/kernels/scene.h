@@ -158,8 +158,8 @@ static inline size_t sf_rounded_up(size_t bytes) { return (bytes + SF_ALIGNMENT 
  */
 sf_scene *sf_lay_out(const sf_scene_arrays *sizes, void *memory);
 void sf_pack_row(sf_scene *scene, int32_t y, const uint8_t *row);
-int32_t sf_prepare_rest(const sf_scene_arrays *arrays, void *memory, size_t memory_bytes, void *scratch, size_t scratch_bytes,
-                        const sf_scene **scene);
+int32_t sf_prepare_rest(const sf_scene_arrays *arrays, void *memory, size_t memory_bytes, void *scratch,
+                        size_t scratch_bytes, const sf_scene **scene);
 
 /* Lay the fields out as the kernels read them (pack.c). */
 void sf_pack_fields(sf_scene *scene, const sf_scene_arrays *arrays);

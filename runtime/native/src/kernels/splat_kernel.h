@@ -90,7 +90,8 @@ SF_INLINE void turn8(const float *from, int32_t distance, v8f to[8]) {
         for (int k = 0; k < 4; k++) {
             /* The low halves are of channels 0..3, the high ones of 4..7. */
             to[k] = half ? pair8(low_of(to[k]), low_of(turned[k])) : turned[k];
-            to[k + 4] = half ? pair8(low_of(to[k + 4]), high_of(turned[k])) : pair8(high_of(turned[k]), high_of(turned[k]));
+            to[k + 4] = half ? pair8(low_of(to[k + 4]), high_of(turned[k]))
+                             : pair8(high_of(turned[k]), high_of(turned[k]));
         }
     }
 }

@@ -90,8 +90,8 @@ static uint32_t check_header(sf_room *room, const uint8_t *bytes, size_t size) {
                    "it is not a baked scene, or was changed by a transfer as text");
     if (size < SF_HEADER) sf_damaged(room, "it ends within its header");
     if (sf_le16(bytes + 8) != SF_MAJOR)
-        sf_give_up(room, SF_ERROR_VERSION, SF_CANNOT_PLAY, SF_UPGRADE, "its version is %u, and this library reads version %d",
-                   sf_le16(bytes + 8), SF_MAJOR);
+        sf_give_up(room, SF_ERROR_VERSION, SF_CANNOT_PLAY, SF_UPGRADE,
+                   "its version is %u, and this library reads version %d", sf_le16(bytes + 8), SF_MAJOR);
     const uint32_t count = sf_le32(bytes + 36);
     if (sf_le32(bytes + 12) != SF_HEADER || count < 1 || count > SF_SECTIONS_MOST || !all_zero(bytes + 52, 12) ||
         !all_zero(bytes + 96, 32))
@@ -112,13 +112,14 @@ static uint32_t check_header(sf_room *room, const uint8_t *bytes, size_t size) {
 static void read_sizes(sf_room *room, const uint8_t *bytes, sf_container *c) {
     const uint32_t width = sf_le32(bytes + 24), height = sf_le32(bytes + 28), frames = sf_le32(bytes + 32);
     const double fps = f64_at(bytes + 40);
-    if (width < 1 || width > SF_SIDE_MOST || height < 1 || height > SF_SIDE_MOST || (uint64_t)width * height > SF_PIXELS_MOST)
+    if (width < 1 || width > SF_SIDE_MOST || height < 1 || height > SF_SIDE_MOST ||
+        (uint64_t)width * height > SF_PIXELS_MOST)
         sf_damaged(room, "a picture of %u x %u pixels is beyond the limits", width, height);
     if (frames < 1 || frames > SF_FRAMES_MOST || !(isfinite(fps) && fps > 0 && fps <= 240))
         sf_damaged(room, "a loop of %u frames at %g a second is beyond the limits", frames, fps);
     if (sf_le32(bytes + 48) != SF_CROSS_FADE)
-        sf_give_up(room, SF_ERROR_VERSION, SF_CANNOT_PLAY, SF_UPGRADE, "its loop rule is %u, and this library plays rule 1",
-                   sf_le32(bytes + 48));
+        sf_give_up(room, SF_ERROR_VERSION, SF_CANNOT_PLAY, SF_UPGRADE,
+                   "its loop rule is %u, and this library plays rule 1", sf_le32(bytes + 48));
     c->width = (int32_t)width;
     c->height = (int32_t)height;
     c->w = (int32_t)((width + 3) / 4);
@@ -133,8 +134,8 @@ static sf_kind kind_of(sf_room *room, uint32_t number) {
     if (number == SF_ABOUT_IN_FILE) return SF_KIND_ABOUT;
     if (number >= SF_KIND_PHOTO && number <= SF_KIND_BLEND) return (sf_kind)number;
     if (number < SF_MAY_BE_SKIPPED)
-        sf_give_up(room, SF_ERROR_VERSION, SF_CANNOT_PLAY, SF_UPGRADE, "it holds a section %#x that this library does not know",
-                   number);
+        sf_give_up(room, SF_ERROR_VERSION, SF_CANNOT_PLAY, SF_UPGRADE,
+                   "it holds a section %#x that this library does not know", number);
     return (sf_kind)0;
 }
 
@@ -168,7 +169,8 @@ static void read_section(sf_room *room, const uint8_t *entry, const uint8_t *byt
     if (!shape_good(c, kind, planes, rows, columns))
         sf_damaged(room, "its section %s has a size of %u x %u x %u", name, planes, rows, columns);
     const uint64_t decoded = (uint64_t)planes * rows * columns * kinds[kind].element; /* at most 2^27 * 256 * 4 */
-    if (sf_le64(entry + 24) != decoded) sf_damaged(room, "its section %s does not say the bytes that its size says", name);
+    if (sf_le64(entry + 24) != decoded)
+        sf_damaged(room, "its section %s does not say the bytes that its size says", name);
     if (encoding > SF_PACKED_BYTES || !(kinds[kind].encodings >> encoding & 1))
         sf_damaged(room, "its section %s has the encoding %u, which is not one of its kind's", name, encoding);
     if (size < 1 || ((encoding == SF_RAW || encoding == SF_NUMBERS) && size != decoded))
@@ -185,11 +187,14 @@ static void read_table(sf_room *room, const uint8_t *bytes, size_t size, uint32_
         const uint8_t *entry = bytes + SF_HEADER + (size_t)i * SF_ENTRY;
         const uint32_t number = sf_le32(entry);
         const uint64_t offset = sf_le64(entry + 8), length = sf_le64(entry + 16);
-        if (offset % SF_ALIGNMENT || offset < end || offset - end >= SF_ALIGNMENT || offset > size || length > size - offset)
+        if (offset % SF_ALIGNMENT || offset < end || offset - end >= SF_ALIGNMENT || offset > size ||
+            length > size - offset)
             sf_damaged(room, "its section %#x does not lie where one may", number);
-        if (!all_zero(bytes + end, (size_t)offset - end)) sf_damaged(room, "there is something before its section %#x", number);
+        if (!all_zero(bytes + end, (size_t)offset - end))
+            sf_damaged(room, "there is something before its section %#x", number);
         for (uint32_t k = 0; k < i; k++)
-            if (sf_le32(bytes + SF_HEADER + (size_t)k * SF_ENTRY) == number) sf_damaged(room, "its section %#x is there twice", number);
+            if (sf_le32(bytes + SF_HEADER + (size_t)k * SF_ENTRY) == number)
+                sf_damaged(room, "its section %#x is there twice", number);
         const sf_kind kind = kind_of(room, number);
         if (kind) read_section(room, entry, bytes + offset, kind, c);
         else c->skipped++;
@@ -212,7 +217,8 @@ void sf_container_read(sf_room *room, const uint8_t *bytes, size_t size, sf_cont
     read_sizes(room, bytes, container);
     read_table(room, bytes, size, count, container);
     for (int kind = 1; kind < SF_KINDS; kind++)
-        if (kinds[kind].needed && !container->sections[kind].bytes) sf_damaged(room, "it holds no %s", kinds[kind].name);
+        if (kinds[kind].needed && !container->sections[kind].bytes)
+            sf_damaged(room, "it holds no %s", kinds[kind].name);
     container->harmonics = harmonics_of(room, container, SF_KIND_SWAY, SF_KIND_SWAY_PERIODS, 4);
     container->lights = harmonics_of(room, container, SF_KIND_LIGHT, SF_KIND_LIGHT_PERIODS, 2);
 }

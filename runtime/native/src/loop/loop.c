@@ -46,10 +46,11 @@ static void prepare(sf_room *room, sf_loop *loop, const sf_scene_arrays *arrays,
                     size_t scratch_bytes) {
     const sf_mark mark = sf_room_mark(room);
     void *scratch = sf_take(room, scratch_bytes, 1);
-    const int32_t status = (arrays->plate ? sf_prepare : sf_prepare_rest)(arrays, memory, scene_bytes, scratch, scratch_bytes,
-                                                                          &loop->scene);
+    const int32_t status = (arrays->plate ? sf_prepare : sf_prepare_rest)(arrays, memory, scene_bytes, scratch,
+                                                                          scratch_bytes, &loop->scene);
     if (status)
-        sf_give_up(room, status, SF_CANNOT_OPEN, "bake the photo again: stillflow bake PHOTO", "%s", sf_status_text(status));
+        sf_give_up(room, status, SF_CANNOT_OPEN, "bake the photo again: stillflow bake PHOTO", "%s",
+                   sf_status_text(status));
     sf_room_rewind(room, mark);
     const size_t cells = (size_t)((arrays->height + 3) / 4) * (size_t)((arrays->width + 3) / 4);
     loop->planes_bytes = sf_rounded_up(SF_PLANES * cells * sizeof(float));
@@ -68,7 +69,8 @@ static void move_in(sf_loop *loop, const sf_room *room) {
     loop->room.error = 0;
 }
 
-static sf_loop *open_file(sf_room *room, const uint8_t *bytes, size_t size, const sf_map *map, const sf_source *source) {
+static sf_loop *open_file(sf_room *room, const uint8_t *bytes, size_t size, const sf_map *map,
+                          const sf_source *source) {
     sf_container container;
     sf_container_read(room, bytes, size, &container);
     sf_scene_arrays arrays;
@@ -107,11 +109,13 @@ int32_t sf_loop_open(const sf_source *source, sf_loop **loop, sf_error *error) {
     const char *fix = "fill in an sf_source as stillflow.h says";
     if (loop) *loop = 0;
     if (!loop || !source || source->struct_size < sizeof *source)
-        return sf_fail(error, SF_ERROR_ARGUMENT, SF_CANNOT_OPEN, fix, "a pointer is null, or struct_size is not the struct's");
+        return sf_fail(error, SF_ERROR_ARGUMENT, SF_CANNOT_OPEN, fix,
+                       "a pointer is null, or struct_size is not the struct's");
     if (!source->path == !source->bytes)
         return sf_fail(error, SF_ERROR_ARGUMENT, SF_CANNOT_OPEN, fix, "a path or bytes must be given, and not both");
     if (source->bytes && (uintptr_t)source->bytes % SF_ALIGNMENT)
-        return sf_fail(error, SF_ERROR_MEMORY, SF_CANNOT_OPEN, fix, "bytes do not begin at a multiple of %d", SF_ALIGNMENT);
+        return sf_fail(error, SF_ERROR_MEMORY, SF_CANNOT_OPEN, fix, "bytes do not begin at a multiple of %d",
+                       SF_ALIGNMENT);
     sf_map map = {0, 0};
     sf_room room;
     sf_room_open(&room, source->memory_limit, error);
@@ -211,7 +215,8 @@ int32_t sf_loop_at(const sf_loop *loop, double t, void *frame, size_t frame_byte
     t = fmod(t, loop->arrays.frames);
     if (t < 0) t += loop->arrays.frames;
     if (t >= loop->arrays.frames) t = 0;
-    const int32_t status = sf_fields(loop->scene, t, (float *)(void *)planes, planes + loop->planes_bytes, loop->scratch_bytes);
+    const int32_t status = sf_fields(loop->scene, t, (float *)(void *)planes, planes + loop->planes_bytes,
+                                     loop->scratch_bytes);
     if (status == SF_OK) head->made = SF_MADE;
     return status;
 }

@@ -35,8 +35,8 @@ int32_t sf_map_open(sf_map *map, const char *path, uint64_t most, sf_error *erro
     }
     if (!number && (facts.st_size < 1 || (uint64_t)facts.st_size > SIZE_MAX)) {
         close(file);
-        return sf_fail(error, SF_ERROR_FORMAT, SF_CANNOT_READ, "copy or download it again", "%.200s has %lld bytes", path,
-                       (long long)facts.st_size);
+        return sf_fail(error, SF_ERROR_FORMAT, SF_CANNOT_READ, "copy or download it again", "%.200s has %lld bytes",
+                       path, (long long)facts.st_size);
     }
     void *bytes = MAP_FAILED;
     if (!number) {

@@ -7,7 +7,9 @@
 #include "codecs/codecs.h"
 #include "kernels/simd.h"
 
-static uint64_t elements_of(const sf_section *s) { return (uint64_t)s->planes * (uint64_t)s->rows * (uint64_t)s->columns; }
+static uint64_t elements_of(const sf_section *s) {
+    return (uint64_t)s->planes * (uint64_t)s->rows * (uint64_t)s->columns;
+}
 
 #define SF_TOGETHER_MOST 4
 
@@ -61,7 +63,8 @@ static void add_sums(const uint16_t *restrict steps, uint16_t *restrict row, siz
 }
 
 /* One row of residuals: the sum of the differences along the row, then added to the row above, in place. */
-static void undo_row(const uint8_t *low, const uint8_t *high, size_t columns, uint16_t *restrict residual, uint16_t *restrict row) {
+static void undo_row(const uint8_t *low, const uint8_t *high, size_t columns, uint16_t *restrict residual,
+                     uint16_t *restrict row) {
     for (size_t x = 0; x < columns; x++) {
         const uint16_t u = (uint16_t)(low[x] | high[x] << 8);
         residual[x] = (uint16_t)(u >> 1 ^ -(u & 1));

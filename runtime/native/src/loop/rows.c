@@ -59,7 +59,8 @@ static void convert(const sf_kernels *kernels, const sf_view *v, int32_t y, cons
     }
 }
 
-static void write_rows(const sf_scene *scene, const float *planes, const sf_view *v, int32_t y0, int32_t y1, void *memory) {
+static void write_rows(const sf_scene *scene, const float *planes, const sf_view *v, int32_t y0, int32_t y1,
+                       void *memory) {
     sf_band band;
     sf_band_begin(&band, scene, planes, y0, y1, memory);
     const int32_t step = v->format == SF_NV12 ? 2 : 1;
@@ -71,7 +72,8 @@ static void write_rows(const sf_scene *scene, const float *planes, const sf_view
     }
 }
 
-static void write_scaled(const sf_scene *scene, const float *planes, const sf_view *v, int32_t y0, int32_t y1, void *memory) {
+static void write_scaled(const sf_scene *scene, const float *planes, const sf_view *v, int32_t y0, int32_t y1,
+                         void *memory) {
     uint8_t *pair = memory;
     const size_t stride = sf_rounded_up(3 * (size_t)v->width);
     sf_scaler scaler;
@@ -89,8 +91,8 @@ static void write_scaled(const sf_scene *scene, const float *planes, const sf_vi
     }
 }
 
-int32_t sf_loop_rows(const sf_loop *loop, const void *frame, int32_t y0, int32_t y1, const sf_target *target, void *rows,
-                     size_t rows_bytes) {
+int32_t sf_loop_rows(const sf_loop *loop, const void *frame, int32_t y0, int32_t y1, const sf_target *target,
+                     void *rows, size_t rows_bytes) {
     if (!loop || !frame || !target) return SF_ERROR_ARGUMENT;
     sf_view view;
     int32_t status = sf_view_of(loop, target, &view);

@@ -88,7 +88,9 @@ static size_t layout(sf_scaler *s, const sf_scene *scene, int32_t width, int32_t
     return used;
 }
 
-size_t sf_scaler_bytes(const sf_scene *scene, int32_t width, int32_t height) { return layout(0, scene, width, height, 0); }
+size_t sf_scaler_bytes(const sf_scene *scene, int32_t width, int32_t height) {
+    return layout(0, scene, width, height, 0);
+}
 
 void sf_scaler_begin(sf_scaler *s, const sf_scene *scene, const float *planes, int32_t width, int32_t height,
                      int32_t y0, int32_t y1, void *memory) {

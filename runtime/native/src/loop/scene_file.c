@@ -32,7 +32,8 @@ static uint64_t picture_memory(const sf_section *s, uint64_t pixels) {
 uint64_t sf_scene_file_memory(const sf_container *c, size_t scene_bytes, size_t scratch_bytes) {
     const uint64_t pixels = pixels_of(c), cells = cells_of(c);
     const sf_section *s = c->sections;
-    uint64_t lasting = scene_bytes + picture_memory(&s[SF_KIND_PHOTO], pixels) + picture_memory(&s[SF_KIND_MATTE], pixels);
+    uint64_t lasting = scene_bytes + picture_memory(&s[SF_KIND_PHOTO], pixels) + picture_memory(&s[SF_KIND_MATTE],
+                                                                                                pixels);
     lasting += cells * 4 * (uint64_t)(s[SF_KIND_SWAY].planes + s[SF_KIND_LIGHT].planes + s[SF_KIND_BLEND].planes);
     uint64_t passing = cells * 4 * (2 + 1 + 3); /* velocity, inside, low */
     for (int kind = SF_KIND_FLOW; kind <= SF_KIND_CYCLES; kind++) passing += picture_memory(&s[kind], cells);
@@ -57,7 +58,8 @@ void sf_scene_file_check(sf_room *room, const sf_container *c) {
 static void check_picture(sf_room *room, const sf_container *c, sf_kind kind) {
     const sf_section *s = &c->sections[kind];
     const char *name = sf_kind_name(kind);
-    static const int32_t kinds[] = {[SF_PNG] = SF_PICTURE_PNG, [SF_JPEG] = SF_PICTURE_JPEG, [SF_WEBP] = SF_PICTURE_WEBP};
+    static const int32_t kinds[] = {[SF_PNG] = SF_PICTURE_PNG, [SF_JPEG] = SF_PICTURE_JPEG,
+                                    [SF_WEBP] = SF_PICTURE_WEBP};
     sf_picture picture;
     if (sf_picture_look(s->bytes, s->size, &picture) || picture.kind != kinds[s->encoding])
         sf_damaged(room, "its section %s is no picture of its encoding", name);

@@ -80,7 +80,8 @@ static void person(sf_room *room, const uint8_t *figure, int bottom, int h, int 
     const sf_mark mark = sf_room_mark(room);
     float *sharp = sf_take(room, (uint64_t)h * (uint64_t)w * 2, sizeof *sharp), *out = sharp;
     /* A figure that the picture's border cuts goes on beyond it. */
-    double chest_end = 1.3 * s.wide, trunk = fmax(2, bottom == h - 1 ? chest_end : fmin(bottom - s.line + 1.0, chest_end));
+    double chest_end = 1.3 * s.wide, trunk = fmax(2,
+                                                  bottom == h - 1 ? chest_end : fmin(bottom - s.line + 1.0, chest_end));
     for (int y = 0; y < h; y++) {
         /* Shoulders and chest rise most; the head follows; below the ribs it dies away before the hips. */
         float down = (float)(y - s.line) / (float)trunk, in_ribs = (down - 0.35f) / 0.35f;

@@ -48,7 +48,8 @@ static void change(const float *coefficients, int32_t count, size_t samples, flo
         }
 }
 
-void sf_light_touches(sf_room *room, const sf_oscillation *light, int h, int w, int height, int width, uint8_t *touched) {
+void sf_light_touches(sf_room *room, const sf_oscillation *light, int h, int w, int height, int width,
+                      uint8_t *touched) {
     const size_t samples = (size_t)h * (size_t)w, pixels = (size_t)height * (size_t)width;
     if (!light->count) {
         memset(touched, 0, pixels);
@@ -242,8 +243,8 @@ static void add_faces(sf_room *room, sf_draws *draws, const scenery *s, float *t
     sf_room_rewind(room, mark);
 }
 
-static void shrink(sf_room *room, const uint8_t *photo, int height, int width, const float *matte, const uint8_t *classes,
-                   int h, int w, scenery *s) {
+static void shrink(sf_room *room, const uint8_t *photo, int height, int width, const float *matte,
+                   const uint8_t *classes, int h, int w, scenery *s) {
     uint8_t *bytes = sf_take(room, s->samples * 3, 1);
     float *share = sf_take(room, s->samples, sizeof *share);
     s->photo = sf_take(room, s->samples * 3, sizeof *s->photo);

@@ -18,8 +18,10 @@ static void judge(sf_room *room, double chance, int32_t strict) {
     const char *cannot = "cannot make a good loop of this photo", *fix = "choose another photo, or leave strict 0";
     if (strict && chance <= 0) sf_give_up(room, SF_ERROR_UNSUITED, cannot, fix, "nothing in the picture would move");
     if (strict && chance <= REFUSED)
-        sf_give_up(room, SF_ERROR_UNSUITED, cannot, fix, "people would like it better left still: its chance is %.0f %%", 100 * chance);
-    if (chance <= POOR) sf_tell(room, 2, "this photo will hardly make a good loop: its chance is %.0f %%", 100 * chance);
+        sf_give_up(room, SF_ERROR_UNSUITED, cannot, fix,
+                   "people would like it better left still: its chance is %.0f %%", 100 * chance);
+    if (chance <= POOR)
+        sf_tell(room, 2, "this photo will hardly make a good loop: its chance is %.0f %%", 100 * chance);
 }
 
 void sf_make_motion(sf_room *room, const sf_network *flow, const sf_rules *rules, const sf_order *order,

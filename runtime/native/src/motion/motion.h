@@ -55,7 +55,8 @@ static inline int sf_network_side(int side, double scale) {
  * an output that the graph lacks has data null afterwards. It gives up where the engine fails.
  */
 typedef struct sf_network {
-    void (*run)(void *self, sf_room *room, const sf_tensor *inputs, int32_t input_count, sf_tensor *outputs, int32_t output_count);
+    void (*run)(void *self, sf_room *room, const sf_tensor *inputs, int32_t input_count, sf_tensor *outputs,
+                int32_t output_count);
     void *self;
 } sf_network;
 

@@ -31,7 +31,8 @@ void sf_distance_to(sf_room *room, const uint8_t *mask, int h, int w, float *dis
     sf_room_rewind(room, mark);
 }
 
-void sf_behind(sf_room *room, const uint8_t *region, const uint8_t *classes, const uint8_t *order, int h, int w, uint8_t *over) {
+void sf_behind(sf_room *room, const uint8_t *region, const uint8_t *classes, const uint8_t *order, int h, int w,
+               uint8_t *over) {
     const size_t count = (size_t)h * (size_t)w;
     if (!sf_any(region, count)) {
         memset(over, 0, count);
@@ -48,7 +49,8 @@ void sf_behind(sf_room *room, const uint8_t *region, const uint8_t *classes, con
 
 void sf_reach_of(const uint8_t *classes, int h, int w, float *reach) {
     /* Picture widths: a clear sky shows nothing of what bends it; what streams is held, see stillflow.oscillation. */
-    static const float widths[SF_CLASSES] = {0.012f, 0.015f, 0.015f, 0.015f, 0.012f, 0.012f, 0.012f, 0.012f, 0.012f, 0.025f};
+    static const float widths[SF_CLASSES] = {0.012f, 0.015f, 0.015f, 0.015f, 0.012f, 0.012f, 0.012f, 0.012f, 0.012f,
+                                             0.025f};
     const size_t count = (size_t)h * (size_t)w;
     for (size_t i = 0; i < count; i++)
         reach[i] = larger_of(widths[classes[i] < SF_CLASSES ? classes[i] : SF_CLASSES - 1] * (float)w, 2);
@@ -97,8 +99,8 @@ static void cone(sf_room *room, float *values, int h, int w, float slope) {
     sf_room_rewind(room, mark);
 }
 
-void sf_held(sf_room *room, const float *amplitude, const uint8_t *region, const uint8_t *over, int h, int w, float slope,
-             const float *reach, float *allowed) {
+void sf_held(sf_room *room, const float *amplitude, const uint8_t *region, const uint8_t *over, int h, int w,
+             float slope, const float *reach, float *allowed) {
     const size_t count = (size_t)h * (size_t)w;
     const sf_mark mark = sf_room_mark(room);
     float *distance = sf_take(room, count, sizeof *distance);
@@ -216,7 +218,8 @@ static void reach_row(float *row, const float *before, const float *cost, const 
     }
 }
 
-void sf_geodesic(sf_room *room, const float *start, const uint8_t *inside, float outside_cost, int h, int w, float *distance) {
+void sf_geodesic(sf_room *room, const float *start, const uint8_t *inside, float outside_cost, int h, int w,
+                 float *distance) {
     const size_t count = (size_t)h * (size_t)w, wide = (size_t)w;
     const sf_mark mark = sf_room_mark(room);
     float *cost = sf_take(room, count, sizeof *cost), *along = sf_take(room, count, sizeof *along);

@@ -123,7 +123,8 @@ typedef struct scenery {
     sf_wind wind;
 } scenery;
 
-static void shrink(sf_room *room, const float *matte, const uint8_t *classes, const uint8_t *order, int h, int w, scenery *s) {
+static void shrink(sf_room *room, const float *matte, const uint8_t *classes, const uint8_t *order, int h, int w,
+                   scenery *s) {
     const size_t samples = samples_of(s->h, s->w);
     float *share = sf_take(room, samples, sizeof *share);
     s->moving = sf_take(room, samples, 1);

@@ -36,7 +36,8 @@ static void roots(sf_room *room, const uint8_t *region, const uint8_t *over, int
 }
 
 /* What is held by nothing (a bush before the sky) is held by its foot, its last row. */
-static void hold_by_foot(sf_room *room, const int32_t *labels, const sf_part *parts, int32_t count, int h, int w, float *start) {
+static void hold_by_foot(sf_room *room, const int32_t *labels, const sf_part *parts, int32_t count, int h, int w,
+                         float *start) {
     const sf_mark mark = sf_room_mark(room);
     uint8_t *fixed = sf_take_zeroed(room, (uint64_t)count, 1);
     for (size_t i = 0; i < samples_of(h, w); i++) fixed[labels[i]] |= start[i] < SF_FAR;
@@ -53,7 +54,8 @@ static void hold_by_foot(sf_room *room, const int32_t *labels, const sf_part *pa
 static void whole_heights(sf_room *room, const int32_t *labels, const sf_part *parts, int32_t count, size_t samples,
                           const float *height, float *whole) {
     const sf_mark mark = sf_room_mark(room);
-    float *sorted = sf_take(room, samples, sizeof *sorted), *of_part = sf_take_zeroed(room, (uint64_t)count, sizeof *of_part);
+    float *sorted = sf_take(room, samples, sizeof *sorted), *of_part = sf_take_zeroed(room, (uint64_t)count,
+                                                                                      sizeof *of_part);
     size_t *end = sf_take(room, (uint64_t)count, sizeof *end);
     /* Samples of one part after those of another: end[i] grows from where part i begins to where it ends. */
     end[0] = 0;
@@ -191,7 +193,8 @@ void sf_draw_foliage(sf_room *room, sf_draws *draws, const uint8_t *region, cons
     const int h = wind->h, w = wind->w;
     const size_t samples = samples_of(h, w);
     const sf_mark mark = sf_room_mark(room);
-    float *height = take_field(room, samples), *whole = take_field(room, samples), *stems = take_field(room, samples * 2);
+    float *height = take_field(room, samples), *whole = take_field(room, samples), *stems = take_field(room,
+                                                                                                       samples * 2);
     plants p = {take_field(room, samples), take_field(room, samples), take_field(room, samples * 2),
                 take_field(room, samples), take_field(room, samples), take_field(room, samples),
                 take_field(room, samples), take_field(room, samples), take_field(room, samples)};

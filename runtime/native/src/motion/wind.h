@@ -19,7 +19,9 @@ typedef struct sf_wind {
 void sf_heights(sf_room *room, const uint8_t *region, const uint8_t *over, int h, int w, float *height, float *whole);
 
 /* foliage, cloth: what lies in front of `over`, drawn into (SF_OSCILLATIONS, h, w, 4) samples that are 0. */
-void sf_draw_foliage(sf_room *room, sf_draws *draws, const uint8_t *region, const uint8_t *over, const sf_wind *wind, float *drawn);
-void sf_draw_cloth(sf_room *room, sf_draws *draws, const uint8_t *region, const uint8_t *over, const sf_wind *wind, float *drawn);
+void sf_draw_foliage(sf_room *room, sf_draws *draws, const uint8_t *region, const uint8_t *over, const sf_wind *wind,
+                     float *drawn);
+void sf_draw_cloth(sf_room *room, sf_draws *draws, const uint8_t *region, const uint8_t *over, const sf_wind *wind,
+                   float *drawn);
 
 #endif

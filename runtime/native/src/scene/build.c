@@ -102,16 +102,16 @@ static void fill_of(sf_room *room, const sf_plan *plan, float (*curve)[3], float
 }
 
 /* Matte and plate, and the network's say in the plate and in the confidence. */
-static void paint(sf_room *room, const sf_network *generator, const sf_rules *rules, const sf_plan *plan, uint8_t *matte,
-                  uint8_t *plate) {
+static void paint(sf_room *room, const sf_network *generator, const sf_rules *rules, const sf_plan *plan,
+                  uint8_t *matte, uint8_t *plate) {
     const sf_mark mark = sf_room_mark(room);
     float curve[256][3], (*tone)[3] = sf_tone_curve(plan->photo, plan->height, plan->width, curve) ? curve : 0;
     float *fill = sf_take(room, 3 * plan->count, sizeof(float));
     fill_of(room, plan, tone, fill);
     sf_matte_and_plate(room, &plan->regions, plan->photo, plan->owner, fill, matte, plate);
     if (generator && sf_any(plan->regions.flows, plan->whole)) {
-        const sf_layer layer = {plan->height, plan->width, plan->h, plan->w, plan->frames, plan->photo, matte, plan->cycles,
-                                plan->regions.known, plan->velocity, plate, plan->inside};
+        const sf_layer layer = {plan->height, plan->width, plan->h, plan->w, plan->frames, plan->photo, matte,
+                                plan->cycles, plan->regions.known, plan->velocity, plate, plan->inside};
         sf_consult(room, generator, rules, &layer, tone);
         /* The network has seen one layer at a time: what meets another, or begins at a lip, stays doubtful. */
         for (size_t i = 0; i < plan->count; i++) {
@@ -201,7 +201,8 @@ static sf_oscillation cut(sf_room *room, const sf_plan *plan, uint8_t *flows, ui
 static int32_t frame_count(sf_room *room, const sf_order *order) {
     const double frames = rint(order->seconds * order->fps);
     if (!(order->seconds > 0 && order->fps > 0 && frames <= SF_FRAMES_MOST))
-        sf_give_up(room, SF_ERROR_ARGUMENT, "cannot make a loop of that length", "ask for 4 seconds at 30 frames a second",
+        sf_give_up(room, SF_ERROR_ARGUMENT, "cannot make a loop of that length",
+                   "ask for 4 seconds at 30 frames a second",
                    "%g seconds at %g frames a second are not 1 to %d frames", order->seconds, order->fps, SF_FRAMES_MOST);
     return frames > 1 ? (int32_t)frames : 1;
 }

@@ -101,7 +101,8 @@ void sf_confidence(sf_room *room, const sf_regions *r, const float *apart, const
     const int any = sf_any(r->flows, (size_t)r->height * (size_t)r->width);
     if (any) ramp_of(room, r, inside);
     for (size_t i = 0; i < count; i++)
-        inside[i] = any ? larger(inside[i] < apart[i] ? inside[i] : apart[i], SF_CONFIDENCE_FLOOR) : SF_CONFIDENCE_FLOOR;
+        inside[i] = any ? larger(inside[i] < apart[i] ? inside[i] : apart[i],
+                                 SF_CONFIDENCE_FLOOR) : SF_CONFIDENCE_FLOOR;
     raise_behind(room, r, inside);
     for (size_t i = 0; i < count; i++) inside[i] = larger(inside[i] * at_lips[i], SF_CONFIDENCE_FLOOR);
 }

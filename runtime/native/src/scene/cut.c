@@ -125,8 +125,8 @@ static void lab_of(sf_room *room, const uint8_t *photo, int height, int width, f
     sf_resize_area_f32(room, pixels, ph, pw, 3, small, h, w);
 }
 
-void sf_margins(sf_room *room, int sides, const float *shares, int h, int w, const uint8_t *photo, int height, int width,
-                float *leads) {
+void sf_margins(sf_room *room, int sides, const float *shares, int h, int w, const uint8_t *photo, int height,
+                int width, float *leads) {
     const sf_mark mark = sf_room_mark(room);
     /* At half size: a quarter of the time, and what is a pixel wide is half mixed with its surroundings anyway. */
     const int ph = half_of(height), pw = half_of(width);
@@ -237,7 +237,8 @@ void sf_flow_kinds(sf_room *room, const sf_motion *motion, const uint8_t *photo,
     for (uint8_t kind = SF_WATER; kind <= SF_FIRE; kind++)
         if (seen[kind]) present[sides++] = kind;
     if (sides >= 2) {
-        float *own = sf_take(room, count, sizeof(float)), *shares = sf_take(room, (uint64_t)sides * count, sizeof(float));
+        float *own = sf_take(room, count, sizeof(float)), *shares = sf_take(room, (uint64_t)sides * count,
+                                                                            sizeof(float));
         float *leads = sf_take(room, (uint64_t)sides * many, sizeof(float));
         for (int k = 0; k < sides; k++) {
             for (size_t i = 0; i < count; i++) own[i] = kinds[i] == present[k] ? flow[i] : 0;

@@ -57,8 +57,8 @@ static double fast_of(sf_room *room, const uint8_t *mine, const float *speed, si
     return fast > SF_LEAST_SPEED ? fast : SF_LEAST_SPEED;
 }
 
-void sf_owners(sf_room *room, const uint8_t *classes, const float *known, const float *speed, const uint8_t *order, int h,
-               int w, uint8_t *owner) {
+void sf_owners(sf_room *room, const uint8_t *classes, const float *known, const float *speed, const uint8_t *order,
+               int h, int w, uint8_t *owner) {
     const sf_mark mark = sf_room_mark(room);
     const size_t count = (size_t)h * (size_t)w;
     const float margin = (float)(SF_MARGIN * w);

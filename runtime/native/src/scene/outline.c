@@ -18,7 +18,8 @@ static void continue_ranks(sf_room *room, const uint8_t *where, const uint8_t *v
 }
 
 /* What lies behind a region that is cut finer than the motion's classes, and how far it may be bent along. */
-static void behind_cut_region(sf_room *room, const sf_motion *motion, const uint8_t *region, uint8_t *over, float *reach) {
+static void behind_cut_region(sf_room *room, const sf_motion *motion, const uint8_t *region, uint8_t *over,
+                              float *reach) {
     const sf_mark mark = sf_room_mark(room);
     const int h = motion->h, w = motion->w;
     const size_t count = (size_t)h * (size_t)w;

@@ -150,8 +150,8 @@ static void repaint_strip(sf_room *room, const sf_layer *layer, const uint8_t *p
 }
 
 /* generator.repaint: the network's colours in place of the closed form's. texture null keeps all of what is finer. */
-static void repaint(sf_room *room, const sf_layer *layer, const uint8_t *painted, const float *mean, const float *colours,
-                    const float *texture) {
+static void repaint(sf_room *room, const sf_layer *layer, const uint8_t *painted, const float *mean,
+                    const float *colours, const float *texture) {
     const sf_mark mark = sf_room_mark(room);
     const size_t count = (size_t)layer->h * (size_t)layer->w;
     float *planes[7];

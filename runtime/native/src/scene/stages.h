@@ -27,8 +27,8 @@ void sf_flow_region(sf_room *room, const sf_motion *motion, const uint8_t *photo
 /* region.flow_kinds: which flow class each sample belongs to, (h, w). */
 void sf_flow_kinds(sf_room *room, const sf_motion *motion, const uint8_t *photo, uint8_t *kinds);
 /* region.margins: (sides, h, w) shares to (sides, max(1, height / 2), max(1, width / 2)) leads; 2 to 4 sides. */
-void sf_margins(sf_room *room, int sides, const float *shares, int h, int w, const uint8_t *photo, int height, int width,
-                float *leads);
+void sf_margins(sf_room *room, int sides, const float *shares, int h, int w, const uint8_t *photo, int height,
+                int width, float *leads);
 /* region.inner_ramp: a matte that rises from a region's edge inwards. */
 void sf_inner_ramp(sf_room *room, const uint8_t *region, int height, int width, double ramp, uint8_t *matte);
 
@@ -52,8 +52,8 @@ void sf_settle(sf_room *room, const sf_course *course, const float *travel, int 
 /* layer.push_pull: (h, w, c) values where known is above 0, continued elsewhere. */
 void sf_push_pull(sf_room *room, const float *values, const float *known, int h, int w, int c, float *out);
 /* layer.owners: which layer goes on in each sample. */
-void sf_owners(sf_room *room, const uint8_t *classes, const float *known, const float *speed, const uint8_t *order, int h,
-               int w, uint8_t *owner);
+void sf_owners(sf_room *room, const uint8_t *classes, const float *known, const float *speed, const uint8_t *order,
+               int h, int w, uint8_t *owner);
 /* layer.continue_values: push-pull for each class on its own. */
 void sf_continue_values(sf_room *room, const float *values, const float *known, const uint8_t *classes,
                         const uint8_t *owner, int h, int w, int c, float *out);

@@ -24,7 +24,8 @@ typedef struct sf_march {
 } sf_march;
 
 /* Go along the heading, or against it with sign -1, until the region ends. */
-static void march(sf_room *room, const float *heading, float sign, const uint8_t *inside, int h, int w, sf_march *found) {
+static void march(sf_room *room, const float *heading, float sign, const uint8_t *inside, int h, int w,
+                  sf_march *found) {
     const sf_mark mark = sf_room_mark(room);
     const size_t count = (size_t)h * (size_t)w;
     /* Displacement and way together: one lookup composes both. */
