@@ -12,7 +12,7 @@
 static const char what[] = "cannot open the bundle";
 
 #define CONTRADICTS(room, ...) \
-    sf_give_up(room, SF_ERROR_FORMAT, "cannot open the bundle: its manifest.json contradicts itself", SOUND,
+    sf_give_up(room, SF_ERROR_FORMAT, "cannot open the bundle: its manifest.json contradicts itself", SOUND, \
                __VA_ARGS__)
 
 const char *sf_manifest_text(const sf_json *value, const char *name, const char *otherwise) {
