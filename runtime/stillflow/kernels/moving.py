@@ -77,7 +77,8 @@ def find_moving(arrays: SceneArrays) -> Moving:
     rows = _widened(blended, STATISTICS_RADIUS, vertical=True)
     sources = _widened(rows, STATISTICS_RADIUS, vertical=False)
     source_tiles = _tiles(sources)
-    flowing = _tiles(sources & (arrays.flow != 0))
+    # Every cell of a listed tile is computed, so what it reads is listed too, also where nobody reads the cell.
+    flowing = source_tiles & _tiles(arrays.flow != 0)
     pixels = int(np.count_nonzero(arrays.matte > (0 if lit else 1)))
     right = touched.copy()
     right[:, 1:] |= touched[:, :-1]
