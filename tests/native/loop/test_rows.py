@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stillflow.kernels import native
+from stillflow.kernels.native import library, library_candidates
 from stillflow.video.colour import nv12
 
 from ..structs import ARGUMENT, BGRA, MEMORY, NV12, OK, RGB, RGBA, SIZE, Facts, Target
@@ -159,8 +159,8 @@ def test_targets_that_make_no_sense(values, rows, status):
 
 def test_every_instruction_set_writes_the_same_bytes():
     """The installed library has the wide kernels, which the internals leave out."""
-    shipped = next((str(p) for p in native.library_candidates() if p.is_file()), None)
-    if shipped is None or not hasattr(native.library(), "sf_loop_open"):
+    shipped = next((str(p) for p in library_candidates() if p.is_file()), None)
+    if shipped is None or not hasattr(library(), "sf_loop_open"):
         pytest.skip("the library is not built, or older than its loops")
     data = baked(small_scene(45, 142, 7, harmonics=1, lights=1))
     with Loop(data) as plain:
