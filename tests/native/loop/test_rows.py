@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stillflow.kernels.native import library, library_candidates
+from stillflow.kernels.native import Isa, best_isa, library, library_candidates
 from stillflow.video.colour import nv12
 
 from ..structs import ARGUMENT, BGRA, MEMORY, NV12, OK, RGB, RGBA, SIZE, Facts, Target
@@ -164,7 +164,7 @@ def test_every_instruction_set_writes_the_same_bytes():
         pytest.skip("the library is not built, or older than its loops")
     data = baked(small_scene(45, 142, 7, harmonics=1, lights=1))
     with Loop(data) as plain:
-        for isa in (i for i in native.Isa if i <= native.best_isa()):
+        for isa in (i for i in Isa if i <= best_isa()):
             with Loop(data, of=shipped, isa=int(isa)) as loop:
                 for kind in (RGB, BGRA, RGBA, NV12):
                     for size in (None, (90, 284), (31, 77), (20, 300), (101, 50)):
