@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from stillflow.errors import StillflowError
 from stillflow.kernels import native
 from stillflow.kernels import reference as ref
+from stillflow.kernels.native import library_candidates, library_name
 
 from ..scenes import random_arrays
 
@@ -174,9 +175,9 @@ def test_builds_for_sanitizers_and_other_processors_are_left_alone(monkeypatch, 
     """They are newer than what Python shall load after such a test has run."""
     (tmp_path / "runtime" / "native").mkdir(parents=True)
     (tmp_path / "CMakeLists.txt").touch()
-    library = tmp_path / "build" / "other" / native.library_name()
+    library = tmp_path / "build" / "other" / library_name()
     library.parent.mkdir(parents=True)
     library.touch()
     (library.parent / "CMakeCache.txt").write_text(cache)
     monkeypatch.setattr(native, "__file__", str(tmp_path / "runtime" / "stillflow" / "kernels" / "native.py"))
-    assert (library in native.library_candidates()) is taken
+    assert (library in library_candidates()) is taken
