@@ -7,7 +7,14 @@ from functools import partial
 
 import click
 
-from stillflow.cli.options import guidance_options, network_options, overwrite_option, to_guidance
+from stillflow.cli.options import (
+    file_options,
+    guidance_options,
+    network_options,
+    overwrite_option,
+    timing_options,
+    to_guidance,
+)
 
 EPILOG = """\b
 Examples:
@@ -43,8 +50,7 @@ Exit codes: 0 done, 2 the photo will not make a good loop or something else that
     help="Write so many loops, each another way the photo could move: --seed and the seeds after it. OUT is numbered: "
     "loop-1.mp4, or where it says %d; folders likewise.",
 )
-@click.option("--seconds", default=4.0, show_default=True, help="Length of one loop.")
-@click.option("--fps", default=30.0, show_default=True, help="Frames a second.")
+@timing_options
 @click.option(
     "--size",
     default=3840,
@@ -53,14 +59,7 @@ Exit codes: 0 done, 2 the photo will not make a good loop or something else that
     help="Longest side in pixels. A larger photo is scaled down, since few players show more; a smaller one "
     "is never enlarged.",
 )
-@click.option("--loops", default=1, show_default=True, help="Repeats in the file, without rendering again.")
-@click.option(
-    "--format",
-    "format_",
-    metavar="NAME",
-    help="mp4, webm, webp, gif, apng, png (numbered) or raw, when the name does not say it.",
-)
-@click.option("--alpha", is_flag=True, help="Only the moving layer, transparent elsewhere (webm).")
+@file_options
 @click.option(
     "--encoder",
     type=click.Choice(["auto", "software", "nvenc"]),

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stillflow.cli.options import guidance_options, network_options, overwrite_option, to_guidance
+from stillflow.cli.options import (
+    guidance_options,
+    network_options,
+    overwrite_option,
+    timing_options,
+    to_guidance,
+)
 
 if TYPE_CHECKING:
     from stillflow.baked.baking import Baking
@@ -35,8 +41,7 @@ LEAST_TOLD = 1000
 @click.argument("photo")
 @click.option("-o", "--output", required=True, metavar="OUT", help="Where to: a file that ends in .sflow.")
 @guidance_options
-@click.option("--seconds", default=4.0, show_default=True, help="Length of one loop.")
-@click.option("--fps", default=30.0, show_default=True, help="Frames a second.")
+@timing_options
 @click.option(
     "--size",
     default=1920,

@@ -126,6 +126,28 @@ def tell(warnings: Iterable[str]) -> None:
         click.echo(f"stillflow: warning: {line}", err=True)
 
 
+def timing_options(command: Command) -> Command:
+    """Add --seconds and --fps."""
+    seconds = click.option("--seconds", default=4.0, show_default=True, help="Length of one loop.")
+    fps = click.option("--fps", default=30.0, show_default=True, help="Frames a second.")
+    return seconds(fps(command))
+
+
+def file_options(command: Command) -> Command:
+    """Add --loops, --format and --alpha."""
+    loops = click.option(
+        "--loops", default=1, show_default=True, help="Repeats in the file, without rendering again."
+    )
+    format_ = click.option(
+        "--format",
+        "format_",
+        metavar="NAME",
+        help="mp4, webm, webp, gif, apng, png (numbered) or raw, when the name does not say it.",
+    )
+    alpha = click.option("--alpha", is_flag=True, help="Only the moving layer, transparent elsewhere (webm).")
+    return loops(format_(alpha(command)))
+
+
 def overwrite_option(command: Command) -> Command:
     """Add --overwrite."""
     return click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")(command)

@@ -7,7 +7,7 @@ import json
 
 import click
 
-from stillflow.cli.options import overwrite_option, progress_bar
+from stillflow.cli.options import file_options, overwrite_option, progress_bar
 
 EPILOG = """\b
 Examples:
@@ -25,14 +25,7 @@ Examples:
     metavar="OUT",
     help="Where to: as for stillflow animate, .mp4 .webm .webp .gif .apng .png, a folder/, f/%04d.png, .rgb or -.",
 )
-@click.option("--loops", default=1, show_default=True, help="Repeats in the file, without rendering again.")
-@click.option(
-    "--format",
-    "format_",
-    metavar="NAME",
-    help="mp4, webm, webp, gif, apng, png (numbered) or raw, when the name does not say it.",
-)
-@click.option("--alpha", is_flag=True, help="Only the moving layer, transparent elsewhere (webm).")
+@file_options
 @click.option(
     "--encoder",
     type=click.Choice(["software", "nvenc"]),
